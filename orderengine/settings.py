@@ -1,0 +1,248 @@
+"""Every setting of the engine, in fixed sections. A variable that cannot be read is named in the error."""
+
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+# --- Readers ---------------------------------------------------------------------------------------------------------
+def read(name: str, default: str | None = None) -> str:
+    value = os.environ.get(name, default)
+    if value is None:
+        raise ImproperlyConfigured(f"{name} must be set")
+    return value
+
+
+def read_int(name: str, default: int, *, least: int = 0, most: int = 2**31) -> int:
+    text = os.environ.get(name, "")
+    try:
+        value = int(text) if text else default
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {text!r}") from None
+    if not least <= value <= most:
+        raise ImproperlyConfigured(f"{name} must be between {least} and {most}, not {value}")
+    return value
+
+
+def read_float(name: str, default: float, *, least: float = 0.0, most: float = 1e9) -> float:
+    text = os.environ.get(name, "")
+    try:
+        value = float(text) if text else default
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be a number, not {text!r}") from None
+    if not least <= value <= most:
+        raise ImproperlyConfigured(f"{name} must be between {least} and {most}, not {value}")
+    return value
+
+
+def read_bool(name: str, default: bool) -> bool:
+    text = os.environ.get(name, "").lower()
+    if text in ("", "1", "true", "yes", "on", "0", "false", "no", "off"):
+        return default if not text else text in ("1", "true", "yes", "on")
+    raise ImproperlyConfigured(f"{name} must be true or false, not {text!r}")
+
+
+def read_list(name: str, default: str = "") -> list[str]:
+    return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
+
+
+# --- Where things are ------------------------------------------------------------------------------------------------
+DATA_DIR = Path(read("DATA_DIR", ".data")).expanduser()
+DATA_DIR = DATA_DIR if DATA_DIR.is_absolute() else BASE_DIR / DATA_DIR
+HOST = read("HOST", "127.0.0.1")
+PORT = read_int("PORT", 8000, least=1, most=65535)
+
+
+def embedded_service(name: str) -> str | None:
+    """The URL of a service that a running engine brought up in this DATA_DIR, so that commands in another terminal find it."""
+    try:
+        return str(json.loads((DATA_DIR / "run" / "services.json").read_text())[name])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+EMBEDDED = not (os.environ.get("DATABASE_URL") or os.environ.get("REDIS_URL")) or read_bool("EMBEDDED", False)
+DATABASE_URL = os.environ.get("DATABASE_URL") or embedded_service("databaseUrl") or "postgresql:///orderengine"
+REDIS_URL = os.environ.get("REDIS_URL") or embedded_service("redisUrl") or "redis://127.0.0.1:6379/0"
+CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL") or REDIS_URL
+
+
+# --- Django ----------------------------------------------------------------------------------------------------------
+DEBUG = read_bool("DEBUG", False)
+LOOPBACK = HOST in ("127.0.0.1", "localhost", "::1")
+LOCAL_MODE = EMBEDDED and LOOPBACK
+"""On a laptop (loopback bind, embedded services) a request without a key acts as the account `demo`."""
+
+
+def secret_key() -> str:
+    """From SECRET_KEY; an embedded engine keeps one of its own beside its data. There is no default."""
+    if key := os.environ.get("SECRET_KEY"):
+        return key
+    file = DATA_DIR / "secret_key"
+    if file.exists():
+        return file.read_text().strip()
+    if not EMBEDDED:
+        raise ImproperlyConfigured("SECRET_KEY must be set when DATABASE_URL or REDIS_URL is")
+    from django.core.management.utils import get_random_secret_key
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except FileExistsError:
+        return file.read_text().strip()
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(key := get_random_secret_key())
+    return key
+
+
+SECRET_KEY = secret_key()
+ALLOWED_HOSTS = read_list("ALLOWED_HOSTS", "*" if LOCAL_MODE else HOST)
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_celery_beat",
+    "accounts",
+    "orders",
+]
+MIDDLEWARE = [
+    "orders.errors.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "orderengine.urls"
+ASGI_APPLICATION = "orderengine.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "orderengine" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "static-root"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+SECURE_CONTENT_TYPE_NOSNIFF = True
+X_FRAME_OPTIONS = "DENY"
+HTTPS = read_bool("HTTPS", False)
+"""The engine is reached over TLS (a proxy in front): secure cookies, HSTS and the forwarded-protocol header."""
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_HTTPONLY = True
+CSRF_TRUSTED_ORIGINS = read_list("CSRF_TRUSTED_ORIGINS")
+if HTTPS:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    SECURE_HSTS_SECONDS = 31_536_000
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SECURE_SSL_REDIRECT = True
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+
+
+# --- Postgres --------------------------------------------------------------------------------------------------------
+def database(url: str) -> dict[str, object]:
+    """Django's form of a libpq URL; what the URL carries beyond the usual parts stays in its query."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    parts = conninfo_to_dict(url)
+    named = {
+        "NAME": parts.pop("dbname", "orderengine"),
+        "USER": parts.pop("user", ""),
+        "PASSWORD": parts.pop("password", ""),
+        "HOST": parts.pop("host", ""),
+        "PORT": parts.pop("port", ""),
+    }
+    options = {
+        **parts,
+        "connect_timeout": 2,
+        # Closing a connection only gives it back to the pool: Celery closes it around every task, ASGI after every request.
+        "pool": {"min_size": 0, "max_size": read_int("DATABASE_POOL", 8, least=1), "timeout": 2, "max_idle": 60},
+    }
+    return {"ENGINE": "django.db.backends.postgresql", **named, "OPTIONS": options}
+
+
+DATABASES = {"default": database(DATABASE_URL)}
+
+
+# --- Channels and Celery ---------------------------------------------------------------------------------------------
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        # redis-py 8 would end an idle subscription after five seconds (channels_redis #422).
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None, "socket_connect_timeout": 1}]},
+    }
+}
+
+
+# --- The engine's numbers --------------------------------------------------------------------------------------------
+EXECUTION_MODE = read("EXECUTION_MODE", "mock")
+if EXECUTION_MODE != "mock":
+    raise ImproperlyConfigured(f"EXECUTION_MODE must be mock, not {EXECUTION_MODE!r}")
+MOCK_SEED = read_int("MOCK_SEED", 0) if os.environ.get("MOCK_SEED") else None
+MOCK_LATENCY = read_float("MOCK_LATENCY", 1.0, most=100)
+MOCK_FAILURE_RATE = read_float("MOCK_FAILURE_RATE", 0.0, most=1)
+MOCK_VALID_S = read_float("MOCK_VALID_S", 30.0, least=0.1)
+"""How long a signed mock transaction may land; Solana's 150 blocks are about a minute."""
+
+ACCEPT_WINDOW_MS = read_float("ACCEPT_WINDOW_MS", 4)
+ACCEPT_MOST = 250
+ACCEPT_WAITING_MOST = 5_000
+ACCEPT_TIMEOUT_S = 1.8
+"""A client gets its 503 within two seconds while Postgres is away."""
+RECORD_WINDOW_MS = read_float("RECORD_WINDOW_MS", 5)
+CLAIM_WINDOW_MS = 2
+RECORD_MOST = 500
+DOORBELL_WINDOW_MS = 20
+"""While one Celery message is being sent the next one collects ids: fifty messages a second are enough at any load."""
+DOORBELL_IDS_MOST = 100
+ORDERS_IN_FLIGHT_MOST = read_int("ORDERS_IN_FLIGHT_MOST", 5_000, least=1)
+ORDER_THREADS = read_int("ORDER_THREADS", 400, least=1)
+MAX_ATTEMPTS = 3
+RETRY_BASE_MS = read_int("RETRY_BASE_MS", 500)
+RETRY_CAP_MS = 8_000
+QUOTE_DEADLINE_MS = 2_000
+QUOTE_MAX_AGE_MS = read_int("QUOTE_MAX_AGE_MS", 1_500)
+SUBMIT_TIMEOUT_S = 10.0
+CONFIRM_TIMEOUT_S = 60.0
+HEARTBEAT_S = 2.0
+EXECUTOR_DEAD_AFTER_S = 6.0
+RECONCILE_GRACE_S = 2.0
+"""A doorbell not answered for this long is taken for lost."""
+DRAIN_S = read_float("DRAIN_S", 5.0)
+BODY_BYTES_MOST = 256 * 1024
+BEAT_SYNC = timedelta(seconds=1)

@@ -1,0 +1,156 @@
+"""The ledger's group commit: many orders in flight, one statement every few milliseconds.
+
+Three writers, each with a thread and a connection of its own. They differ in what Postgres' absence means: accepting
+and claiming fail at once (the client or the doorbell comes again), recording waits and goes on when Postgres is back.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+from uuid import UUID
+
+import psycopg
+
+from orders import ledger
+from orders.ledger import Accepted, Change, Claimed, KeyConflict, NewOrder
+from runtime.groupcommit import GroupCommit
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+RETRY_S = 0.25
+"""Between two tries to write while Postgres is away."""
+
+
+class Session:
+    """A connection that is opened when needed and dropped when it breaks."""
+
+    def __init__(self, url: str, *, name: str, statement_timeout_ms: int) -> None:
+        self._url = url
+        self._options = f"-c statement_timeout={statement_timeout_ms} -c application_name=orderengine:{name} -c timezone=UTC"
+        self._connection: ledger.Connection | None = None
+
+    def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Calls `function(connection, *arguments)`. Raises `psycopg.OperationalError` while Postgres is away."""
+        if self._connection is None or self._connection.closed:
+            self._connection = psycopg.connect(
+                self._url,
+                autocommit=True,
+                connect_timeout=2,
+                options=self._options,
+                keepalives_idle=5,
+                keepalives_interval=2,
+                keepalives_count=3,
+                tcp_user_timeout=10_000,
+            )
+        try:
+            return function(self._connection, *arguments)
+        except psycopg.OperationalError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def each_alone(
+    session: Session, function: Callable[[ledger.Connection, Sequence[Any]], list[Result]], items: Sequence[Any]
+) -> list[Result | psycopg.Error]:
+    """Writes items that could not be written together one by one, so that one bad item fails alone."""
+    results: list[Result | psycopg.Error] = []
+    for item in items:
+        try:
+            results.extend(session.run(function, [item]))
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            log.error("an item cannot be written", exc_info=error)
+            results.append(error)
+    return results
+
+
+class Acceptor(GroupCommit[NewOrder, Accepted | KeyConflict | psycopg.Error]):
+    """Accepts orders. While Postgres is away every caller gets `psycopg.OperationalError`, at the latest after the timeout."""
+
+    def __init__(self, url: str, *, window_ms: float, most: int, capacity: int, timeout_ms: int) -> None:
+        self._session = Session(url, name="accept", statement_timeout_ms=timeout_ms)
+        super().__init__(self._accept, name="accept", window_ms=window_ms, most=most, capacity=capacity)
+
+    def _accept(self, orders: list[NewOrder]) -> Sequence[Accepted | KeyConflict | psycopg.Error]:
+        try:
+            return self._session.run(ledger.accept, orders)
+        except (psycopg.DataError, psycopg.IntegrityError):
+            return each_alone(self._session, ledger.accept, orders)
+
+
+class Claimer(GroupCommit[tuple[UUID, Mapping[str, Any] | None], Claimed | None]):
+    """Claims orders for one executor: (order id, what fired it) → the order, None where it is not ours to have."""
+
+    def __init__(self, url: str, executor: UUID, *, window_ms: float, most: int, capacity: int) -> None:
+        self.executor = executor
+        self._session = Session(url, name="claim", statement_timeout_ms=10_000)
+        super().__init__(self._claim, name="claim", window_ms=window_ms, most=most, capacity=capacity)
+
+    def _claim(self, items: list[tuple[UUID, Mapping[str, Any] | None]]) -> list[Claimed | None]:
+        triggers = {order_id: trigger for order_id, trigger in items if trigger is not None}
+        order_ids = [order_id for order_id, _ in items]
+        claimed = self._session.run(ledger.claim, self.executor, order_ids, triggers)
+        orders = {order.id: order for order in claimed}
+        # Should an id stand twice in a batch, only one caller may have the order.
+        return [orders.pop(order_id, None) for order_id in order_ids]
+
+
+class Recorder(GroupCommit[Change, datetime | None]):
+    """Records changes: the time each was written at, None where the order is in other hands.
+
+    While Postgres is away a batch is tried again until it is written; callers wait and later changes queue behind it.
+    `written` is told what was written, in the writer's thread, after the commit.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        window_ms: float,
+        most: int,
+        capacity: int,
+        written: Callable[[list[tuple[Change, datetime]]], None],
+    ) -> None:
+        self._session = Session(url, name="record", statement_timeout_ms=15_000)
+        self._written = written
+        self._closing = threading.Event()
+        super().__init__(self._record, name="record", window_ms=window_ms, most=most, capacity=capacity)
+
+    def give_up(self) -> None:
+        """Ends the wait for an absent Postgres: the process stops, and what is unwritten is the reconciler's to find."""
+        self._closing.set()
+
+    def _record(self, changes: list[Change]) -> Sequence[datetime | None]:
+        times: list[datetime | None] = [None] * len(changes)
+        open_: list[int] = list(range(len(changes)))
+        broken = False
+        while True:
+            try:
+                if broken:
+                    found = self._session.run(ledger.already_written, [changes[n] for n in open_])
+                    for n, at in zip(list(open_), found, strict=True):
+                        times[n] = at
+                    open_ = [n for n in open_ if times[n] is None]
+                    broken = False
+                for n, at in zip(open_, self._session.run(ledger.record, [changes[n] for n in open_]), strict=True):
+                    times[n] = at
+                break
+            except psycopg.OperationalError as error:
+                log.warning("recording waits for Postgres: %s", str(error).strip())
+                broken = True
+                if self._closing.wait(RETRY_S):
+                    raise
+            except (psycopg.DataError, psycopg.IntegrityError):
+                outcomes = each_alone(self._session, ledger.record, [changes[n] for n in open_])
+                for n, outcome in zip(open_, outcomes, strict=True):
+                    times[n] = outcome if isinstance(outcome, datetime) else None
+                break
+        self._written([(change, at) for change, at in zip(changes, times, strict=True) if at is not None])
+        return times

@@ -1,0 +1,166 @@
+"""The executor: takes orders, drives each from status to status, writes down every step before the next.
+
+It runs on one event loop. An order in its hands is a coroutine that waits for venues and for the group commit. Whenever
+a write comes back refused the order is in other hands, and its coroutine ends without another word.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from orders.commit import Claimer, Recorder
+from orders.ledger import Change, Claimed
+from orders.lifecycle import FINAL, Event, Status, advance
+from orders.steps import InternalError, Move, Steps, Work
+from orders.stream import News
+from runtime.faults import crash_point
+from runtime.groupcommit import GroupFull
+
+log = logging.getLogger(__name__)
+
+UNKNOWN_PAUSE_S = 0.5
+"""Between two looks at a transaction whose outcome is unknown."""
+NOT_WAITED_FOR = frozenset({Event.BUILD})
+"""Nothing irreversible hangs on it: were it refused, so would be what follows."""
+
+
+class Executor:
+    """Executes orders in one process.
+
+    `ring(order_ids, delay_s)` sends a doorbell for orders that are to be tried again. `publish` gets what a claim wrote;
+    what the recorder wrote it publishes itself.
+    """
+
+    def __init__(
+        self,
+        claimer: Claimer,
+        recorder: Recorder,
+        steps: Steps,
+        *,
+        in_flight_most: int,
+        ring: Callable[[Sequence[UUID], float], None],
+        publish: Callable[[list[News]], None],
+    ) -> None:
+        self._claimer = claimer
+        self._recorder = recorder
+        self._steps = steps
+        self._slots = asyncio.Semaphore(in_flight_most)
+        self._ring = ring
+        self._publish = publish
+        self._asked: set[UUID] = set()
+        self.running: dict[UUID, Work] = {}
+        self._drivers: dict[UUID, asyncio.Task[None]] = {}
+        self.draining = False
+
+    async def execute(self, order_ids: Iterable[UUID], trigger: Mapping[str, Any] | None = None) -> None:
+        """Executes those of the orders that are due and nobody else's; returns when none of them is in our hands."""
+        fresh = [order_id for order_id in order_ids if order_id not in self._asked]
+        self._asked.update(fresh)
+        drivers = [asyncio.create_task(self._one(order_id, trigger)) for order_id in fresh]
+        self._drivers.update(zip(fresh, drivers, strict=True))
+        await asyncio.gather(*drivers, return_exceptions=True)
+
+    async def _one(self, order_id: UUID, trigger: Mapping[str, Any] | None) -> None:
+        try:
+            async with self._slots:
+                if self.draining:
+                    return
+                order = await self._claimer.submit((order_id, trigger))
+                if order is not None:
+                    crash_point("after_claim")
+                    await self._drive(order)
+        except (psycopg.OperationalError, GroupFull) as error:
+            log.warning("order %s waits for the reconciler: %s", order_id, str(error).strip())
+        except Exception:
+            log.exception("order %s waits for the reconciler", order_id)
+        finally:
+            self.running.pop(order_id, None)
+            self._drivers.pop(order_id, None)
+            self._asked.discard(order_id)
+
+    async def _drive(self, order: Claimed) -> None:
+        work = self.running[order.id] = Work.begin(order)
+        if order.event is not None:
+            self._publish([News(order.id, order.account_id, order.seq, order.status, order.at, order.event)])
+        while work.status not in FINAL and work.status is not Status.PENDING:
+            move = await self._next(work)
+            if move is None:
+                await asyncio.sleep(UNKNOWN_PAUSE_S)
+            elif not await self._write(work, move):
+                return
+
+    async def _next(self, work: Work) -> Move | None:
+        try:
+            return await self._steps.next(work)
+        except Exception as error:
+            log.exception("order %s: the step at %s failed", work.order.id, work.status)
+            if work.status is Status.SUBMITTED:
+                return None  # Its transaction may land: it is never given up on our own failure.
+            return self._steps.failed(work, InternalError(f"{type(error).__name__} in the engine"))
+
+    async def _write(self, work: Work, move: Move) -> bool:
+        """Writes the move down. False: the order is in other hands."""
+        change = change_of(work, move)
+        if move.event is Event.CONFIRM:
+            crash_point("before_confirm_commit")
+        written = self._recorder.submit(change)
+        work.status, work.seq = change.status, change.seq
+        if move.event in NOT_WAITED_FOR:
+            written.add_done_callback(_forget)
+            return True
+        if await written is None:
+            log.info("order %s is in other hands", work.order.id)
+            return False
+        if move.event is Event.CONFIRM:
+            crash_point("after_confirm_commit")
+        elif move.event is Event.SUBMIT:
+            crash_point("after_intent")
+        elif move.event is Event.RETRY:
+            self._ring([work.order.id], (move.delay_ms or 0) / 1000)
+        return True
+
+    async def drain(self, timeout_s: float) -> list[Work]:
+        """Takes no more orders, lets those in flight end within the time, and stops the rest where they are.
+
+        Returns what was stopped; its rows still say that it is ours.
+        """
+        self.draining = True
+        if self._drivers:
+            await asyncio.wait(list(self._drivers.values()), timeout=timeout_s)
+        return await self.abandon()
+
+    async def abandon(self) -> list[Work]:
+        """Stops every order where it is, without a write."""
+        left = list(self.running.values())
+        drivers = list(self._drivers.values())
+        for driver in drivers:
+            driver.cancel()
+        await asyncio.gather(*drivers, return_exceptions=True)
+        return left
+
+
+def change_of(work: Work, move: Move) -> Change:
+    order = work.order
+    return Change(
+        order_id=order.id,
+        account_id=order.account_id,
+        epoch=order.epoch,
+        seq=work.seq + 1,
+        was=work.status,
+        status=advance(work.status, move.event),
+        data=move.data,
+        delay_ms=move.delay_ms,
+        resting=move.event is Event.REST,
+        intent=move.intent,
+        resolved=move.resolved,
+    )
+
+
+def _forget(written: "asyncio.Future[datetime | None]") -> None:
+    if not written.cancelled():
+        written.exception()

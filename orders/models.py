@@ -1,0 +1,266 @@
+"""The tables. Orders are changed by `orders.ledger` alone; everything else reads.
+
+Rows of orders are updated four times in two seconds, so what their updates touch is chosen with care: no index covers a
+column that changes on the way (status, seq, epoch, executor), hence those updates stay on their page (HOT).
+The index over orders in work hangs on `run_at`, which is set once and cleared once.
+"""
+
+from django.db import models
+from django.db.models import F, Q
+
+from accounts.models import Account
+from orders.lifecycle import Status
+
+PRICE = {"max_digits": 38, "decimal_places": 18}
+
+
+class OrderType(models.TextChoices):
+    MARKET = "market"
+    LIMIT = "limit"
+    SNIPER = "sniper"
+
+
+class TriggerCondition(models.TextChoices):
+    GTE = "gte"
+    LTE = "lte"
+
+
+class SniperKind(models.TextChoices):
+    TOKEN_LAUNCH = "token_launch"
+    LIQUIDITY = "liquidity"
+    VOLUME = "volume"
+
+
+def choices(enum: type[Status]) -> list[tuple[str, str]]:
+    return [(member.value, member.value) for member in enum]
+
+
+class Order(models.Model):
+    id = models.UUIDField(primary_key=True)
+    # No constraint in the database: it would lock the account's row once an order. Accounts with orders cannot be deleted.
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
+    client_order_id = models.CharField(max_length=64, null=True, blank=True)
+    idempotency_key = models.CharField(max_length=300, null=True, blank=True)
+    request_hash = models.BinaryField(max_length=32)
+    """SHA-256 of the order as asked for: tells a repeated request from another one with the same key."""
+
+    type = models.CharField(max_length=8, choices=OrderType.choices)
+    token_in = models.CharField(max_length=16)
+    token_out = models.CharField(max_length=16)
+    amount = models.DecimalField(**PRICE)
+    """Of tokenIn."""
+    slippage_bps = models.IntegerField()
+    limit_price = models.DecimalField(null=True, blank=True, **PRICE)
+    """tokenOut per tokenIn: the worst price of a `gte` order, the trigger of an `lte` one."""
+    trigger_condition = models.CharField(max_length=3, choices=TriggerCondition.choices, null=True, blank=True)
+    trigger_kind = models.CharField(max_length=16, choices=SniperKind.choices, null=True, blank=True)
+    min_liquidity = models.DecimalField(null=True, blank=True, **PRICE)
+    volume_factor = models.DecimalField(null=True, blank=True, **PRICE)
+    max_price_impact_bps = models.IntegerField(null=True, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+
+    status = models.CharField(max_length=9, choices=choices(Status), default=Status.PENDING)
+    seq = models.IntegerField(default=1)
+    """Of the last event."""
+    epoch = models.IntegerField(default=0)
+    """Grows with every change of hands; a write that names an older one is refused."""
+    executor = models.UUIDField(null=True, blank=True)
+    attempts = models.IntegerField(default=0)
+    resting = models.BooleanField(default=False)
+    """Waits for its trigger."""
+    run_at = models.DateTimeField(null=True, blank=True)
+    """In work since, or to be worked on from. Null: resting or final."""
+
+    venue = models.CharField(max_length=16, null=True, blank=True)
+    executed_price = models.DecimalField(null=True, blank=True, **PRICE)
+    amount_out = models.DecimalField(null=True, blank=True, **PRICE)
+    fee = models.DecimalField(null=True, blank=True, **PRICE)
+    tx_hash = models.CharField(max_length=96, null=True, blank=True)
+    failure_code = models.CharField(max_length=64, null=True, blank=True)
+    failure_message = models.TextField(null=True, blank=True)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="order_status", condition=Q(status__in=[s.value for s in Status])),
+            models.CheckConstraint(name="order_type", condition=Q(type__in=OrderType.values)),
+            models.CheckConstraint(name="order_amount_positive", condition=Q(amount__gt=0)),
+            models.CheckConstraint(name="order_slippage_bps", condition=Q(slippage_bps__range=(0, 5000))),
+            models.CheckConstraint(name="order_two_tokens", condition=~Q(token_in=F("token_out"))),
+            models.CheckConstraint(
+                name="order_limit_has_price",
+                condition=~Q(type="limit") | Q(limit_price__gt=0, trigger_condition__in=TriggerCondition.values),
+            ),
+            models.CheckConstraint(
+                name="order_sniper_has_trigger", condition=~Q(type="sniper") | Q(trigger_kind__in=SniperKind.values)
+            ),
+            models.CheckConstraint(
+                name="order_in_one_place",
+                condition=Q(status="pending", resting=True, run_at=None, finished_at=None)
+                | Q(status="pending", resting=False, run_at__isnull=False, finished_at=None)
+                | Q(
+                    status__in=["routing", "building", "submitted"],
+                    resting=False,
+                    run_at__isnull=False,
+                    finished_at=None,
+                    executor__isnull=False,
+                )
+                # Between two executors: its transaction may be under way, nobody holds it.
+                | Q(status="submitted", resting=False, run_at__isnull=False, finished_at=None, executor=None)
+                | Q(
+                    status__in=["confirmed", "failed", "cancelled", "expired"],
+                    resting=False,
+                    run_at=None,
+                    finished_at__isnull=False,
+                ),
+            ),
+            models.CheckConstraint(
+                name="order_confirmed_has_fill",
+                condition=~Q(status="confirmed") | Q(tx_hash__isnull=False, amount_out__gt=0, executed_price__gt=0),
+            ),
+            models.CheckConstraint(
+                name="order_failed_says_why", condition=~Q(status="failed") | Q(failure_code__isnull=False)
+            ),
+            models.UniqueConstraint(
+                name="order_client_order_id",
+                fields=["account", "client_order_id"],
+                condition=Q(client_order_id__isnull=False),
+            ),
+            models.UniqueConstraint(
+                name="order_idempotency_key",
+                fields=["account", "idempotency_key"],
+                condition=Q(idempotency_key__isnull=False),
+            ),
+        ]
+        indexes = [
+            # GET /api/orders: an account's orders, newest first (ids sort by time).
+            models.Index(name="order_of_account", fields=["account", "-id"]),
+            # reconcile: orders in work or due.
+            models.Index(name="order_in_work", fields=["run_at"], condition=Q(run_at__isnull=False)),
+            # Rebuilding the trigger book of a pair.
+            models.Index(name="order_resting", fields=["token_in", "token_out", "id"], condition=Q(resting=True)),
+            # expire_orders: what expires while it waits.
+            models.Index(
+                name="order_expiring",
+                fields=["expires_at"],
+                condition=Q(expires_at__isnull=False, finished_at=None),
+            ),
+            # GET /api/orders?status=failed|cancelled|expired: the few among many confirmed.
+            models.Index(
+                name="order_unfilled",
+                fields=["account", "-id"],
+                condition=Q(finished_at__isnull=False, tx_hash=None),
+            ),
+            # GET /api/orders?status=pending…submitted, and the admin's counts of what is open.
+            models.Index(name="order_open", fields=["account", "-id"], condition=Q(finished_at=None)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.amount.normalize():f} {self.token_in} → {self.token_out} ({self.id})"
+
+
+class OrderEvent(models.Model):
+    """One step of an order. Append only."""
+
+    pk = models.CompositePrimaryKey("order_id", "seq")
+    # Written in the statement that changes the order, so a foreign key would only check what cannot be wrong.
+    order = models.ForeignKey(
+        Order, on_delete=models.PROTECT, related_name="events", db_constraint=False, db_index=False
+    )
+    seq = models.IntegerField()
+    epoch = models.IntegerField()
+    """Of the writer: tells, after a connection broke at the commit, whose event this is."""
+    status = models.CharField(max_length=9, choices=choices(Status))
+    at = models.DateTimeField()
+    data = models.JSONField(default=dict)
+
+
+class Resolution(models.TextChoices):
+    LANDED = "landed"
+    REVERTED = "reverted"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+
+
+class Transaction(models.Model):
+    """The write-ahead intent: committed before anything is sent. Unresolved: it may land."""
+
+    signature = models.CharField(max_length=96, primary_key=True)
+    order = models.ForeignKey(
+        Order, on_delete=models.PROTECT, related_name="transactions", db_constraint=False, db_index=False
+    )
+    epoch = models.IntegerField()
+    attempt = models.IntegerField()
+    venue = models.CharField(max_length=16)
+    payload = models.BinaryField()
+    min_out = models.DecimalField(**PRICE)
+    valid_until = models.DateTimeField()
+    created_at = models.DateTimeField()
+    resolution = models.CharField(max_length=8, choices=Resolution.choices, null=True, blank=True)
+    resolved_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [
+            # An order's transactions: detail, takeover.
+            models.Index(name="transaction_of_order", fields=["order"]),
+        ]
+        constraints = [
+            # One intent at a time: the next is built only after this one is resolved.
+            models.UniqueConstraint(
+                name="transaction_one_unresolved", fields=["order"], condition=Q(resolution__isnull=True)
+            ),
+        ]
+
+
+class Executor(models.Model):
+    """A worker process that executes orders. One heartbeat a process, not an order."""
+
+    class State(models.TextChoices):
+        ALIVE = "alive"
+        STOPPED = "stopped"
+        DEAD = "dead"
+
+    id = models.UUIDField(primary_key=True)
+    name = models.CharField(max_length=128)
+    pid = models.IntegerField()
+    state = models.CharField(max_length=7, choices=State.choices, default=State.ALIVE)
+    in_flight = models.IntegerField(default=0)
+    started_at = models.DateTimeField()
+    heartbeat_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            # reconcile: who is alive.
+            models.Index(name="executor_alive", fields=["heartbeat_at"], condition=Q(state="alive")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.state})"
+
+
+class DeadLetter(models.Model):
+    """A failed order, with the history of its attempts, until somebody deals with it."""
+
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="dead_letters", db_constraint=False)
+    epoch = models.IntegerField()
+    reason = models.CharField(max_length=64)
+    history = models.JSONField()
+    """One entry a failed attempt: attempt, code, message, venue, permanent, at."""
+    created_at = models.DateTimeField()
+    announced_at = models.DateTimeField(null=True, blank=True)
+    """When its message went to the queue `dead`."""
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    resolved_by = models.CharField(max_length=150, null=True, blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(name="dead_letter_once", fields=["order", "epoch"])]
+        indexes = [
+            models.Index(name="dead_letter_open", fields=["-id"], condition=Q(resolved_at=None)),
+            # reconcile: dead letters whose message was not sent.
+            models.Index(name="dead_letter_unannounced", fields=["id"], condition=Q(announced_at=None)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.reason}: {self.order_id}"

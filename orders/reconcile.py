@@ -1,0 +1,160 @@
+"""Keeps the promise that nothing stays undone: what the doorbells, the executors and Redis lose is found here.
+
+Everything is read from Postgres, by its clock. Each part is safe to run several times and in several processes at once:
+the ledger's fences decide.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from orders import ledger
+from orders.ledger import Change, Connection
+from orders.lifecycle import Event, Status, advance
+from orders.stream import News
+from runtime.faults import crash_point
+
+log = logging.getLogger(__name__)
+
+BATCH = 1000
+LOCK = 0x6F_72_64_65_72  # "order"
+
+MARK_DEAD = """
+UPDATE orders_executor SET state = 'dead'
+WHERE state = 'alive' AND heartbeat_at < now() - %(dead_after_s)s * interval '1 second'
+    -- After an outage of Postgres itself nobody could have beaten: give them time to.
+    AND pg_postmaster_start_time() < now() - %(dead_after_s)s * interval '1 second'
+RETURNING id, name
+"""
+ABANDONED = """
+SELECT id, account_id, epoch, seq, status, attempts, executor FROM orders_order o
+WHERE run_at IS NOT NULL AND status IN ('routing', 'building')
+    AND NOT EXISTS (SELECT 1 FROM orders_executor e WHERE e.id = o.executor AND e.state = 'alive')
+ORDER BY run_at LIMIT %(most)s
+"""
+UNCLAIMED = """
+SELECT id FROM orders_order
+WHERE run_at < now() - %(grace_s)s * interval '1 second' AND (status = 'pending' OR status = 'submitted' AND executor IS NULL)
+    AND (expires_at IS NULL OR expires_at > now())
+ORDER BY run_at LIMIT %(most)s
+"""
+UNANNOUNCED = "SELECT id, order_id, reason FROM orders_deadletter WHERE announced_at IS NULL ORDER BY id LIMIT %s"
+ANNOUNCED = "UPDATE orders_deadletter SET announced_at = now() WHERE id = ANY(%s)"
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """One pass over the ledger. `waiting()` is the number of doorbells the broker holds, None while it cannot say."""
+
+    max_attempts: int
+    dead_after_s: float
+    grace_s: float
+    backlog_grace_s: float
+    """For doorbells that still lie in the broker: they are not lost, only slow."""
+    ring: Callable[[Sequence[UUID]], None]
+    waiting: Callable[[], int | None]
+    announce: Callable[[int, UUID, str], None]
+    publish: Callable[[list[News]], None]
+
+    def run(self, connection: Connection) -> dict[str, int]:
+        """Does one pass unless another process is at one; returns what was done, by name."""
+        if not connection.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,)).fetchone()[0]:  # type: ignore[index]
+            return {}
+        try:
+            return {
+                "dead": self._mark_dead(connection),
+                "taken_over": self._take_over(connection),
+                "rung": self._ring_unclaimed(connection),
+                "announced": self._announce(connection),
+            }
+        finally:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK,))
+
+    def _mark_dead(self, connection: Connection) -> int:
+        dead = connection.execute(MARK_DEAD, {"dead_after_s": self.dead_after_s}).fetchall()
+        for executor, name in dead:
+            log.warning("executor %s (%s) is dead", executor, name)
+        return len(dead)
+
+    def _take_over(self, connection: Connection) -> int:
+        """Frees the orders of executors that are gone: back to pending, or for their intent's sake to whoever comes next."""
+        rows = connection.execute(ABANDONED, {"most": BATCH}).fetchall()
+        changes = [self._released(*row) for row in rows]
+        if changes:
+            times = ledger.record(connection, changes)
+            self.publish([News.of(change, at) for change, at in zip(changes, times, strict=True) if at])
+        disowned = ledger.disown(connection, most=BATCH)
+        crash_point("after_takeover")
+        freed = [change.order_id for change in changes if change.status is Status.PENDING] + disowned
+        if freed:
+            log.warning("%d orders of dead executors are free again", len(freed))
+            self.ring(freed)
+        return len(changes) + len(disowned)
+
+    def _released(
+        self, order_id: UUID, account_id: int, epoch: int, seq: int, status: str, attempts: int, executor: UUID
+    ) -> Change:
+        data: dict[str, Any] = {"takeover": {"executor": executor, "from": status}}
+        event = Event.RELEASE
+        if attempts >= self.max_attempts:
+            event = Event.FAIL
+            message = f"the executor died at each of {attempts} attempts"
+            data["error"] = {"attempt": attempts, "code": "EXECUTOR_LOST", "message": message, "permanent": False}
+        was = Status(status)
+        return Change(
+            order_id=order_id,
+            account_id=account_id,
+            epoch=epoch,
+            seq=seq + 1,
+            was=was,
+            status=advance(was, event),
+            data=data,
+            delay_ms=0 if event is Event.RELEASE else None,
+        )
+
+    def _ring_unclaimed(self, connection: Connection) -> int:
+        waiting = self.waiting()
+        if waiting is None:
+            return 0
+        grace_s = self.backlog_grace_s if waiting else self.grace_s
+        rows = connection.execute(UNCLAIMED, {"grace_s": grace_s, "most": BATCH}).fetchall()
+        if rows:
+            log.warning("%d orders were accepted and not claimed; ringing again", len(rows))
+            self.ring([row[0] for row in rows])
+        return len(rows)
+
+    def _announce(self, connection: Connection) -> int:
+        rows = connection.execute(UNANNOUNCED, (BATCH,)).fetchall()
+        for row in rows:
+            self.announce(*row)
+        if rows:
+            connection.execute(ANNOUNCED, ([row[0] for row in rows],))
+        return len(rows)
+
+
+EXPIRED = """
+SELECT id, account_id, epoch, seq FROM orders_order
+WHERE expires_at <= now() AND finished_at IS NULL AND status = 'pending'
+ORDER BY expires_at LIMIT %s
+"""
+
+
+def expire(connection: Connection, *, most: int = BATCH) -> list[News]:
+    """Ends orders that waited past their time; those already being executed run on."""
+    changes = [
+        Change(
+            order_id=order_id,
+            account_id=account_id,
+            epoch=epoch,
+            seq=seq + 1,
+            was=Status.PENDING,
+            status=advance(Status.PENDING, Event.EXPIRE),
+        )
+        for order_id, account_id, epoch, seq in connection.execute(EXPIRED, (most,)).fetchall()
+    ]
+    if not changes:
+        return []
+    times = ledger.record(connection, changes)
+    return [News.of(change, at) for change, at in zip(changes, times, strict=True) if at]

@@ -1,0 +1,144 @@
+"""What clients are told of an order, and how it gets to them: Channels groups over Redis pub/sub.
+
+The database is the truth of a stream; Redis only says "look now". So publishing is best effort: it never holds an order
+up, and what it loses the sockets read from the database (`orders.sockets`).
+"""
+
+import logging
+import queue
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgpack
+import msgspec
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from orders.ledger import Change
+from orders.lifecycle import Status
+
+log = logging.getLogger(__name__)
+encode = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical").encode
+
+PUBLISH_TIMEOUT_S = 1.0
+BATCHES_WAITING_MOST = 2_000
+"""While Redis is away older news is dropped: nobody hears it, and sockets catch up from the database."""
+
+
+def timestamp(at: datetime) -> str:
+    """RFC 3339 in UTC with microseconds and `Z`: one form everywhere, so that texts compare."""
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def order_group(order_id: UUID | str) -> str:
+    return f"order.{order_id}"
+
+
+def account_group(account_id: int) -> str:
+    return f"account.{account_id}"
+
+
+def quotes_group(pair: str) -> str:
+    return f"quotes.{pair}"
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """One committed event of an order, as clients get it."""
+
+    order_id: UUID
+    account_id: int
+    seq: int
+    status: Status
+    at: datetime
+    data: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, change: Change, at: datetime) -> "News":
+        return cls(change.order_id, change.account_id, change.seq, change.status, at, change.data)
+
+    def text(self) -> str:
+        """The WebSocket message."""
+        message = {
+            "type": "event",
+            "orderId": self.order_id,
+            "seq": self.seq,
+            "status": self.status,
+            "at": timestamp(self.at),
+            "data": self.data,
+        }
+        return encode(message).decode()
+
+
+def group_channel(group: str, prefix: str = "asgi") -> str:
+    """The Redis channel of a group, as `channels_redis.pubsub` names it."""
+    return f"{prefix}__group__{group}"
+
+
+def group_message(group: str, texts: Sequence[tuple[str, int, str]]) -> bytes:
+    """A group's message in the wire format of `group_send`: (order id, seq, WebSocket text) of each event."""
+    packed: bytes = msgpack.packb({"type": "orders.news", "group": group, "news": texts})
+    return packed
+
+
+def messages(news: Iterable[News]) -> list[tuple[str, bytes]]:
+    """One message an event to the order's group, one for all of them to their account's."""
+    accounts: dict[int, list[tuple[str, int, str]]] = {}
+    out: list[tuple[str, bytes]] = []
+    for item in news:
+        entry = (str(item.order_id), item.seq, item.text())
+        accounts.setdefault(item.account_id, []).append(entry)
+        if item.seq > 1:  # Nobody can watch an order before its id is known.
+            group = order_group(item.order_id)
+            out.append((group_channel(group), group_message(group, [entry])))
+    for account_id, entries in accounts.items():
+        group = account_group(account_id)
+        out.append((group_channel(group), group_message(group, entries)))
+    return out
+
+
+class Publisher:
+    """Sends news in a thread of its own, one Redis pipeline a batch."""
+
+    def __init__(self, url: str) -> None:
+        self._redis = redis.Redis.from_url(
+            url,
+            socket_timeout=PUBLISH_TIMEOUT_S,
+            socket_connect_timeout=PUBLISH_TIMEOUT_S,
+            # Publishing again after a lost answer would be publishing twice.
+            retry=Retry(NoBackoff(), 0),
+        )
+        self._queue: queue.Queue[list[News] | None] = queue.Queue(BATCHES_WAITING_MOST)
+        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
+        self._thread.start()
+        self.dropped = 0
+
+    def publish(self, news: list[News]) -> None:
+        """Hands news over; returns at once, from any thread."""
+        if not news:
+            return
+        try:
+            self._queue.put_nowait(news)
+        except queue.Full:
+            self.dropped += len(news)
+
+    def close(self) -> None:
+        """Sends what waits, then ends the thread."""
+        self._queue.put(None)
+        self._thread.join(timeout=2 * PUBLISH_TIMEOUT_S)
+
+    def _run(self) -> None:
+        while (batch := self._queue.get()) is not None:
+            try:
+                with self._redis.pipeline(transaction=False) as pipe:
+                    for channel, message in messages(batch):
+                        pipe.publish(channel, message)
+                    pipe.execute()
+            except redis.RedisError as error:
+                self.dropped += len(batch)
+                log.warning("news not published: %s", error)

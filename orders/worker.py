@@ -1,0 +1,216 @@
+"""An order worker process: the executor on its loop, its identity, its heartbeat, its end."""
+
+import asyncio
+import logging
+import os
+import random
+import socket
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+from django.conf import settings
+
+from orders import ledger
+from orders.commit import Claimer, Recorder, Session
+from orders.doorbell import ring
+from orders.execution import Executor, change_of
+from orders.ledger import Change
+from orders.lifecycle import Event, Status
+from orders.retry import RetryPolicy
+from orders.steps import Move, Steps, Work
+from orders.stream import News, Publisher
+from routing.wiring import mock_router
+from runtime.loop import LoopThread
+
+log = logging.getLogger(__name__)
+
+AUDIT_EVERY = 2
+"""Heartbeats between two looks for orders that the ledger says are ours and that nobody here drives."""
+
+REGISTER = """
+INSERT INTO orders_executor (id, name, pid, state, in_flight, started_at, heartbeat_at)
+VALUES (%s, %s, %s, 'alive', 0, now(), now())
+"""
+BEAT = "UPDATE orders_executor SET heartbeat_at = now(), in_flight = %s WHERE id = %s AND state = 'alive' RETURNING id"
+STOP = "UPDATE orders_executor SET state = 'stopped', in_flight = 0, heartbeat_at = now() WHERE id = %s AND state = 'alive'"
+HELD = "SELECT id, account_id, epoch, seq, status FROM orders_order WHERE run_at IS NOT NULL AND executor = %s"
+
+
+class Worker:
+    """Everything of one order worker process. Made in any thread; its coroutines run on its own loop."""
+
+    def __init__(self, name: str) -> None:
+        self.name = f"{name}@{socket.gethostname()}"
+        self._loop = LoopThread("orders")
+        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="heartbeat")
+        self._ringer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ringer")
+        self._session = Session(settings.DATABASE_URL, name="heartbeat", statement_timeout_ms=5_000)
+        self._strays: set[UUID] = set()
+        self._loop.run(self._start())
+
+    async def _start(self) -> None:
+        self._publisher = Publisher(settings.REDIS_URL)
+        self._recorder = Recorder(
+            settings.DATABASE_URL,
+            window_ms=settings.RECORD_WINDOW_MS,
+            most=settings.RECORD_MOST,
+            capacity=4 * settings.ORDERS_IN_FLIGHT_MOST,
+            written=self._publish_changes,
+        )
+        self._claimer = Claimer(
+            settings.DATABASE_URL,
+            uuid4(),
+            window_ms=settings.CLAIM_WINDOW_MS,
+            most=settings.RECORD_MOST,
+            capacity=2 * settings.ORDERS_IN_FLIGHT_MOST,
+        )
+        mock = mock_router(
+            settings.DATA_DIR,
+            seed=settings.MOCK_SEED,
+            latency=settings.MOCK_LATENCY,
+            failure_rate=settings.MOCK_FAILURE_RATE,
+            deadline_ms=settings.QUOTE_DEADLINE_MS,
+            max_age_ms=settings.QUOTE_MAX_AGE_MS,
+            valid_s=settings.MOCK_VALID_S,
+        )
+        steps = Steps(
+            mock.router,
+            RetryPolicy(settings.MAX_ATTEMPTS, settings.RETRY_BASE_MS, settings.RETRY_CAP_MS),
+            random.Random(),
+            submit_timeout_s=settings.SUBMIT_TIMEOUT_S,
+            confirm_timeout_s=settings.CONFIRM_TIMEOUT_S,
+        )
+        self.executor = Executor(
+            self._claimer,
+            self._recorder,
+            steps,
+            in_flight_most=settings.ORDERS_IN_FLIGHT_MOST,
+            ring=self._ring_again,
+            publish=self._publisher.publish,
+        )
+        await self._register()
+        self._heart = asyncio.create_task(self._beat_for_ever())
+
+    def execute(self, order_ids: Sequence[UUID], trigger: Mapping[str, Any] | None = None) -> None:
+        """Executes orders and waits for them, from a task's thread."""
+        self._loop.run(self.executor.execute(order_ids, trigger))
+
+    def drain(self) -> "Future[None]":
+        """Starts the end: no new orders, a while for those in flight, the rest handed over."""
+        return self._loop.start(self._drain())
+
+    def close(self) -> None:
+        """After the drain: the executor leaves, what is unwritten is written."""
+        self._loop.run(self._close(), timeout_s=5)
+
+    def _publish_changes(self, written: list[tuple[Change, datetime]]) -> None:
+        self._publisher.publish([News.of(change, at) for change, at in written])
+
+    def _ring_again(self, order_ids: Sequence[UUID], delay_s: float) -> None:
+        self._ringer.submit(_ring_quietly, order_ids, delay_s)
+
+    async def _register(self) -> None:
+        def register(connection: ledger.Connection) -> None:
+            connection.execute(REGISTER, (self._claimer.executor, self.name, os.getpid()))
+
+        await self._query(register)
+        log.info("executor %s is %s", self._claimer.executor, self.name)
+
+    async def _query(self, function: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._session.run, function)
+
+    async def _beat_for_ever(self) -> None:
+        beats = 0
+        while True:
+            await asyncio.sleep(settings.HEARTBEAT_S)
+            beats += 1
+            try:
+                await self._beat()
+                if beats % AUDIT_EVERY == 0:
+                    await self._audit()
+            except psycopg.OperationalError as error:
+                log.warning("heartbeat missed: %s", str(error).strip())
+            except Exception:
+                log.exception("heartbeat failed")
+
+    async def _beat(self) -> None:
+        parameters = (len(self.executor.running), self._claimer.executor)
+        alive = await self._query(lambda connection: connection.execute(BEAT, parameters).fetchone())
+        if alive is None and not self.executor.draining:
+            # We were away for so long that our orders went to others. What we hold is theirs now: drop it unwritten.
+            log.error("executor %s was declared dead; starting anew", self._claimer.executor)
+            await self.executor.abandon()
+            self._claimer.executor = uuid4()
+            await self._register()
+
+    async def _audit(self) -> None:
+        """Hands back orders that the ledger says are ours though nobody here drives them: a claim whose answer was lost."""
+        rows = await self._query(lambda c: c.execute(HELD, (self._claimer.executor,)).fetchall())
+        held = {row[0]: row for row in rows if row[0] not in self.executor.running}
+        strays, self._strays = self._strays & set(held), set(held)
+        for order_id in strays:
+            _, account_id, epoch, seq, status = held[order_id]
+            log.warning("order %s was ours without our knowing; handing it back", order_id)
+            if status == Status.SUBMITTED:
+                await self._disown([order_id])
+            else:
+                await self._recorder.submit(
+                    Change(
+                        order_id=order_id,
+                        account_id=account_id,
+                        epoch=epoch,
+                        seq=seq + 1,
+                        was=Status(status),
+                        status=Status.PENDING,
+                        data={"handover": {"executor": self.name}},
+                        delay_ms=0,
+                    )
+                )
+            self._ring_again([order_id], 0)
+
+    async def _disown(self, order_ids: list[UUID]) -> None:
+        executor = self._claimer.executor
+        await self._query(lambda c: ledger.disown(c, executor=executor, order_ids=order_ids))
+
+    async def _drain(self) -> None:
+        left = await self.executor.drain(settings.DRAIN_S)
+        log.info("drained; %d orders are handed over", len(left))
+        try:
+            async with asyncio.timeout(2):
+                await self._recorder.drain()
+                await asyncio.gather(*(self._hand_over(work) for work in left if work.status in HANDED_BACK))
+                if submitted := [work.order.id for work in left if work.status is Status.SUBMITTED]:
+                    await self._disown(submitted)
+        except (TimeoutError, psycopg.OperationalError):
+            log.warning("not everything could be handed over; the reconciler will find it")
+        for start in range(0, len(left), settings.DOORBELL_IDS_MOST):
+            self._ring_again([work.order.id for work in left[start : start + settings.DOORBELL_IDS_MOST]], 0)
+
+    async def _hand_over(self, work: Work) -> None:
+        move = Move(Event.RELEASE, {"handover": {"executor": self.name}}, delay_ms=0)
+        await self._recorder.submit(change_of(work, move))
+
+    async def _close(self) -> None:
+        self._heart.cancel()
+        self._recorder.give_up()
+        await self._recorder.drain()
+        self._publisher.close()
+        executor = self._claimer.executor
+        try:
+            await self._query(lambda c: c.execute(STOP, (executor,)))
+        except psycopg.OperationalError as error:
+            log.warning("leaving without a word: %s", str(error).strip())
+
+
+HANDED_BACK = frozenset({Status.ROUTING, Status.BUILDING})
+
+
+def _ring_quietly(order_ids: Sequence[UUID], delay_s: float) -> None:
+    try:
+        ring(order_ids, delay_s=delay_s)
+    except Exception as error:
+        log.warning("doorbell for %d orders not sent: %s", len(order_ids), error)

@@ -1,0 +1,153 @@
+"""The values that routing speaks: tokens, pairs, ticks, quotes, swaps and what became of them.
+
+Amounts and prices are `Decimal`, never float. A price is tokenOut per tokenIn. Times are aware UTC datetimes.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+
+class VenueName(StrEnum):
+    RAYDIUM = "RAYDIUM"
+    METEORA = "METEORA"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    symbol: str
+    mint: str
+    """Base58 address of the token's mint account."""
+    decimals: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A direction of trade: tokenIn is sold for tokenOut."""
+
+    token_in: Token
+    token_out: Token
+
+    @property
+    def name(self) -> str:
+        """`SOL-USDC`: the form used in URLs and Redis keys."""
+        return f"{self.token_in.symbol}-{self.token_out.symbol}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A venue's market in a pair at one moment."""
+
+    pair: str
+    venue: VenueName
+    price: Decimal
+    """Before fee and impact."""
+    fee_bps: int
+    liquidity: Decimal
+    """Depth of one side of the pool, in its quote token (`tokens.quote_token`): the same figure both ways."""
+    volume: Decimal
+    """Traded in the venue's last minute, in the quote token as well."""
+    observed_at: datetime
+
+    @property
+    def net_price(self) -> Decimal:
+        """price × (1 − fee)."""
+        return self.price * (10_000 - self.fee_bps) / 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a venue offers for an amount."""
+
+    pair: str
+    venue: VenueName
+    amount_in: Decimal
+    amount_out: Decimal
+    """Net: after fee and price impact, rounded down to the base units of tokenOut."""
+    price: Decimal
+    """The pool's price before fee and impact."""
+    fee_bps: int
+    impact_bps: Decimal
+    observed_at: datetime
+    cached: bool = False
+    """Computed from a tick that the poller stored, not asked for this order."""
+
+    @property
+    def net_price(self) -> Decimal:
+        """amount_out per amount_in: what the order would really get."""
+        return self.amount_out / self.amount_in
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a venue is not in the comparison."""
+
+    venue: VenueName
+    code: str
+    message: str
+    permanent: bool = False
+    """Asking this venue again will not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The comparison of one attempt, kept whole for whoever asks why."""
+
+    winner: Quote
+    reason: str
+    quotes: tuple[Quote, ...]
+    refusals: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """A signed transaction: the write-ahead intent.
+
+    Sending it again is harmless, its signature is the same.
+    """
+
+    reference: str
+    """The order's id, carried in the transaction so that the chain can be asked for it."""
+    attempt: int
+    venue: VenueName
+    signature: str
+    payload: bytes
+    min_out: Decimal
+    valid_until: datetime
+    """By the chain's clock; after it the chain refuses the transaction for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """A landed transaction that traded."""
+
+    signature: str
+    amount_out: Decimal
+    executed_price: Decimal
+    """amount_out per amount in."""
+    fee: Decimal
+    """Venue's fee, in tokenOut."""
+    landed_at: datetime
+
+
+class Fate(StrEnum):
+    """What the chain says of a signature."""
+
+    LANDED = "landed"
+    """It traded: there is a `Fill`."""
+    REVERTED = "reverted"
+    """It landed with an error (slippage, funds): nothing was traded and it never will."""
+    PENDING = "pending"
+    """Not seen (yet), and still valid: it may land. The same bytes may be sent again."""
+    EXPIRED = "expired"
+    """Not landed and no longer valid: it never will. Only now may a new transaction be built."""
+
+
+@dataclass(frozen=True, slots=True)
+class SwapStatus:
+    signature: str
+    fate: Fate
+    fill: Fill | None = None
+    error: str | None = None
+    """For `REVERTED`: the stable code, such as `SLIPPAGE_EXCEEDED` or `INSUFFICIENT_FUNDS`."""

@@ -1,0 +1,108 @@
+"""What every venue does, and the errors it may answer with."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Protocol
+
+from routing.values import Pair, Quote, Swap, SwapStatus, Tick, VenueName
+
+
+class VenueError(Exception):
+    """A venue's answer that is not what was asked for.
+
+    `code` is stable and shown to clients; `permanent` says that asking again will not help.
+    """
+
+    code = "VENUE_ERROR"
+    permanent = False
+
+    def __init__(self, message: str = "", *, venue: VenueName | None = None) -> None:
+        super().__init__(message or (self.__doc__ or "").strip())
+        self.venue = venue
+
+
+class VenueUnavailable(VenueError):
+    """The venue does not answer."""
+
+    code = "VENUE_UNAVAILABLE"
+
+
+class VenueTimeout(VenueError):
+    """The venue did not answer in time."""
+
+    code = "VENUE_TIMEOUT"
+
+
+class NoRoute(VenueError):
+    """The venue has no pool for the pair."""
+
+    code = "NO_ROUTE"
+
+
+class AmountTooSmall(VenueError):
+    """The amount buys less than one base unit."""
+
+    code = "AMOUNT_TOO_SMALL"
+    permanent = True
+
+
+class InsufficientLiquidity(VenueError):
+    """The pool is too small for the amount."""
+
+    code = "INSUFFICIENT_LIQUIDITY"
+    permanent = True
+
+
+class SwapRefused(VenueError):
+    """The transaction was refused before it was sent on: it has not landed and these bytes never will."""
+
+    code = "SWAP_REFUSED"
+
+
+class SubmitUnknown(VenueError):
+    """Sending ended without an answer: the transaction may or may not land. Never treat it as failed."""
+
+    code = "SUBMIT_UNKNOWN"
+
+
+class Venue(Protocol):
+    name: VenueName
+
+    async def tick(self, pair: Pair) -> Tick:
+        """The pool's market now. Raises `NoRoute`, `VenueUnavailable`, `VenueTimeout`."""
+        ...
+
+    async def quote(self, pair: Pair, amount: Decimal) -> Quote:
+        """The offer for `amount` of tokenIn.
+
+        Raises what `tick` raises, `AmountTooSmall`, `InsufficientLiquidity`.
+        """
+        ...
+
+    async def build(
+        self, pair: Pair, quote: Quote, *, min_out: Decimal, reference: str, attempt: int
+    ) -> Swap:
+        """Builds and signs. Nothing is sent. Raises `VenueUnavailable`, `VenueTimeout`."""
+        ...
+
+    async def submit(self, swap: Swap) -> None:
+        """Sends; accepted is not landed. Idempotent by signature.
+
+        Raises `SubmitUnknown` when the outcome is open, `SwapRefused` when these bytes certainly never land.
+        """
+        ...
+
+    async def wait(self, swap: Swap, *, timeout_s: float) -> SwapStatus:
+        """Waits until the transaction's fate is final or the time is up (then `PENDING`).
+
+        Raises `VenueUnavailable`.
+        """
+        ...
+
+    async def status(self, swaps: Sequence[Swap]) -> list[SwapStatus]:
+        """The chain's word on each, in order, by the chain's own clock. Raises `VenueUnavailable`."""
+        ...
+
+    async def find(self, reference: str) -> list[SwapStatus]:
+        """Every transaction that the chain has seen for the reference."""
+        ...

@@ -1,0 +1,107 @@
+"""Group commit: what callers hand in within a few milliseconds is written as one statement.
+
+Nobody commits alone: a commit costs the same for one order as for two hundred, so the first item opens a window,
+what arrives until it closes (or until the batch is full) is written together, and all callers wake at once.
+The writer runs in the group's own thread, because a database commit would otherwise stop the event loop.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class GroupFull(Exception):
+    """More callers are waiting than the group may hold."""
+
+
+class GroupCommit(Generic[Item, Result]):
+    """Collects items on one event loop and writes them in batches, in the order they were submitted.
+
+    `write` gets at most `most` items and returns one result an item, in order; it runs in a thread of the group's own,
+    never twice at once. What it raises is raised to every caller of that batch. `submit` raises `GroupFull` at once when
+    `capacity` items wait already, so that memory stays bounded while the database is away.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[list[Item]], Sequence[Result]],
+        *,
+        name: str,
+        window_ms: float,
+        most: int,
+        capacity: int,
+    ) -> None:
+        self._write = write
+        self._name = name
+        self._window_s = window_ms / 1000
+        self._most = most
+        self._capacity = capacity
+        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._arrived = asyncio.Event()
+        self._full = asyncio.Event()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
+        self._task: asyncio.Task[None] | None = None
+        self.writes = 0
+        self.written = 0
+
+    def __len__(self) -> int:
+        """Items that wait for the next batch."""
+        return len(self._waiting)
+
+    def submit(self, item: Item) -> asyncio.Future[Result]:
+        """Hands an item in; the future ends when its batch is written. Call it from the group's loop."""
+        if len(self._waiting) >= self._capacity:
+            raise GroupFull(f"{self._name}: {self._capacity} items wait already")
+        loop = asyncio.get_running_loop()
+        if self._task is None or self._task.done():
+            self._task = loop.create_task(self._run(), name=f"groupcommit:{self._name}")
+        future: asyncio.Future[Result] = loop.create_future()
+        self._waiting.append((item, future))
+        self._arrived.set()
+        if len(self._waiting) >= self._most:
+            self._full.set()
+        return future
+
+    async def drain(self) -> None:
+        """Waits until everything handed in so far is written."""
+        futures = [future for _, future in self._waiting]
+        await asyncio.gather(*futures, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Writes what waits, then ends the group's task and thread."""
+        await self.drain()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._thread.shutdown(wait=False)
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._arrived.wait()
+            if len(self._waiting) < self._most:
+                self._full.clear()
+                try:
+                    async with asyncio.timeout(self._window_s):
+                        await self._full.wait()
+                except TimeoutError:
+                    pass
+            batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            if not self._waiting:
+                self._arrived.clear()
+            self.writes += 1
+            self.written += len(batch)
+            try:
+                results = await loop.run_in_executor(self._thread, self._write, [item for item, _ in batch])
+            except Exception as error:
+                for _, future in batch:
+                    if not future.done():
+                        future.set_exception(error)
+                continue
+            for (_, future), result in zip(batch, results, strict=True):
+                if not future.done():
+                    future.set_result(result)
