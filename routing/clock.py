@@ -1,0 +1,11 @@
+"""The wall clock, as an argument: tests hand in their own."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+Clock = Callable[[], datetime]
+"""Answers an aware UTC datetime."""
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
