@@ -118,6 +118,7 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "accounts",
     "orders",
+    "orderengine",
 ]
 MIDDLEWARE = [
     "orders.errors.RequestIdMiddleware",
@@ -243,6 +244,8 @@ HEARTBEAT_S = 2.0
 EXECUTOR_DEAD_AFTER_S = 6.0
 RECONCILE_GRACE_S = 2.0
 """A doorbell not answered for this long is taken for lost."""
+RECONCILE_BACKLOG_GRACE_S = 20.0
+"""While the broker still holds doorbells, an order's own is most likely among them."""
 DRAIN_S = read_float("DRAIN_S", 5.0)
 BODY_BYTES_MOST = 256 * 1024
 BEAT_SYNC = timedelta(seconds=1)

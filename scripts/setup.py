@@ -1,0 +1,151 @@
+# ruff: noqa: UP031 - old Pythons must get as far as the message
+"""Makes .venv with the pinned requirements: `setup.py` for running, `setup.py dev` for tests and checks too.
+
+Started by whatever `python3` is: this file must parse and fail well on old ones, hence no new syntax.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+BASE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+VENV = os.path.join(BASE, ".venv")
+PYTHON = os.path.join(VENV, "bin", "python")
+LOG = os.path.join(VENV, "setup.log")
+OLDEST = (3, 11)
+NAMES = ("python3", "python3.12", "python3.11", "python3.13", "python3.14")
+"""In the order they are tried. The embedded services come as wheels for 3.12 and 3.11 only."""
+WITH_WHEELS = ((3, 11), (3, 12))
+FREE_BYTES = 1200 * 1024 * 1024
+PROGRESS_S = 3
+
+
+def fail(text):
+    sys.stderr.write("setup: %s\n" % text)
+    sys.exit(1)
+
+
+def say(text):
+    sys.stdout.write("setup: %s\n" % text)
+    sys.stdout.flush()
+
+
+def version(python):
+    """(major, minor) of a program that may be missing, or a stand-in that refuses to run."""
+    asked = [python, "-c", "import sys; print('%d %d' % sys.version_info[:2])"]
+    try:
+        done = subprocess.run(asked, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False)
+        major, minor = done.stdout.decode().split()
+    except (OSError, ValueError):
+        return (0, 0)
+    return (int(major), int(minor))
+
+
+def choose():
+    found = [(version(name), name) for name in NAMES if shutil.which(name)]
+    for number, name in found:
+        if number in WITH_WHEELS:
+            return name
+    for number, name in found:
+        if number >= OLDEST:
+            return name
+    fail(
+        "Python %d.%d is too old: install Python 3.12 or 3.11 (as python3.12 on PATH)" % sys.version_info[:2]
+    )
+
+
+def stamp(files):
+    """What the environment was made from; its folder too, as its programs hold that path."""
+    digest = hashlib.sha256(VENV.encode())
+    for name in files:
+        with open(os.path.join(BASE, name), "rb") as stream:
+            digest.update(stream.read())
+    return digest.hexdigest()
+
+
+def read(path):
+    try:
+        with open(path) as stream:
+            return stream.read()
+    except OSError:
+        return ""
+
+
+def make_venv():
+    # A folder that was moved keeps its old path inside its programs.
+    if version(PYTHON) >= OLDEST and PYTHON in read(os.path.join(VENV, "bin", "pip")):
+        return
+    python = choose()
+    if subprocess.run(
+        [python, "-c", "import ensurepip, venv"], stderr=subprocess.DEVNULL, check=False
+    ).returncode:
+        fail(
+            "%s cannot make virtual environments: apt install python%d.%d-venv"
+            % ((python,) + version(python))
+        )
+    say("making .venv with Python %d.%d" % version(python))
+    done = subprocess.run([python, "-m", "venv", "--clear", VENV], stderr=subprocess.PIPE, check=False)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace").strip().splitlines() or ["exit %d" % done.returncode]
+        fail("cannot make .venv (%s): remove .venv and try again" % said[-1])
+
+
+def install(file):
+    """pip's own output goes to a log; every few seconds a word about where it is."""
+    command = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-r", file]
+    say("installing %s (once; a minute or two)" % file)
+    steps, spoken = 0, time.time()
+    with open(LOG, "w") as log:
+        pip = subprocess.Popen(command, cwd=BASE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for raw in pip.stdout:
+            line = raw.decode(errors="replace")
+            log.write(line)
+            steps += line.startswith(("Collecting", "Requirement already"))
+            word = line.split("==")[0].split("(")[0].strip()
+            if word.startswith(("Collecting", "Installing")) and time.time() - spoken > PROGRESS_S:
+                spoken = time.time()
+                say("%3d packages, %s" % (steps, word[:60]))
+        code = pip.wait()
+    if code:
+        lines = [line for line in read(LOG).splitlines() if line.strip()]
+        errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:] or ["exit %d" % code]
+        if "No space left" in read(LOG):
+            fail("the disk is full: free %d MB and try again" % (FREE_BYTES // 2**20))
+        fail("pip failed (%s): see %s, check the network and try again" % (errors[-1][:200], LOG))
+
+
+def main():
+    dev = "dev" in sys.argv[1:]
+    files = ["requirements.txt"] + (["requirements-dev.txt"] if dev else [])
+    wanted = stamp(files)
+    mark = os.path.join(VENV, "ready-dev" if dev else "ready")
+    if read(mark) == wanted and os.access(PYTHON, os.X_OK):
+        return
+    with open(os.path.abspath(__file__)) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if read(mark) == wanted and os.access(PYTHON, os.X_OK):
+            return
+        free = shutil.disk_usage(BASE).free
+        if free < FREE_BYTES:
+            fail("only %d MB of disk are free: set-up needs %d MB" % (free // 2**20, FREE_BYTES // 2**20))
+        make_venv()
+        install(files[-1])
+        for name in ("ready", "ready-dev") if dev else ("ready",):
+            with open(os.path.join(VENV, name), "w") as stream:
+                stream.write(
+                    stamp(["requirements.txt", "requirements-dev.txt"][: 2 if name == "ready-dev" else 1])
+                )
+    say("done")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        fail("interrupted: run it again to go on")
+    except OSError as error:
+        fail("%s: check the disk and the folder's permissions" % error)
