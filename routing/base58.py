@@ -4,20 +4,29 @@ ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 # Ten digits at a time: one division of a long number yields ten digits, and what is left fits a machine word.
 _CHUNK = 58**10
+_FOUR = 58**4
+_TWO = 58**2
 _PAIRS = [high + low for high in ALPHABET for low in ALPHABET]
 
 
 def encode(data: bytes) -> str:
     """Every leading zero byte becomes a leading `1`; 64 bytes give 64 to 88 characters."""
     number = int.from_bytes(data, "big")
-    digits: list[str] = []
+    chunks: list[str] = []
     while number:
         number, chunk = divmod(number, _CHUNK)
-        for _ in range(5):
-            chunk, pair = divmod(chunk, 3364)
-            digits.append(_PAIRS[pair])
+        high, low = divmod(chunk, _FOUR)
+        first, middle = divmod(high, _FOUR)
+        chunks.append(
+            _PAIRS[first]
+            + _PAIRS[middle // _TWO]
+            + _PAIRS[middle % _TWO]
+            + _PAIRS[low // _TWO]
+            + _PAIRS[low % _TWO]
+        )
+    chunks.reverse()
     zeros = len(data) - len(data.lstrip(b"\0"))
-    return "1" * zeros + "".join(reversed(digits)).lstrip("1")
+    return "1" * zeros + "".join(chunks).lstrip("1")
 
 
 def decode(text: str) -> bytes:

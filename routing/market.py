@@ -1,5 +1,6 @@
 """The mock market: what the mock venues would see, the same for every process that shares its directory."""
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Context, Decimal
 from pathlib import Path
@@ -35,6 +36,10 @@ _SHOWN = Context(prec=12)
 """Digits of a price: enough that there and back again is the same price, few enough to be read."""
 
 
+_MAX_TICKS = 256
+"""Ticks kept of the present moment: many orders of one pair ask within the same 10 ms."""
+
+
 class InvalidMove(ValueError):
     """The market cannot be moved so. `field` names the argument at fault."""
 
@@ -49,27 +54,21 @@ class Market:
     def __init__(self, directory: Path, *, seed: int | None = None, clock: Clock = utc_now) -> None:
         self._file = MarketFile(directory, seed=seed, clock=clock)
         self._clock = clock
+        self._ticks: tuple[MarketState | None, dict[tuple[str, VenueName, float], Tick]] = (None, {})
 
     def tick(self, pair: Pair, venue: VenueName, now: datetime) -> Tick:
         """The venue's pool at `now`, whatever its health. Raises `NoRoute` while the pair is unlisted."""
         state = self._file.read()
-        pool = tokens.pool_pair(pair)
-        if not _is_listed(state, pool):
-            raise NoRoute(venue=venue)
-        seconds = _seconds(state, now)
-        price = self._mid(state, pool, seconds)
-        set_by_hand = state.pools.get(pool.name) or Pool()
-        if not set_by_hand.hold:
-            price *= wander.venue_factor(state.seed, pool.name, venue, seconds)
-        return Tick(
-            pair=pair.name,
-            venue=venue,
-            price=_SHOWN.plus(price if pair is pool else 1 / price),
-            fee_bps=_fee_bps(pool, venue),
-            liquidity=_depth(pool) if set_by_hand.liquidity is None else set_by_hand.liquidity,
-            volume=_volume(state, pool, venue, seconds) if set_by_hand.volume is None else set_by_hand.volume,
-            observed_at=now,
-        )
+        memo, ticks = self._ticks
+        if memo is not state or len(ticks) >= _MAX_TICKS:
+            # State and ticks change together: another thread must not put an old tick among the new.
+            ticks = {}
+            self._ticks = (state, ticks)
+        key = (pair.name, venue, _seconds(state, now))
+        tick = ticks.get(key)
+        if tick is None:
+            tick = ticks[key] = self._tick(state, pair, venue, now)
+        return tick if tick.observed_at == now else replace(tick, observed_at=now)
 
     def health(self, pair: Pair, venue: VenueName) -> Health:
         """What was set for the venue in this pair."""
@@ -122,12 +121,31 @@ class Market:
                 seconds = _seconds(state, self._clock())
                 present = self._mid(state, pool_pair, seconds)
                 pool.natural = self._natural(state, pool_pair, seconds)
-                pool.price = present if price is None else price if pair is pool_pair else 1 / price
+                pool.price = present if price is None else price if pair.name == pool_pair.name else 1 / price
             pool.hold = pool.hold if hold is None else hold
             pool.liquidity = pool.liquidity if liquidity is None else liquidity
             pool.volume = pool.volume if volume is None else volume
             pool.listed = pool.listed if listed is None else listed
             pool.health = pool.health | healths
+
+    def _tick(self, state: MarketState, pair: Pair, venue: VenueName, now: datetime) -> Tick:
+        pool = tokens.pool_pair(pair)
+        if not _is_listed(state, pool):
+            raise NoRoute(venue=venue)
+        seconds = _seconds(state, now)
+        price = self._mid(state, pool, seconds)
+        by_hand = state.pools.get(pool.name) or Pool()
+        if not by_hand.hold:
+            price *= wander.venue_factor(state.seed, pool.name, venue, seconds)
+        return Tick(
+            pair=pair.name,
+            venue=venue,
+            price=_SHOWN.plus(price if pair.name == pool.name else 1 / price),
+            fee_bps=_fee_bps(pool, venue),
+            liquidity=_depth(pool) if by_hand.liquidity is None else by_hand.liquidity,
+            volume=_volume(state, pool, venue, seconds) if by_hand.volume is None else by_hand.volume,
+            observed_at=now,
+        )
 
     def _mid(self, state: MarketState, pool: Pair, seconds: float) -> Decimal:
         """The market's price of the pool's token in its quote token."""
@@ -141,7 +159,7 @@ class Market:
     def _natural(self, state: MarketState, pool: Pair, seconds: float) -> Decimal:
         """The price that nobody set: a token's own in USDC, between two others what their USDC prices say."""
         symbol = pool.token_in.symbol
-        if pool.token_out is tokens.USDC:
+        if pool.token_out.symbol == "USDC":
             return _BASE_USDC[symbol] * wander.price_factor(state.seed, symbol, seconds)
         legs = [tokens.pool_pair(Pair(token, tokens.USDC)) for token in (pool.token_in, pool.token_out)]
         return self._mid(state, legs[0], seconds) / self._mid(state, legs[1], seconds)

@@ -62,7 +62,7 @@ def quote_from_tick(pair: Pair, tick: Tick, amount: Decimal, *, cached: bool) ->
     with localcontext(_EXACT):
         paid = amount * (BPS - tick.fee_bps) / BPS
         ideal_out = paid * tick.price
-        worth = ideal_out if tokens.quote_token(pair) is pair.token_out else paid
+        worth = ideal_out if tokens.quote_token(pair) == pair.token_out else paid
         depth = tick.liquidity
         if depth <= 0 or worth * BPS > (depth + worth) * MAX_IMPACT_BPS:
             raise InsufficientLiquidity(venue=tick.venue)

@@ -1,6 +1,6 @@
 """The tokens that the engine trades, and the pairs they make."""
 
-from itertools import permutations
+from itertools import combinations, permutations
 
 from routing.values import Pair, Token
 
@@ -17,7 +17,12 @@ TOKENS = (USDC, SOL, JUP, BONK, NEW)
 _BY_NAME = {name: token for token in TOKENS for name in (token.symbol, token.mint)}
 _PAIRS = {(a.symbol, b.symbol): Pair(a, b) for a, b in permutations(TOKENS, 2)}
 _PAIRS_BY_NAME = {pair.name: pair for pair in _PAIRS.values()}
-_RANK = {token.symbol: rank for rank, token in enumerate(TOKENS)}
+# `TOKENS` is in order of precedence, so a combination has the quote token first.
+_POOLS = {
+    names: _PAIRS[(other.symbol, quote.symbol)]
+    for quote, other in combinations(TOKENS, 2)
+    for names in ((quote.symbol, other.symbol), (other.symbol, quote.symbol))
+}
 
 
 def resolve(symbol_or_mint: str) -> Token | None:
@@ -49,18 +54,13 @@ def all_pairs() -> tuple[Pair, ...]:
 
 def quote_token(pair: Pair) -> Token:
     """What the pair's pool is measured in: USDC if it takes part, else SOL, and so on; the same both ways."""
-    return min(pair.token_in, pair.token_out, key=lambda token: _RANK[token.symbol])
+    return pool_pair(pair).token_out
 
 
 def pool_pair(pair: Pair) -> Pair:
     """The direction that sells for the quote token: one name for a pool that trades both ways."""
-    return _PAIRS[(other(pair).symbol, quote_token(pair).symbol)]
+    return _POOLS[(pair.token_in.symbol, pair.token_out.symbol)]
 
 
 def reverse(pair: Pair) -> Pair:
     return _PAIRS[(pair.token_out.symbol, pair.token_in.symbol)]
-
-
-def other(pair: Pair) -> Token:
-    """The token of the pair that is not its quote token."""
-    return pair.token_in if quote_token(pair) is pair.token_out else pair.token_out

@@ -66,9 +66,10 @@ def give(
     db: sqlite3.Connection, fault: Fault, *, probability: float, count: int | None, delay_s: float
 ) -> None:
     """Puts the fault in force in place of what was said of it before; `count` of 0 ends it."""
+    delay_us = round(delay_s * 1_000_000) if fault is Fault.DELAY else 0
     db.execute(
         "INSERT OR REPLACE INTO faults (fault, probability, remaining, delay_us) VALUES (?, ?, ?, ?)",
-        (fault, probability, count, round(delay_s * 1_000_000)),
+        (fault, probability, count, delay_us),
     )
 
 

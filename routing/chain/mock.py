@@ -110,7 +110,7 @@ class MockChain:
 
     async def close(self) -> None:
         """Answers what was asked, then lets go of the store."""
-        if self._calls is not None:
+        if self._calls is not None and self._loop is asyncio.get_running_loop():
             await self._calls.close()
         self._store.close()
 

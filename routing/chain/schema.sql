@@ -12,7 +12,7 @@ CREATE TABLE IF NOT EXISTS transactions (
     executed_price TEXT,
     fee TEXT,
     error TEXT
-) WITHOUT ROWID;
+);
 
 -- Settling: what is due.
 CREATE INDEX IF NOT EXISTS transactions_due ON transactions (lands_at) WHERE fate = 'pending' AND lands_at IS NOT NULL;

@@ -1,0 +1,115 @@
+"""What every venue promises."""
+
+from decimal import Decimal
+
+import pytest
+
+from routing import tokens
+from routing.values import Fate, Swap
+from routing.venues.base import (
+    AmountTooSmall,
+    InsufficientLiquidity,
+    NoRoute,
+    SubmitUnknown,
+    SwapRefused,
+    Venue,
+    VenueUnavailable,
+)
+from tests.contract.kits import Kit, sol_usdc
+
+Stage = tuple[Kit, Venue]
+
+
+async def built(venue: Venue, *, min_out: str = "148", attempt: int = 1) -> Swap:
+    offer = await venue.quote(sol_usdc(), Decimal(1))
+    return await venue.build(
+        sol_usdc(), offer, min_out=Decimal(min_out), reference="order-1", attempt=attempt
+    )
+
+
+async def test_a_quote_follows_from_the_market(stage: Stage) -> None:
+    kit, venue = stage
+    tick = await venue.tick(sol_usdc())
+    quote = await venue.quote(sol_usdc(), Decimal(2))
+    assert tick.venue is quote.venue is venue.name
+    assert tick.price == quote.price == 150
+    assert tick.observed_at == quote.observed_at == kit.clock.now
+    assert (quote.pair, quote.amount_in, quote.fee_bps) == ("SOL-USDC", 2, tick.fee_bps)
+    assert Decimal("0.9999") < quote.net_price / tick.net_price <= 1
+
+
+async def test_a_quote_that_cannot_be_given_says_why(stage: Stage) -> None:
+    kit, venue = stage
+    unlisted = tokens.pair("USDC", "NEW")
+    assert unlisted is not None
+    with pytest.raises(NoRoute):
+        await venue.quote(unlisted, Decimal(1))
+    with pytest.raises(AmountTooSmall):
+        await venue.quote(sol_usdc(), Decimal("0.000000001"))
+    with pytest.raises(InsufficientLiquidity):
+        await venue.quote(sol_usdc(), Decimal("1e12"))
+    kit.market.move("SOL-USDC", raydium="error", meteora="error")
+    with pytest.raises(VenueUnavailable):
+        await venue.quote(sol_usdc(), Decimal(1))
+
+
+async def test_a_swap_carries_what_was_asked_and_nothing_is_sent(stage: Stage) -> None:
+    kit, venue = stage
+    swap = await built(venue, min_out="148", attempt=3)
+    assert (swap.reference, swap.attempt, swap.venue) == ("order-1", 3, venue.name)
+    assert swap.min_out == 148 and swap.valid_until > kit.clock.now
+    assert [status.fate for status in await venue.status([swap])] == [Fate.PENDING]
+    assert await venue.find("order-1") == []
+
+
+async def test_two_swaps_of_one_order_differ(stage: Stage) -> None:
+    _, venue = stage
+    one, two = await built(venue), await built(venue)
+    assert one.signature != two.signature and one.payload != two.payload
+
+
+async def test_a_swap_lands_once_at_no_worse_than_asked(stage: Stage) -> None:
+    kit, venue = stage
+    swap = await built(venue, min_out="149")
+    for _ in range(3):
+        await venue.submit(swap)
+    status = await venue.wait(swap, timeout_s=5)
+    assert status.fate is Fate.LANDED and status.fill is not None
+    assert status.fill.amount_out >= swap.min_out
+    assert await venue.find("order-1") == [status]
+    assert kit.chain.report("order-1")["landed"] == 1
+
+
+async def test_a_market_that_moved_away_reverts_the_swap(stage: Stage) -> None:
+    kit, venue = stage
+    swap = await built(venue, min_out="149")
+    kit.market.move("SOL-USDC", price=Decimal(148))
+    await venue.submit(swap)
+    status = await venue.wait(swap, timeout_s=5)
+    assert (status.fate, status.error, status.fill) == (Fate.REVERTED, "SLIPPAGE_EXCEEDED", None)
+
+
+async def test_an_open_outcome_is_never_a_refusal(stage: Stage) -> None:
+    kit, venue = stage
+    swap = await built(venue)
+    kit.leave_next_unanswered()
+    with pytest.raises(SubmitUnknown):
+        await venue.submit(swap)
+    assert (await venue.wait(swap, timeout_s=5)).fate is Fate.LANDED
+
+
+async def test_a_refused_swap_is_final(stage: Stage) -> None:
+    kit, venue = stage
+    swap = await built(venue)
+    kit.refuse_next()
+    with pytest.raises(SwapRefused):
+        await venue.submit(swap)
+    assert (await venue.wait(swap, timeout_s=5)).fate is Fate.EXPIRED
+
+
+async def test_errors_name_the_venue(stage: Stage) -> None:
+    kit, venue = stage
+    kit.market.move("SOL-USDC", raydium="error", meteora="error")
+    with pytest.raises(VenueUnavailable) as caught:
+        await venue.tick(sol_usdc())
+    assert caught.value.venue is venue.name
