@@ -1,0 +1,100 @@
+"""Pytest plugin: Postgres and Redis of this run's own, through the code that serves `make run`."""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from orderengine import embedded
+from orderengine.launch import PARENT
+
+pytest_plugins = ["tests.engine"]
+
+PREFIX = f"orderengine-test-{os.geteuid()}-"
+START_S = 30
+SETTINGS = (
+    "HOST",
+    "PORT",
+    "CELERY_BROKER_URL",
+    "WORKERS_ORDERS",
+    "WEB_WORKERS",
+    "ALLOWED_HOSTS",
+    "SECRET_KEY",
+)
+"""What a developer's shell may set and the tests must not see; every MOCK_… too."""
+
+
+class Services:
+    def __init__(self) -> None:
+        self.data_dir = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        self.children: list[tuple[subprocess.Popen[bytes], int]] = []
+
+    def start(self) -> None:
+        postgres = embedded.postgres(self.data_dir)
+        redis = embedded.redis(self.data_dir)
+        postgres.prepare()
+        redis.prepare()
+        environment = dict(os.environ) | {PARENT: str(os.getpid())}
+        for command, signum in ((postgres.command(), signal.SIGINT), (redis.command(), signal.SIGTERM)):
+            with (self.data_dir / f"{len(self.children)}.log").open("wb") as log:
+                # In a group of its own: Ctrl-C is for pytest, which stops them when it is done with them.
+                child = subprocess.Popen(command, env=environment, stdout=log, stderr=log, process_group=0)
+            self.children.append((child, signum))
+        end = time.monotonic() + START_S
+        while not (postgres.answers() and redis.answers()):
+            if time.monotonic() > end or any(child.poll() is not None for child, _ in self.children):
+                said = "".join(file.read_text() for file in sorted(self.data_dir.glob("*.log")))
+                raise pytest.UsageError(f"the embedded services do not start:\n{said}")
+            time.sleep(0.02)
+        for name in [name for name in os.environ if name in SETTINGS or name.startswith("MOCK_")]:
+            del os.environ[name]
+        os.environ |= {
+            "DATA_DIR": str(self.data_dir),
+            "DATABASE_URL": postgres.url,
+            "REDIS_URL": redis.url,
+            "EMBEDDED": "1",
+        }
+
+    def stop(self) -> None:
+        for child, signum in self.children:
+            child.send_signal(signum)
+        for child, _ in self.children:
+            try:
+                child.wait(10)
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+        shutil.rmtree(self.data_dir, ignore_errors=True)
+
+
+def forget_killed_runs() -> None:
+    """A run that was killed could not remove its folder."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+        pid = int(folder.name.removeprefix(PREFIX).partition("-")[0])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except PermissionError:
+            continue
+
+
+# A wrapper: it must come before pytest-django, which reads the settings in this hook.
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
+    with contextlib.suppress(ValueError):
+        forget_killed_runs()
+    services = Services()
+    early_config.add_cleanup(services.stop)
+    try:
+        services.start()
+    except embedded.Unavailable as error:
+        raise pytest.UsageError(str(error)) from None
+    yield
