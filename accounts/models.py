@@ -48,9 +48,7 @@ class ApiKey(models.Model):
     def issue(cls, account: Account, *, scopes: list[str], name: str = "") -> tuple["ApiKey", str]:
         """A new key and its secret, which is shown this once."""
         secret = "oe_" + secrets.token_urlsafe(KEY_BYTES)
-        key = cls.objects.create(
-            account=account, name=name, prefix=secret[:10], hash=digest(secret), scopes=scopes
-        )
+        key = cls.objects.create(account=account, name=name, prefix=secret[:10], hash=digest(secret), scopes=scopes)
         return key, secret
 
 

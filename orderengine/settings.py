@@ -4,7 +4,6 @@ import json
 import os
 from datetime import timedelta
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -192,7 +191,12 @@ def database(url: str) -> dict[str, object]:
         **parts,
         "connect_timeout": 2,
         # Closing a connection only gives it back to the pool: Celery closes it around every task, ASGI after every request.
-        "pool": {"min_size": 0, "max_size": read_int("DATABASE_POOL", 8, least=1), "timeout": 2, "max_idle": 60},
+        "pool": {
+            "min_size": 0,
+            "max_size": read_int("DATABASE_POOL", 8, least=1),
+            "timeout": 2,
+            "max_idle": 60,
+        },
     }
     return {"ENGINE": "django.db.backends.postgresql", **named, "OPTIONS": options}
 
@@ -207,6 +211,28 @@ CHANNEL_LAYERS = {
         # redis-py 8 would end an idle subscription after five seconds (channels_redis #422).
         "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None, "socket_connect_timeout": 1}]},
     }
+}
+
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["accounts.rest.CallerAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["accounts.rest.MayRead"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "orders.errors.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "orderengine",
+    "DESCRIPTION": "Order execution for Solana tokens: market, limit and sniper orders over two venues.",
+    "VERSION": "0.1.0",
+    "OAS_VERSION": "3.0.3",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "POSTPROCESSING_HOOKS": ["orders.openapi.add_intake", "drf_spectacular.hooks.postprocess_schema_enums"],
+    "APPEND_COMPONENTS": {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}},
 }
 
 

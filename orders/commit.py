@@ -29,7 +29,9 @@ class Session:
 
     def __init__(self, url: str, *, name: str, statement_timeout_ms: int) -> None:
         self._url = url
-        self._options = f"-c statement_timeout={statement_timeout_ms} -c application_name=orderengine:{name} -c timezone=UTC"
+        self._options = (
+            f"-c statement_timeout={statement_timeout_ms} -c application_name=orderengine:{name} -c timezone=UTC"
+        )
         self._connection: ledger.Connection | None = None
 
     def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
@@ -58,7 +60,9 @@ class Session:
 
 
 def each_alone(
-    session: Session, function: Callable[[ledger.Connection, Sequence[Any]], list[Result]], items: Sequence[Any]
+    session: Session,
+    function: Callable[[ledger.Connection, Sequence[Any]], list[Result]],
+    items: Sequence[Any],
 ) -> list[Result | psycopg.Error]:
     """Writes items that could not be written together one by one, so that one bad item fails alone."""
     results: list[Result | psycopg.Error] = []

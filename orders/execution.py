@@ -52,15 +52,16 @@ class Executor:
         self._slots = asyncio.Semaphore(in_flight_most)
         self._ring = ring
         self._publish = publish
-        self._asked: set[UUID] = set()
+        self.asked: set[UUID] = set()
+        """In our hands, or about to be."""
         self.running: dict[UUID, Work] = {}
         self._drivers: dict[UUID, asyncio.Task[None]] = {}
         self.draining = False
 
     async def execute(self, order_ids: Iterable[UUID], trigger: Mapping[str, Any] | None = None) -> None:
         """Executes those of the orders that are due and nobody else's; returns when none of them is in our hands."""
-        fresh = [order_id for order_id in order_ids if order_id not in self._asked]
-        self._asked.update(fresh)
+        fresh = [order_id for order_id in order_ids if order_id not in self.asked]
+        self.asked.update(fresh)
         drivers = [asyncio.create_task(self._one(order_id, trigger)) for order_id in fresh]
         self._drivers.update(zip(fresh, drivers, strict=True))
         await asyncio.gather(*drivers, return_exceptions=True)
@@ -81,7 +82,7 @@ class Executor:
         finally:
             self.running.pop(order_id, None)
             self._drivers.pop(order_id, None)
-            self._asked.discard(order_id)
+            self.asked.discard(order_id)
 
     async def _drive(self, order: Claimed) -> None:
         work = self.running[order.id] = Work.begin(order)

@@ -200,7 +200,10 @@ LEFT JOIN orders_transaction t ON t.order_id = c.id AND t.resolution IS NULL
 
 
 def claim(
-    connection: Connection, executor: UUID, order_ids: Sequence[UUID], triggers: Mapping[UUID, Mapping[str, Any]]
+    connection: Connection,
+    executor: UUID,
+    order_ids: Sequence[UUID],
+    triggers: Mapping[UUID, Mapping[str, Any]],
 ) -> list[Claimed]:
     """Takes those of the orders that are due, for this executor; the others belong to somebody else or are done.
 
@@ -246,7 +249,7 @@ class Change:
     was: Status
     status: Status
     data: Mapping[str, Any] = field(default_factory=dict)
-    """The outcome's columns are taken from it: venue, executedPrice, amountOut, fee, txHash, error."""
+    """The row's columns are taken from it: amended, venue, executedPrice, amountOut, fee, txHash, error."""
     delay_ms: int | None = None
     """For `pending`: run again no earlier than this from now."""
     resting: bool = False
@@ -271,6 +274,11 @@ WITH wanted AS (
         run_at = CASE WHEN w.final OR w.resting THEN NULL
             WHEN w.delay_ms IS NOT NULL THEN now() + w.delay_ms * interval '1 millisecond' ELSE o.run_at END,
         finished_at = CASE WHEN w.final THEN now() END,
+        amount = COALESCE((w.data -> 'amended' ->> 'amount')::numeric, o.amount),
+        limit_price = COALESCE((w.data -> 'amended' ->> 'limitPrice')::numeric, o.limit_price),
+        slippage_bps = COALESCE((w.data -> 'amended' ->> 'slippageBps')::int, o.slippage_bps),
+        expires_at = CASE WHEN w.data -> 'amended' ? 'expiresAt'
+            THEN (w.data -> 'amended' ->> 'expiresAt')::timestamptz ELSE o.expires_at END,
         venue = COALESCE(w.data ->> 'venue', o.venue),
         executed_price = (w.data ->> 'executedPrice')::numeric, amount_out = (w.data ->> 'amountOut')::numeric,
         fee = (w.data ->> 'fee')::numeric, tx_hash = w.data ->> 'txHash',

@@ -94,7 +94,8 @@ class Order(models.Model):
                 condition=~Q(type="limit") | Q(limit_price__gt=0, trigger_condition__in=TriggerCondition.values),
             ),
             models.CheckConstraint(
-                name="order_sniper_has_trigger", condition=~Q(type="sniper") | Q(trigger_kind__in=SniperKind.values)
+                name="order_sniper_has_trigger",
+                condition=~Q(type="sniper") | Q(trigger_kind__in=SniperKind.values),
             ),
             models.CheckConstraint(
                 name="order_in_one_place",

@@ -94,14 +94,26 @@ class Reconciler:
         return len(changes) + len(disowned)
 
     def _released(
-        self, order_id: UUID, account_id: int, epoch: int, seq: int, status: str, attempts: int, executor: UUID
+        self,
+        order_id: UUID,
+        account_id: int,
+        epoch: int,
+        seq: int,
+        status: str,
+        attempts: int,
+        executor: UUID,
     ) -> Change:
         data: dict[str, Any] = {"takeover": {"executor": executor, "from": status}}
         event = Event.RELEASE
         if attempts >= self.max_attempts:
             event = Event.FAIL
             message = f"the executor died at each of {attempts} attempts"
-            data["error"] = {"attempt": attempts, "code": "EXECUTOR_LOST", "message": message, "permanent": False}
+            data["error"] = {
+                "attempt": attempts,
+                "code": "EXECUTOR_LOST",
+                "message": message,
+                "permanent": False,
+            }
         was = Status(status)
         return Change(
             order_id=order_id,

@@ -14,11 +14,11 @@ from orders.ledger import Claimed
 from orders.lifecycle import Event, Status
 from orders.models import OrderType, Resolution, TriggerCondition
 from orders.retry import RetryPolicy
+from routing import tokens
 from routing.router import Router
 from routing.selection import NoQuote, min_out
-from routing.tokens import pair_of
 from routing.values import Fate, Fill, Pair, Quote, Selection, Swap, SwapStatus
-from routing.venues.base import SubmitUnknown, SwapRefused, VenueError
+from routing.venues.base import NoRoute, SubmitUnknown, SwapRefused, VenueError
 from runtime.faults import crash_point
 
 
@@ -69,7 +69,10 @@ class Work:
 
     @property
     def pair(self) -> Pair:
-        return pair_of(self.order.token_in, self.order.token_out)
+        found = tokens.pair(self.order.token_in, self.order.token_out)
+        if found is None:
+            raise NoRoute(f"{self.order.token_in}-{self.order.token_out} is not traded any more")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,13 @@ def text(number: Decimal) -> str:
 
 class Steps:
     def __init__(
-        self, router: Router, retry: RetryPolicy, rng: random.Random, *, submit_timeout_s: float, confirm_timeout_s: float
+        self,
+        router: Router,
+        retry: RetryPolicy,
+        rng: random.Random,
+        *,
+        submit_timeout_s: float,
+        confirm_timeout_s: float,
     ) -> None:
         self._router = router
         self._retry = retry
@@ -139,13 +148,16 @@ class Steps:
         except NoQuote as error:
             refusals = [{"venue": r.venue, "code": r.code, "message": r.message} for r in error.refusals]
             return self.failed(work, error, quotes={"quotes": [], "refusals": refusals, "reason": str(error)})
-        quote = work.selection = selection
-        best = quote.winner
+        work.selection = selection
+        best = selection.winner
         if order.type == OrderType.LIMIT and order.limit_price is not None:
             above = best.net_price >= order.limit_price
             gone = not above if order.trigger_condition == TriggerCondition.GTE else best.net_price > order.limit_price
             if gone:
-                return Move(Event.REST, {"resting": True, "reason": "MARKET_MOVED_BACK", "price": text(best.net_price)})
+                return Move(
+                    Event.REST,
+                    {"resting": True, "reason": "MARKET_MOVED_BACK", "price": text(best.net_price)},
+                )
         if order.max_price_impact_bps is not None and best.impact_bps > order.max_price_impact_bps:
             raise PriceImpactTooHigh(f"the price impact would be {best.impact_bps:.2f} bps", venue=best.venue)
         return Move(
@@ -165,7 +177,7 @@ class Steps:
             raise RuntimeError("building without a selection")
         winner = selection.winner
         protects = order.type == OrderType.LIMIT and order.trigger_condition == TriggerCondition.GTE
-        least = min_out(winner, work.pair, order.slippage_bps, limit_price=order.limit_price if protects else None)
+        least = min_out(winner, order.slippage_bps, order.limit_price if protects else None)
         swap = await self._router.venue(winner.venue).build(
             work.pair, winner, min_out=least, reference=str(order.id), attempt=order.attempts
         )
@@ -218,9 +230,7 @@ class Steps:
     def _outcome(self, work: Work, swap: Swap, status: SwapStatus) -> Move | None:
         match status.fate:
             case Fate.LANDED if status.fill is not None:
-                return Move(
-                    Event.CONFIRM, fill_out(swap, status.fill), resolved=(swap.signature, Resolution.LANDED)
-                )
+                return Move(Event.CONFIRM, fill_out(swap, status.fill), resolved=(swap.signature, Resolution.LANDED))
             case Fate.REVERTED:
                 resolved = (swap.signature, Resolution.REVERTED)
                 if status.error == "SLIPPAGE_EXCEEDED" and work.order.type == OrderType.LIMIT:

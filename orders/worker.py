@@ -23,7 +23,7 @@ from orders.lifecycle import Event, Status
 from orders.retry import RetryPolicy
 from orders.steps import Move, Steps, Work
 from orders.stream import News, Publisher
-from routing.wiring import mock_router
+from orders.world import world
 from runtime.loop import LoopThread
 
 log = logging.getLogger(__name__)
@@ -68,17 +68,8 @@ class Worker:
             most=settings.RECORD_MOST,
             capacity=2 * settings.ORDERS_IN_FLIGHT_MOST,
         )
-        mock = mock_router(
-            settings.DATA_DIR,
-            seed=settings.MOCK_SEED,
-            latency=settings.MOCK_LATENCY,
-            failure_rate=settings.MOCK_FAILURE_RATE,
-            deadline_ms=settings.QUOTE_DEADLINE_MS,
-            max_age_ms=settings.QUOTE_MAX_AGE_MS,
-            valid_s=settings.MOCK_VALID_S,
-        )
         steps = Steps(
-            mock.router,
+            world().router,
             RetryPolicy(settings.MAX_ATTEMPTS, settings.RETRY_BASE_MS, settings.RETRY_CAP_MS),
             random.Random(),
             submit_timeout_s=settings.SUBMIT_TIMEOUT_S,
@@ -150,7 +141,7 @@ class Worker:
     async def _audit(self) -> None:
         """Hands back orders that the ledger says are ours though nobody here drives them: a claim whose answer was lost."""
         rows = await self._query(lambda c: c.execute(HELD, (self._claimer.executor,)).fetchall())
-        held = {row[0]: row for row in rows if row[0] not in self.executor.running}
+        held = {row[0]: row for row in rows if row[0] not in self.executor.asked}
         strays, self._strays = self._strays & set(held), set(held)
         for order_id in strays:
             _, account_id, epoch, seq, status = held[order_id]

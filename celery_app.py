@@ -1,0 +1,84 @@
+"""The Celery app: queues, routes, and the limits that keep a sick broker from holding anybody up."""
+
+import os
+from typing import Any
+
+from celery import Celery
+from celery.signals import celeryd_after_setup, worker_shutdown, worker_shutting_down
+from kombu import Queue
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orderengine.settings")
+
+from django.conf import settings  # noqa: E402
+
+QUEUES = ("orders", "quotes", "limit", "sniper", "dbsync", "dead")
+
+app = Celery("orderengine", broker=settings.CELERY_BROKER_URL)
+app.conf.update(
+    task_queues=[Queue(name) for name in QUEUES],
+    task_default_queue="dbsync",
+    # A misspelt queue must fail, not fill up unseen.
+    task_create_missing_queues=False,
+    task_routes={
+        "execute_orders": {"queue": "orders"},
+        "poll_quotes": {"queue": "quotes"},
+        "match_limits": {"queue": "limit"},
+        "match_snipers": {"queue": "sniper"},
+        "dead_letter": {"queue": "dead"},
+    },
+    task_serializer="json",
+    result_serializer="json",
+    event_serializer="json",
+    accept_content=["json"],
+    task_ignore_result=True,
+    task_store_errors_even_if_ignored=False,
+    result_backend=None,
+    # Without these a publisher waits for ever on a frozen Redis (kombu's default is no timeout).
+    broker_transport_options={
+        "socket_timeout": 2,
+        "socket_connect_timeout": 1,
+        # Every countdown is far below it; long waits live in Postgres.
+        "visibility_timeout": 3600,
+    }
+    if settings.CELERY_BROKER_URL.startswith("redis")
+    else {"confirm_publish": True},
+    broker_connection_timeout=1,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    task_publish_retry_policy={
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0.1,
+        "interval_max": 0.2,
+    },
+    worker_prefetch_multiplier=1,
+    worker_cancel_long_running_tasks_on_connection_loss=False,
+    worker_send_task_events=True,
+    worker_hijack_root_logger=False,
+    task_track_started=False,
+    timezone="UTC",
+)
+app.autodiscover_tasks(["orders", "routing", "triggers"])
+
+
+@celeryd_after_setup.connect
+def start_executor(sender: str, instance: Any, **_: Any) -> None:
+    """A worker that consumes `orders` is an executor from its first second, not from its first order."""
+    if "orders" in instance.app.amqp.queues.consume_from:
+        from orders import tasks
+
+        tasks.start_worker(sender.partition("@")[0])
+
+
+@worker_shutting_down.connect
+def drain_executor(**_: Any) -> None:
+    from orders import tasks
+
+    tasks.drain_worker()
+
+
+@worker_shutdown.connect
+def close_executor(**_: Any) -> None:
+    from orders import tasks
+
+    tasks.close_worker()

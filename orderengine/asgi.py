@@ -1,0 +1,62 @@
+"""The web process: two hot endpoints and the sockets beside Django, on one port."""
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orderengine.settings")
+
+from django.core.asgi import get_asgi_application
+
+django = get_asgi_application()
+
+from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
+from django.conf import settings  # noqa: E402
+from django.urls import path, re_path  # noqa: E402
+
+import celery_app  # noqa: E402, F401  (the doorbell's broker)
+from accounts.auth import key_ring  # noqa: E402
+from orders.web import Web  # noqa: E402
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+web = Web(settings, key_ring())
+
+
+async def lifespan(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await web.start()
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            await web.stop()
+            return await send({"type": "lifespan.shutdown.complete"})
+
+
+async def no_socket(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.close", "code": 4404})
+
+
+application = ProtocolTypeRouter(
+    {
+        "lifespan": lifespan,
+        "http": URLRouter(
+            [
+                path("api/orders/execute", web.intake.execute),
+                path("api/orders/batch", web.intake.batch),
+                re_path("", django),
+            ]
+        ),
+        "websocket": URLRouter(
+            [
+                path("ws/orders", web.sockets.account),
+                path("ws/quotes/<str:pair>", web.sockets.quotes),
+                path("ws/<str:order_id>", web.sockets.order),
+                re_path("", no_socket),
+            ]
+        ),
+    }
+)

@@ -1,0 +1,50 @@
+"""Whether the process lives, and whether it can do its work."""
+
+import redis
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connection
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.http import require_safe
+
+ALIVE_S = 6
+
+
+@require_safe
+def healthz(request: HttpRequest) -> JsonResponse:
+    """This process answers. No I/O."""
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Each dependency. Without Postgres nothing can be accepted (503); without Redis work waits, accepting goes on (200)."""
+    postgres, executors = postgres_state()
+    dependencies = {"postgres": postgres, "redis": redis_state(), "executors": executors}
+    ready = postgres == "ok"
+    degraded = ready and any(state not in ("ok", 0) and not isinstance(state, int) for state in dependencies.values())
+    status = "unavailable" if not ready else "degraded" if degraded or not executors else "ok"
+    return JsonResponse({"status": status, "dependencies": dependencies}, status=200 if ready else 503)
+
+
+def postgres_state() -> tuple[str, int]:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT count(*) FROM orders_executor WHERE state = 'alive' AND heartbeat_at > now() - %s * interval '1 second'",
+                [ALIVE_S],
+            )
+            return "ok", int(cursor.fetchone()[0])
+    except DatabaseError:
+        return "unreachable", 0
+
+
+def redis_state() -> str:
+    client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=0.5, socket_connect_timeout=0.5)
+    try:
+        client.ping()
+        return "ok"
+    except redis.RedisError:
+        return "unreachable"
+    finally:
+        client.close()

@@ -1,0 +1,191 @@
+"""The errors clients see, and the one place that knows their HTTP status."""
+
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import msgspec
+import psycopg
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+
+HTTP_STATUS = {
+    "INVALID_JSON": 400,
+    "VALIDATION_FAILED": 400,
+    "UNAUTHENTICATED": 401,
+    "FORBIDDEN": 403,
+    "NOT_FOUND": 404,
+    "UNKNOWN_PAIR": 404,
+    "METHOD_NOT_ALLOWED": 405,
+    "NOT_ACCEPTABLE": 406,
+    "IDEMPOTENCY_CONFLICT": 409,
+    "TOO_LATE": 409,
+    "ALREADY_FINAL": 409,
+    "NOT_RESTING": 409,
+    "BODY_TOO_LARGE": 413,
+    "UNSUPPORTED_MEDIA_TYPE": 415,
+    "UNKNOWN_TOKEN": 422,
+    "SAME_TOKEN": 422,
+    "PRICE_NOT_SENSIBLE": 422,
+    "RATE_LIMITED": 429,
+    "INTERNAL_ERROR": 500,
+    "UNAVAILABLE": 503,
+}
+RETRYABLE = frozenset({"RATE_LIMITED", "UNAVAILABLE", "INTERNAL_ERROR"})
+RETRY_AFTER_S = 1
+REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+
+
+class ApiError(Exception):
+    """An answer that is not what was asked for. `details` maps a field's name to what is wrong with it."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        details: Mapping[str, list[str]] | None = None,
+        *,
+        retry_after_s: int = RETRY_AFTER_S,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.details = dict(details or {})
+        self.retry_after_s = retry_after_s
+
+    @property
+    def status(self) -> int:
+        return HTTP_STATUS[self.code]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        headers = {}
+        if self.status in (429, 503):
+            headers["Retry-After"] = str(self.retry_after_s)
+        if self.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
+        return headers
+
+    def body(self, request_id: str) -> dict[str, Any]:
+        return {
+            "error": {
+                "code": self.code,
+                "message": self.message,
+                "details": self.details,
+                "retryable": self.code in RETRYABLE,
+                "requestId": request_id,
+            }
+        }
+
+
+def invalid(field: str, message: str) -> ApiError:
+    return ApiError("VALIDATION_FAILED", f"{field}: {message}", {field: [message]})
+
+
+def unavailable() -> ApiError:
+    return ApiError("UNAVAILABLE", "The order store is not reachable just now; nothing was changed. Try again.")
+
+
+def request_id_of(sent: str | None) -> str:
+    """The client's id for its request where it is fit to be echoed, else a new one."""
+    return sent if sent and REQUEST_ID.fullmatch(sent) else secrets.token_hex(8)
+
+
+def from_exception(error: BaseException) -> ApiError | None:
+    """The client's view of an exception; None where it is a fault of ours."""
+    match error:
+        case ApiError():
+            return error
+        case exceptions.ParseError() | msgspec.DecodeError():
+            return ApiError("INVALID_JSON", str(error))
+        case exceptions.ValidationError():
+            details = error.detail if isinstance(error.detail, dict) else {"body": error.detail}
+            texts = {field: [str(text) for text in _flat(value)] for field, value in details.items()}
+            first = next(iter(texts.items()), ("body", ["is not valid"]))
+            return ApiError("VALIDATION_FAILED", f"{first[0]}: {first[1][0]}", texts)
+        case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
+            return ApiError("UNAUTHENTICATED", "Send a valid key: `Authorization: Bearer <key>`.")
+        case exceptions.PermissionDenied():
+            return ApiError("FORBIDDEN", "This key may not do that.")
+        case Http404() | exceptions.NotFound():
+            return ApiError("NOT_FOUND", "There is nothing here under this name.")
+        case exceptions.MethodNotAllowed():
+            return ApiError("METHOD_NOT_ALLOWED", str(error.detail))
+        case exceptions.NotAcceptable():
+            return ApiError("NOT_ACCEPTABLE", str(error.detail))
+        case exceptions.UnsupportedMediaType():
+            return ApiError("UNSUPPORTED_MEDIA_TYPE", "Send `Content-Type: application/json`.")
+        case exceptions.Throttled():
+            return ApiError("RATE_LIMITED", "Too many requests.", retry_after_s=int(error.wait or 1))
+        case RequestDataTooBig():
+            return ApiError("BODY_TOO_LARGE", "The body is too large.")
+        case OperationalError() | InterfaceError() | psycopg.OperationalError():
+            return unavailable()
+        case _:
+            return None
+
+
+def _flat(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return [text for inner in value.values() for text in _flat(inner)]
+    return list(value) if isinstance(value, list) else [value]
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """DRF's hook."""
+    seen = from_exception(error)
+    if seen is None:
+        return None
+    request = context["request"]
+    return Response(seen.body(request.META["REQUEST_ID"]), status=seen.status, headers=seen.headers)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> JsonResponse:
+    return JsonResponse(
+        ApiError("NOT_FOUND", "There is nothing here under this name.").body(request.META.get("REQUEST_ID", "")),
+        status=404,
+    )
+
+
+def server_error(request: HttpRequest) -> JsonResponse:
+    error = ApiError("INTERNAL_ERROR", "The engine failed at this request; it is logged.")
+    return JsonResponse(error.body(request.META.get("REQUEST_ID", "")), status=500)
+
+
+class RequestIdMiddleware:
+    """Echoes `X-Request-Id` or makes one, and answers for a database that is away."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        request.META["REQUEST_ID"] = request_id_of(request.META.get("HTTP_X_REQUEST_ID"))
+        if iscoroutinefunction(self):
+            return self._async(request)
+        response = self.get_response(request)
+        assert isinstance(response, HttpResponseBase)
+        response["X-Request-Id"] = request.META["REQUEST_ID"]
+        return response
+
+    async def _async(self, request: HttpRequest) -> HttpResponseBase:
+        answer = self.get_response(request)
+        assert not isinstance(answer, HttpResponseBase)
+        response = await answer
+        response["X-Request-Id"] = request.META["REQUEST_ID"]
+        return response
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        seen = from_exception(error)
+        if seen is None:
+            return None
+        return JsonResponse(seen.body(request.META["REQUEST_ID"]), status=seen.status, headers=seen.headers)

@@ -1,0 +1,240 @@
+"""Taking orders in: `POST /api/orders/execute` and `/batch` as plain ASGI.
+
+Django's handler costs more than the order does, so the two hot endpoints stand beside it. An order is answered for only
+after its row is committed; the doorbell rings after that, and need not arrive.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import psycopg
+from django.db import Error as DatabaseError
+
+from accounts.auth import Caller, KeyRing
+from accounts.models import Scope
+from orders import requests
+from orders.commit import Acceptor
+from orders.errors import ApiError, request_id_of, unavailable
+from orders.ledger import Accepted, KeyConflict, NewOrder
+from orders.stream import timestamp
+from runtime.faults import crash_point
+from runtime.groupcommit import GroupFull
+
+log = logging.getLogger(__name__)
+encode = msgspec.json.Encoder(decimal_format="string").encode
+
+Scope_ = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+IDEMPOTENCY_KEY_MOST = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the two endpoints need of an HTTP request."""
+
+    method: str
+    headers: dict[bytes, bytes]
+    secure: bool
+    request_id: str
+
+    @classmethod
+    def of(cls, scope: Scope_) -> "Request":
+        headers = dict(scope["headers"])
+        sent = headers.get(b"x-request-id", b"").decode("latin-1")
+        return cls(scope["method"], headers, scope.get("scheme") == "https", request_id_of(sent))
+
+    def header(self, name: bytes) -> str | None:
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    def socket_url(self, order_id: object) -> str:
+        host = self.header(b"host") or "localhost"
+        return f"{'wss' if self.secure else 'ws'}://{host}/ws/{order_id}"
+
+
+class Intake:
+    """The two endpoints. `accepted` is told each new order after its commit, on the event loop."""
+
+    def __init__(
+        self,
+        acceptor: Acceptor,
+        keys: KeyRing,
+        *,
+        body_most: int,
+        timeout_s: float,
+        accepted: Callable[[NewOrder, Accepted], None],
+        screen: Callable[[requests.OrderIn, NewOrder], Awaitable[None]] | None = None,
+    ) -> None:
+        self._acceptor = acceptor
+        self._keys = keys
+        self._body_most = body_most
+        self._timeout_s = timeout_s
+        self._accepted = accepted
+        self._screen = screen
+
+    async def execute(self, scope: Scope_, receive: Receive, send: Send) -> None:
+        await self._answer(scope, receive, send, self._execute)
+
+    async def batch(self, scope: Scope_, receive: Receive, send: Send) -> None:
+        await self._answer(scope, receive, send, self._batch)
+
+    async def _answer(self, scope: Scope_, receive: Receive, send: Send, handle: Any) -> None:
+        request = Request.of(scope)
+        try:
+            if request.method != "POST":
+                raise ApiError("METHOD_NOT_ALLOWED", f"Method {request.method!r} is not allowed here; POST is.")
+            caller = await self._caller(request)
+            body = await self._body(request, receive)
+            status, headers, answer = await handle(request, caller, body)
+        except ApiError as error:
+            status, headers, answer = error.status, error.headers, error.body(request.request_id)
+        except Exception:
+            log.exception("request %s failed", request.request_id)
+            fault = ApiError("INTERNAL_ERROR", "The engine failed at this request; it is logged.")
+            status, headers, answer = fault.status, fault.headers, fault.body(request.request_id)
+        await respond(send, status, {**headers, "X-Request-Id": request.request_id}, answer)
+
+    async def _caller(self, request: Request) -> Caller:
+        authorization = request.header(b"authorization")
+        try:
+            known, caller = self._keys.cached(authorization)
+            if not known:
+                async with asyncio.timeout(self._timeout_s):
+                    caller = await self._keys.caller(authorization)
+        except (DatabaseError, psycopg.Error, TimeoutError):
+            raise unavailable() from None
+        if caller is None:
+            raise ApiError("UNAUTHENTICATED", "Send a valid key: `Authorization: Bearer <key>`.")
+        if not caller.may(Scope.TRADE):
+            raise ApiError("FORBIDDEN", "This key may not trade.")
+        return caller
+
+    async def _body(self, request: Request, receive: Receive) -> bytes:
+        kind = (request.header(b"content-type") or "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise ApiError("UNSUPPORTED_MEDIA_TYPE", "Send `Content-Type: application/json`.")
+        if request.headers.get(b"content-encoding", b"identity") != b"identity":
+            raise ApiError("UNSUPPORTED_MEDIA_TYPE", "Send the body without Content-Encoding.")
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ApiError("INVALID_JSON", "The body ended early.")
+            chunk = message.get("body", b"")
+            size += len(chunk)
+            if size > self._body_most:
+                raise ApiError("BODY_TOO_LARGE", f"The body is larger than {self._body_most} bytes.")
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+    async def _execute(self, request: Request, caller: Caller, body: bytes) -> Any:
+        order = requests.parse_order(body)
+        key = idempotency_key(request)
+        [result] = await self._take([(order, key)], caller)
+        if isinstance(result, ApiError):
+            raise result
+        new, accepted = result
+        headers = {"Idempotency-Replayed": "true"} if accepted.replayed else {}
+        return 200, headers, accepted_out(request, new, accepted)
+
+    async def _batch(self, request: Request, caller: Caller, body: bytes) -> Any:
+        key = idempotency_key(request)
+        wanted: list[tuple[requests.OrderIn, str | None] | ApiError] = []
+        for n, raw in enumerate(requests.parse_batch(body)):
+            try:
+                wanted.append((requests.parse_order(raw), key and f"{key}#{n}"))
+            except ApiError as error:
+                wanted.append(error)
+        results = []
+        for result in await self._take(wanted, caller):
+            if isinstance(result, ApiError):
+                results.append(result.body(request.request_id))
+            else:
+                results.append(accepted_out(request, *result))
+        return 200, {}, {"results": results}
+
+    async def _take(
+        self, wanted: Sequence[tuple[requests.OrderIn, str | None] | ApiError], caller: Caller
+    ) -> list[tuple[NewOrder, Accepted] | ApiError]:
+        """Checks and writes orders, each on its own account."""
+        now = datetime.now(UTC)
+        results: list[Any] = []
+        for item in wanted:
+            if isinstance(item, ApiError):
+                results.append(item)
+                continue
+            try:
+                new = requests.checked(item[0], account_id=caller.account_id, idempotency_key=item[1], now=now)
+                if self._screen is not None and new.resting:
+                    await self._screen(item[0], new)
+                results.append((new, self._acceptor.submit(new)))
+            except ApiError as error:
+                results.append(error)
+            except GroupFull:
+                results.append(unavailable())
+        crash_point("before_accept_commit")
+        waiting = [result[1] for result in results if isinstance(result, tuple)]
+        if waiting:
+            _, late = await asyncio.wait(waiting, timeout=self._timeout_s)
+            for future in late:
+                future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return [result if isinstance(result, ApiError) else self._outcome(*result) for result in results]
+
+    def _outcome(
+        self, new: NewOrder, future: "asyncio.Future[Accepted | KeyConflict | psycopg.Error]"
+    ) -> tuple[NewOrder, Accepted] | ApiError:
+        if not future.done() or isinstance(future.exception(), psycopg.OperationalError):
+            return unavailable()
+        match future.result():
+            case Accepted() as accepted:
+                crash_point("after_accept_commit")
+                if not accepted.replayed:
+                    self._accepted(new, accepted)
+                return new, accepted
+            case KeyConflict():
+                return ApiError(
+                    "IDEMPOTENCY_CONFLICT", "The key was used before for an order that says something else."
+                )
+            case error:
+                log.error("an order that passed the checks cannot be written", exc_info=error)
+                return ApiError("INTERNAL_ERROR", "The engine failed at this order; it is logged.")
+
+
+def idempotency_key(request: Request) -> str | None:
+    key = request.header(b"idempotency-key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= IDEMPOTENCY_KEY_MOST or not key.isprintable():
+        raise invalid_key()
+    return key
+
+
+def invalid_key() -> ApiError:
+    text = f"must be 1 to {IDEMPOTENCY_KEY_MOST} printable characters"
+    return ApiError("VALIDATION_FAILED", f"Idempotency-Key {text}", {"Idempotency-Key": [text]})
+
+
+def accepted_out(request: Request, new: NewOrder, accepted: Accepted) -> dict[str, Any]:
+    return {
+        "orderId": str(accepted.order_id),
+        "status": accepted.status,
+        "clientOrderId": new.client_order_id,
+        "ws": request.socket_url(accepted.order_id),
+        "createdAt": timestamp(accepted.created_at),
+    }
+
+
+async def respond(send: Send, status: int, headers: dict[str, str], answer: Any) -> None:
+    body = encode(answer)
+    raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+    raw += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,120 @@
+"""The Celery tasks of orders: thin, by name, ids only."""
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from celery import current_app, shared_task
+from django.conf import settings
+
+from orders.commit import Session
+from orders.doorbell import ring
+from orders.reconcile import Reconciler, expire
+from orders.stream import Publisher
+from orders.worker import Worker
+
+log = logging.getLogger(__name__)
+_worker: Worker | None = None
+_starting = threading.Lock()
+
+
+def start_worker(name: str = "orders") -> Worker:
+    """This process's executor, made at the first call."""
+    global _worker
+    with _starting:
+        if _worker is None:
+            _worker = Worker(name)
+        return _worker
+
+
+def drain_worker() -> None:
+    if _worker is not None:
+        _worker.drain()
+
+
+def close_worker() -> None:
+    if _worker is not None:
+        _worker.close()
+
+
+@shared_task(name="execute_orders", queue="orders", ignore_result=True)
+def execute_orders(*, order_ids: Sequence[str], trigger: Mapping[str, Any] | None = None, **_: Any) -> None:
+    """Executes those of the orders that are due; `trigger` is what fired resting ones."""
+    start_worker().execute([UUID(order_id) for order_id in order_ids], trigger)
+
+
+@cache
+def publisher() -> Publisher:
+    return Publisher(settings.REDIS_URL)
+
+
+@cache
+def session() -> threading.local:
+    return threading.local()
+
+
+def reconcile_session() -> Session:
+    """One connection a thread of the pool."""
+    local = session()
+    if not hasattr(local, "session"):
+        local.session = Session(settings.DATABASE_URL, name="dbsync", statement_timeout_ms=10_000)
+    found: Session = local.session
+    return found
+
+
+def ring_all(order_ids: Sequence[UUID]) -> None:
+    for start in range(0, len(order_ids), settings.DOORBELL_IDS_MOST):
+        ring(order_ids[start : start + settings.DOORBELL_IDS_MOST])
+
+
+def announce(dead_letter: int, order_id: UUID, reason: str) -> None:
+    current_app.send_task(
+        "dead_letter", kwargs={"id": dead_letter, "order_id": str(order_id), "reason": reason}, queue="dead"
+    )
+
+
+def doorbells_waiting() -> int | None:
+    """Messages on the queue `orders` that no worker has taken; None when the broker does not answer."""
+    try:
+        with current_app.connection_for_read() as connection:
+            return int(connection.default_channel.queue_declare("orders", passive=True).message_count)
+    except Exception as error:
+        log.warning("the broker does not answer: %s", error)
+        return None
+
+
+@shared_task(name="reconcile", queue="dbsync", ignore_result=True)
+def reconcile(**_: Any) -> None:
+    """Finds what doorbells, executors and Redis lost."""
+    reconciler = Reconciler(
+        max_attempts=settings.MAX_ATTEMPTS,
+        dead_after_s=settings.EXECUTOR_DEAD_AFTER_S,
+        grace_s=settings.RECONCILE_GRACE_S,
+        backlog_grace_s=settings.RECONCILE_BACKLOG_GRACE_S,
+        ring=ring_all,
+        waiting=doorbells_waiting,
+        announce=announce,
+        publish=publisher().publish,
+    )
+    reconcile_session().run(reconciler.run)
+
+
+@shared_task(name="expire_orders", queue="dbsync", ignore_result=True)
+def expire_orders(**_: Any) -> None:
+    """Ends orders that waited past their time."""
+    publisher().publish(reconcile_session().run(expire))
+
+
+PRUNE = """
+DELETE FROM orders_executor WHERE state <> 'alive' AND heartbeat_at < now() - interval '1 day'
+    AND NOT EXISTS (SELECT 1 FROM orders_order o WHERE o.run_at IS NOT NULL AND o.executor = orders_executor.id)
+"""
+
+
+@shared_task(name="prune", queue="dbsync", ignore_result=True)
+def prune(**_: Any) -> None:
+    """Forgets executors that left long ago."""
+    reconcile_session().run(lambda connection: connection.execute(PRUNE))
