@@ -18,11 +18,7 @@ def encode(data: bytes) -> str:
         high, low = divmod(chunk, _FOUR)
         first, middle = divmod(high, _FOUR)
         chunks.append(
-            _PAIRS[first]
-            + _PAIRS[middle // _TWO]
-            + _PAIRS[middle % _TWO]
-            + _PAIRS[low // _TWO]
-            + _PAIRS[low % _TWO]
+            _PAIRS[first] + _PAIRS[middle // _TWO] + _PAIRS[middle % _TWO] + _PAIRS[low // _TWO] + _PAIRS[low % _TWO]
         )
     chunks.reverse()
     zeros = len(data) - len(data.lstrip(b"\0"))

@@ -43,9 +43,7 @@ def mock_world(
     market = Market(directory, seed=seed, clock=clock)
     chain = MockChain(directory, market, latency=latency, failure_rate=failure_rate, clock=clock)
     venues = [
-        MockVenue(
-            name, market, chain, valid_s=valid_s, latency=latency, failure_rate=failure_rate, clock=clock
-        )
+        MockVenue(name, market, chain, valid_s=valid_s, latency=latency, failure_rate=failure_rate, clock=clock)
         for name in VenueName
     ]
     router = Router(venues, deadline_ms=deadline_ms, max_age_ms=max_age_ms, clock=clock)

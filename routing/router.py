@@ -17,9 +17,7 @@ logger = logging.getLogger(__name__)
 class Router:
     """`deadline_ms` bounds the comparison as a whole, `max_age_ms` the age of a quote in it."""
 
-    def __init__(
-        self, venues: Sequence[Venue], *, deadline_ms: int, max_age_ms: int, clock: Clock = utc_now
-    ) -> None:
+    def __init__(self, venues: Sequence[Venue], *, deadline_ms: int, max_age_ms: int, clock: Clock = utc_now) -> None:
         self._venues = {venue.name: venue for venue in venues}
         self._deadline_s = deadline_ms / 1000
         self._max_age = timedelta(milliseconds=max_age_ms)
@@ -38,9 +36,7 @@ class Router:
 
         A venue that fails or is late is a refusal in the comparison. Raises `NoQuote` when none is left.
         """
-        asked = {
-            name: asyncio.create_task(self._ask(venue, pair, amount)) for name, venue in self._venues.items()
-        }
+        asked = {name: asyncio.create_task(self._ask(venue, pair, amount)) for name, venue in self._venues.items()}
         try:
             await asyncio.wait(asked.values(), timeout=self._deadline_s)
         finally:

@@ -37,9 +37,7 @@ class Faults:
 
     def __init__(self, db: sqlite3.Connection, *, rng: random.Random, failure_rate: float) -> None:
         rows = db.execute("SELECT fault, probability, remaining, delay_us FROM faults ORDER BY fault")
-        self._commands = [
-            Command(Fault(row[0]), row[1], row[2], timedelta(microseconds=row[3])) for row in rows
-        ]
+        self._commands = [Command(Fault(row[0]), row[1], row[2], timedelta(microseconds=row[3])) for row in rows]
         self._rng = rng
         self._failure_rate = failure_rate
 
@@ -56,15 +54,11 @@ class Faults:
 
     def save(self, db: sqlite3.Connection) -> None:
         """Writes back how many of each are left."""
-        counted = [
-            (command.remaining, command.fault) for command in self._commands if command.remaining is not None
-        ]
+        counted = [(command.remaining, command.fault) for command in self._commands if command.remaining is not None]
         db.executemany("UPDATE faults SET remaining = ? WHERE fault = ?", counted)
 
 
-def give(
-    db: sqlite3.Connection, fault: Fault, *, probability: float, count: int | None, delay_s: float
-) -> None:
+def give(db: sqlite3.Connection, fault: Fault, *, probability: float, count: int | None, delay_s: float) -> None:
     """Puts the fault in force in place of what was said of it before; `count` of 0 ends it."""
     delay_us = round(delay_s * 1_000_000) if fault is Fault.DELAY else 0
     db.execute(

@@ -1,11 +1,12 @@
 """Rows of the mock chain's store, to and from values. Times are microseconds since 1970."""
 
-import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+
+import msgspec
 
 from routing.chain.calls import Sighting
 from routing.values import Fate, Fill, Swap, SwapStatus
@@ -13,12 +14,9 @@ from routing.values import Fate, Fill, Swap, SwapStatus
 Row = tuple[str, str, int, int | None, str | None, str | None, str | None, str | None]
 
 INSERT_TRANSACTION = (
-    "INSERT INTO transactions (signature, reference, payload, valid_until, lands_at, fate)"
-    " VALUES (?, ?, ?, ?, ?, ?)"
+    "INSERT INTO transactions (signature, reference, payload, valid_until, lands_at, fate) VALUES (?, ?, ?, ?, ?, ?)"
 )
-_SELECT = (
-    "SELECT signature, fate, valid_until, lands_at, amount_out, executed_price, fee, error FROM transactions"
-)
+_SELECT = "SELECT signature, fate, valid_until, lands_at, amount_out, executed_price, fee, error FROM transactions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ def moment(us: int) -> datetime:
 
 def by_signature(db: sqlite3.Connection, swaps: Iterable[Swap]) -> dict[str, Row]:
     """The rows of those that the chain has seen."""
-    signatures = json.dumps([swap.signature for swap in swaps])
+    signatures = msgspec.json.encode([swap.signature for swap in swaps]).decode()
     found = db.execute(f"{_SELECT} WHERE signature IN (SELECT value FROM json_each(?))", (signatures,))
     return {row[0]: row for row in found}
 
@@ -58,9 +56,7 @@ def due(db: sqlite3.Connection, now: int) -> list[Due]:
     return [Due(signature, payload, moment(lands_at)) for signature, payload, lands_at in found]
 
 
-def transaction(
-    swap: Swap, lands_at: datetime | None, fate: Fate
-) -> tuple[str, str, bytes, int, int | None, Fate]:
+def transaction(swap: Swap, lands_at: datetime | None, fate: Fate) -> tuple[str, str, bytes, int, int | None, Fate]:
     """The parameters of `INSERT_TRANSACTION`."""
     lands_us = None if lands_at is None else micros(lands_at)
     return swap.signature, swap.reference, swap.payload, micros(swap.valid_until), lands_us, fate

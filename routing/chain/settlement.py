@@ -3,7 +3,7 @@
 import secrets
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import ROUND_UP, Decimal
+from decimal import Decimal
 from hashlib import blake2b
 from zlib import crc32
 
@@ -11,7 +11,7 @@ import msgspec
 
 from routing import base58, tokens
 from routing.market import Market
-from routing.selection import BPS, quote_from_tick, round_down
+from routing.selection import BPS, quote_from_tick, round_down, round_up
 from routing.values import VenueName
 from routing.venues.base import NoRoute, VenueError
 
@@ -88,5 +88,5 @@ def settle(terms: Terms, market: Market, *, signature: str, landed_at: datetime)
     return Settlement(
         amount_out=amount_out,
         executed_price=amount_out / terms.amount_in,
-        fee=fee.quantize(Decimal(1).scaleb(-decimals), ROUND_UP),
+        fee=round_up(fee, decimals),
     )

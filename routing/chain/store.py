@@ -56,9 +56,7 @@ class ChainStore:
 
     def connect(self) -> sqlite3.Connection:
         """A connection of one's own. Commits are not synced: a killed process loses nothing by that."""
-        db = sqlite3.connect(
-            self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False
-        )
+        db = sqlite3.connect(self._path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         db.execute("PRAGMA synchronous = NORMAL")
         return db
 

@@ -79,9 +79,7 @@ class Venue(Protocol):
         """
         ...
 
-    async def build(
-        self, pair: Pair, quote: Quote, *, min_out: Decimal, reference: str, attempt: int
-    ) -> Swap:
+    async def build(self, pair: Pair, quote: Quote, *, min_out: Decimal, reference: str, attempt: int) -> Swap:
         """Builds and signs. Nothing is sent. Raises `VenueUnavailable`, `VenueTimeout`."""
         ...
 

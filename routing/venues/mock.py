@@ -59,9 +59,7 @@ class MockVenue:
         await self._answer(pair, _QUOTE_S)
         return quote_from_tick(pair, self._market.tick(pair, self.name, self._clock()), amount, cached=False)
 
-    async def build(
-        self, pair: Pair, quote: Quote, *, min_out: Decimal, reference: str, attempt: int
-    ) -> Swap:
+    async def build(self, pair: Pair, quote: Quote, *, min_out: Decimal, reference: str, attempt: int) -> Swap:
         """See `Venue`. Valid for `valid_s` from now."""
         await self._answer(pair, _BUILD_S)
         valid_until = self._clock() + self._valid

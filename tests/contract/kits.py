@@ -53,9 +53,7 @@ class MockKit:
     def venue(self, name: VenueName) -> Venue:
         return MockVenue(name, self.market, self.chain, valid_s=30, latency=0, clock=self.clock)
 
-    def swap(
-        self, reference: str = "order-1", *, attempt: int = 1, min_out: str = "149", valid_s: float = 30
-    ) -> Swap:
+    def swap(self, reference: str = "order-1", *, attempt: int = 1, min_out: str = "149", valid_s: float = 30) -> Swap:
         """Sells 1 SOL."""
         valid_until = self.clock() + timedelta(seconds=valid_s)
         payload = settlement.encode(

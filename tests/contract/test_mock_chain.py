@@ -131,9 +131,7 @@ async def test_a_killed_writer_loses_nothing_that_it_was_told(tmp_path: Path) ->
 
 
 async def test_random_failures_neither_lose_nor_double_an_order(tmp_path: Path) -> None:
-    world = mock_world(
-        tmp_path, seed=1, latency=0, failure_rate=0.3, deadline_ms=1000, max_age_ms=5000, valid_s=60
-    )
+    world = mock_world(tmp_path, seed=1, latency=0, failure_rate=0.3, deadline_ms=1000, max_age_ms=5000, valid_s=60)
     pair = tokens.pair("SOL", "USDC")
     assert pair is not None
 
@@ -167,9 +165,7 @@ async def test_random_failures_neither_lose_nor_double_an_order(tmp_path: Path) 
 
 
 async def test_an_order_takes_two_to_three_seconds(tmp_path: Path) -> None:
-    world = mock_world(
-        tmp_path, seed=1, latency=1, failure_rate=0, deadline_ms=1000, max_age_ms=5000, valid_s=60
-    )
+    world = mock_world(tmp_path, seed=1, latency=1, failure_rate=0, deadline_ms=1000, max_age_ms=5000, valid_s=60)
     pair = tokens.pair("SOL", "USDC")
     assert pair is not None
     loop = asyncio.get_running_loop()

@@ -22,9 +22,7 @@ Stage = tuple[Kit, Venue]
 
 async def built(venue: Venue, *, min_out: str = "148", attempt: int = 1) -> Swap:
     offer = await venue.quote(sol_usdc(), Decimal(1))
-    return await venue.build(
-        sol_usdc(), offer, min_out=Decimal(min_out), reference="order-1", attempt=attempt
-    )
+    return await venue.build(sol_usdc(), offer, min_out=Decimal(min_out), reference="order-1", attempt=attempt)
 
 
 async def test_a_quote_follows_from_the_market(stage: Stage) -> None:
@@ -34,7 +32,7 @@ async def test_a_quote_follows_from_the_market(stage: Stage) -> None:
     assert tick.venue is quote.venue is venue.name
     assert tick.price == quote.price == 150
     assert tick.observed_at == quote.observed_at == kit.clock.now
-    assert (quote.pair, quote.amount_in, quote.fee_bps) == ("SOL-USDC", 2, tick.fee_bps)
+    assert (quote.pair, quote.amount_in, quote.fee_bps) == ("SOL-USDC", Decimal(2), tick.fee_bps)
     assert Decimal("0.9999") < quote.net_price / tick.net_price <= 1
 
 

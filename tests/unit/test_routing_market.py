@@ -20,8 +20,8 @@ RAYDIUM, METEORA = VenueName.RAYDIUM, VenueName.METEORA
 class Hands:
     """A clock that is moved by hand."""
 
-    def __init__(self) -> None:
-        self.now = START
+    def __init__(self, now: datetime = START) -> None:
+        self.now = now
 
     def __call__(self) -> datetime:
         return self.now
@@ -54,7 +54,7 @@ def tick(market: Market, clock: Hands) -> Callable[..., Tick]:
 def test_the_same_seed_gives_the_same_prices_after_the_first_start(tmp_path: Path) -> None:
     prices = []
     for directory, start in (("a", START), ("b", START + timedelta(days=3))):
-        market = Market(tmp_path / directory, seed=7, clock=lambda start=start: start)
+        market = Market(tmp_path / directory, seed=7, clock=Hands(start))
         moments = [start + timedelta(seconds=s) for s in range(0, 600, 30)]
         prices.append([market.tick(named("SOL-USDC"), METEORA, at).price for at in moments])
     assert prices[0] == prices[1]
@@ -72,9 +72,7 @@ def test_another_seed_starts_another_market(tmp_path: Path) -> None:
 
 
 def test_prices_wander_by_a_few_percent_and_slowly(market: Market) -> None:
-    prices = [
-        market.tick(named("SOL-USDC"), RAYDIUM, START + timedelta(seconds=s)).price for s in range(1800)
-    ]
+    prices = [market.tick(named("SOL-USDC"), RAYDIUM, START + timedelta(seconds=s)).price for s in range(1800)]
     assert Decimal("0.02") < (max(prices) - min(prices)) / min(prices) < Decimal("0.08")
     assert max(abs(b / a - 1) for a, b in zip(prices, prices[3:], strict=False)) < Decimal("0.003")
 
@@ -131,7 +129,7 @@ def test_listing_a_pool_lists_both_ways(market: Market, tick: Callable[..., Tick
         tick("NEW-USDC")
     market.move("NEW-USDC", listed=True, liquidity=Decimal(5000), volume=Decimal(77))
     for name in ("NEW-USDC", "USDC-NEW"):
-        assert (tick(name).liquidity, tick(name).volume) == (5000, 77)
+        assert (tick(name).liquidity, tick(name).volume) == (Decimal(5000), Decimal(77))
     assert named("USDC-NEW") in market.listed_pairs()
     market.move("USDC-NEW", listed=False)
     with pytest.raises(NoRoute):

@@ -15,9 +15,7 @@ PAIR = tokens.pair_named("SOL-USDC")
 
 @pytest.fixture
 def world(tmp_path: Path) -> MockWorld:
-    made = mock_world(
-        tmp_path, seed=1, latency=0, failure_rate=0, deadline_ms=100, max_age_ms=1000, valid_s=30
-    )
+    made = mock_world(tmp_path, seed=1, latency=0, failure_rate=0, deadline_ms=100, max_age_ms=1000, valid_s=30)
     made.market.move("SOL-USDC", price=Decimal(150), hold=True)
     return made
 
@@ -44,9 +42,7 @@ async def test_a_venue_that_fails_or_is_late_is_left_out(world: MockWorld, healt
     assert (caught.value.code, caught.value.permanent) == (code, False)
 
 
-@pytest.mark.parametrize(
-    ("amount", "code"), [("0.000000001", "AMOUNT_TOO_SMALL"), ("1e9", "INSUFFICIENT_LIQUIDITY")]
-)
+@pytest.mark.parametrize(("amount", "code"), [("0.000000001", "AMOUNT_TOO_SMALL"), ("1e9", "INSUFFICIENT_LIQUIDITY")])
 async def test_what_no_venue_can_ever_do_is_permanent(world: MockWorld, amount: str, code: str) -> None:
     assert PAIR is not None
     with pytest.raises(NoQuote) as caught:
@@ -56,8 +52,6 @@ async def test_what_no_venue_can_ever_do_is_permanent(world: MockWorld, amount: 
 
 async def test_every_answer_fails_at_a_failure_rate_of_one(tmp_path: Path) -> None:
     assert PAIR is not None
-    world = mock_world(
-        tmp_path, seed=1, latency=0, failure_rate=1, deadline_ms=100, max_age_ms=1000, valid_s=30
-    )
+    world = mock_world(tmp_path, seed=1, latency=0, failure_rate=1, deadline_ms=100, max_age_ms=1000, valid_s=30)
     with pytest.raises(NoQuote):
         await world.router.quote(PAIR, Decimal(1))

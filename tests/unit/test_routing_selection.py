@@ -23,9 +23,7 @@ def named(name: str) -> Pair:
     return pair
 
 
-def quote(
-    venue: VenueName = RAYDIUM, amount_out: str = "150", *, age_ms: int = 0, amount_in: str = "1"
-) -> Quote:
+def quote(venue: VenueName = RAYDIUM, amount_out: str = "150", *, age_ms: int = 0, amount_in: str = "1") -> Quote:
     return Quote(
         pair="SOL-USDC",
         venue=venue,
@@ -38,9 +36,7 @@ def quote(
     )
 
 
-def tick(
-    pair: str = "SOL-USDC", *, price: str = "150", fee_bps: int = 25, liquidity: str = "1000000"
-) -> Tick:
+def tick(pair: str = "SOL-USDC", *, price: str = "150", fee_bps: int = 25, liquidity: str = "1000000") -> Tick:
     return Tick(
         pair=pair,
         venue=RAYDIUM,
@@ -101,9 +97,7 @@ def test_a_quote_is_used_only_while_fresh(age_ms: int, usable: bool) -> None:
         ([], "NO_QUOTE", False),
     ],
 )
-def test_no_quote_is_as_permanent_as_its_refusals(
-    refusals: list[tuple[str, bool]], code: str, permanent: bool
-) -> None:
+def test_no_quote_is_as_permanent_as_its_refusals(refusals: list[tuple[str, bool]], code: str, permanent: bool) -> None:
     refused = [Refusal(RAYDIUM, one, "no", lasting) for one, lasting in refusals]
     with pytest.raises(NoQuote) as caught:
         select([], refused, now=NOW, max_age=MAX_AGE)
@@ -124,9 +118,7 @@ def test_no_quote_is_as_permanent_as_its_refusals(
 def test_a_quote_follows_the_constant_product(
     pair: str, price: str, amount: str, liquidity: str, out: str, impact_bps: str
 ) -> None:
-    got = quote_from_tick(
-        named(pair), tick(pair, price=price, liquidity=liquidity), Decimal(amount), cached=True
-    )
+    got = quote_from_tick(named(pair), tick(pair, price=price, liquidity=liquidity), Decimal(amount), cached=True)
     assert (got.amount_out, got.impact_bps, got.cached) == (Decimal(out), Decimal(impact_bps), True)
 
 
