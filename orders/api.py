@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -245,8 +246,6 @@ class RequeueView(APIView):  # type: ignore[misc]
             raise Http404
         by = request.user.get_username() if request.user and request.user.is_authenticated else "staff key"
         order = changes.requeue(letter.order, by, publisher().publish)
-        try:
+        with suppress(BrokerAway, OSError):  # The reconciler rings, too.
             ring([order.id])
-        except (BrokerAway, OSError):
-            pass  # The reconciler rings.
         return Response(order_out(order))

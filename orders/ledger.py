@@ -104,7 +104,10 @@ SELECT id, created_at FROM accepted
 """
 
 EARLIER = """
-WITH wanted AS (SELECT * FROM unnest(%(n)s::int[], %(account)s::bigint[], %(client)s::text[], %(key)s::text[]) AS t(n, account, client, key))
+WITH wanted AS (
+    SELECT * FROM unnest(%(n)s::int[], %(account)s::bigint[], %(client)s::text[], %(key)s::text[])
+        AS t(n, account, client, key)
+)
 SELECT n, o.id, o.created_at, o.status, o.request_hash
 FROM wanted JOIN orders_order o ON o.account_id = account AND o.client_order_id = client
 UNION
