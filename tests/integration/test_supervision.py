@@ -1,0 +1,210 @@
+"""The engine as a user runs it: what dies comes back, what stops leaves nothing, what was killed starts again."""
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import stat
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from orderengine import ownership
+from tests.engine import Engine
+
+NAMES = ["web", "orders-1", "quotes", "limit", "sniper", "dbsync", "beat", "flower", "postgres", "redis"]
+RESTART_S = 2.0
+
+
+def processes_of(data_dir: Path) -> list[str]:
+    """Every process, named in a pid file or not, that was started for this data folder."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if int(folder.name) != os.getpid() and ownership.ours(int(folder.name), data_dir):
+                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+    return found
+
+
+def wait_for(met: Callable[[], object], limit_s: float, what: str) -> None:
+    end = time.monotonic() + limit_s
+    while not met():
+        assert time.monotonic() < end, f"not within {limit_s} s: {what}"
+        time.sleep(0.02)
+
+
+def status(engine: Engine, path: str = "/readyz", timeout: float = 10) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", engine.port, timeout=timeout)
+    with contextlib.closing(connection):
+        connection.request("GET", path)
+        return connection.getresponse().status
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Engine]:
+    with Engine().running() as engine:
+        yield engine
+
+
+def test_every_process_has_a_pid_file(running: Engine) -> None:
+    for name in NAMES:
+        assert ownership.ours(running.pid(name), running.data_dir), name
+
+
+def test_secrets_and_data_are_the_owners_only(running: Engine) -> None:
+    assert stat.S_IMODE(running.data_dir.stat().st_mode) == 0o700
+    for file in (running.data_dir / "credentials.json", running.data_dir / "run" / "services.json"):
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_no_secret_is_on_a_command_line(running: Engine) -> None:
+    secrets = [running.credentials["admin"]["password"], running.credentials["apiKey"]]
+    secrets += [running.services["redisUrl"].split("@")[0].rpartition(":")[2]]
+    secrets += [(running.data_dir / "postgres.password").read_text()]
+
+    for command in processes_of(running.data_dir):
+        assert not any(secret in command for secret in secrets)
+
+
+def test_postgres_is_no_root(running: Engine) -> None:
+    assert Path(f"/proc/{running.pid('postgres')}").stat().st_uid != 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_killed_process_is_back_within_two_seconds(running: Engine, name: str) -> None:
+    old = running.kill(name)
+
+    assert running.wait_restarted(name, old) < RESTART_S
+    wait_for(lambda: ownership.ours(running.pid(name), running.data_dir), 5, f"{name} lives")
+
+
+def test_it_is_ready_again_after_all_those_deaths(running: Engine) -> None:
+    wait_for(lambda: status(running) == 200, 60, "ready again")
+
+
+def test_no_connection_is_refused_while_the_web_process_restarts(running: Engine) -> None:
+    wait_for(lambda: status(running) == 200, 60, "ready again")
+
+    running.kill("web")
+
+    assert status(running, "/healthz", timeout=30) == 200
+
+
+def test_a_second_engine_runs_beside_the_first(running: Engine, start_engine: Callable[..., Engine]) -> None:
+    second = start_engine()
+
+    assert status(second) == 200
+    assert second.stop() == 0
+    assert processes_of(second.data_dir) == []
+    assert ownership.ours(running.pid("web"), running.data_dir)
+
+
+def test_a_taken_port_is_told_in_one_line(running: Engine, start_engine: Callable[..., Engine]) -> None:
+    second = start_engine(wait=False, PORT=str(running.port))
+
+    assert second.process is not None
+    assert second.process.wait(20) == 1
+    assert second.said().splitlines()[-1].startswith(f"orderengine: port {running.port} on 127.0.0.1")
+    assert len(second.said().splitlines()) == 1
+
+
+def test_taken_data_are_told_in_one_line(running: Engine, start_engine: Callable[..., Engine]) -> None:
+    second = start_engine(running.data_dir, wait=False)
+
+    assert second.process is not None
+    assert second.process.wait(20) == 1
+    assert "already runs on" in second.said()
+    assert len(second.said().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("PORT", "eighty"), ("WORKERS_ORDERS", "0"), ("MOCK_FAILURE_RATE", "often")]
+)
+def test_a_bad_setting_is_named_in_one_line(start_engine: Callable[..., Engine], name: str, value: str) -> None:
+    if name == "PORT":
+        engine = start_engine(wait=False)
+        engine.stop()
+        engine.env[name] = value
+        engine.start(wait=False)
+    else:
+        engine = start_engine(wait=False, **{name: value})
+
+    assert engine.process is not None
+    assert engine.process.wait(40) == 1
+    assert name in engine.said().splitlines()[-1]
+    assert processes_of(engine.data_dir) == []
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_stop_leaves_nothing(start_engine: Callable[..., Engine], signum: int) -> None:
+    engine = start_engine()
+    start = time.monotonic()
+
+    code = engine.stop(signum)
+
+    assert code == 0
+    assert time.monotonic() - start < 10
+    assert processes_of(engine.data_dir) == []
+    assert list((engine.data_dir / "run").glob("*.pid")) == []
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", engine.port))
+
+
+def test_ctrl_c_twice_stops_as_well(start_engine: Callable[..., Engine]) -> None:
+    engine = start_engine()
+    assert engine.process is not None
+    engine.process.send_signal(signal.SIGINT)
+    wait_for(lambda: "web" not in ownership.living(engine.data_dir), 10, "it is stopping")
+
+    assert engine.stop(signal.SIGINT) == 0
+    assert processes_of(engine.data_dir) == []
+
+
+def test_a_stop_while_it_starts_leaves_nothing(start_engine: Callable[..., Engine]) -> None:
+    engine = start_engine(wait=False)
+    wait_for(lambda: "redis" in ownership.living(engine.data_dir), 30, "it is starting")
+
+    assert engine.stop() == 0
+    assert processes_of(engine.data_dir) == []
+
+
+def test_a_killed_supervisord_takes_all_with_it(start_engine: Callable[..., Engine]) -> None:
+    engine = start_engine()
+
+    engine.kill("supervisord")
+
+    assert engine.process is not None
+    assert engine.process.wait(15) == 1
+    assert processes_of(engine.data_dir) == []
+
+
+def test_a_killed_foreground_takes_all_with_it_and_starts_again_on_its_data(
+    start_engine: Callable[..., Engine],
+) -> None:
+    engine = start_engine()
+    before = engine.credentials
+
+    engine.stop(signal.SIGKILL)
+    wait_for(lambda: not processes_of(engine.data_dir), 15, "all are gone")
+    engine.start()
+
+    assert status(engine) == 200
+    assert engine.credentials == before
+
+
+def test_it_starts_over_the_leftovers_of_a_kill(start_engine: Callable[..., Engine]) -> None:
+    """Everything above the storage is killed at once, and the next start comes before storage has noticed."""
+    engine = start_engine()
+    os.kill(engine.pid("supervisord"), signal.SIGSTOP)
+    engine.stop(signal.SIGKILL)
+    left = engine.pid("postgres")
+    assert ownership.ours(left, engine.data_dir)
+
+    engine.start()
+
+    assert engine.pid("postgres") != left
+    assert status(engine) == 200
