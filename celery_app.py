@@ -5,7 +5,7 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import celeryd_after_setup, worker_shutdown, worker_shutting_down
-from kombu import Queue
+from kombu.entity import Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orderengine.settings")
 

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orderengine.settings")
 
 from django.core.asgi import get_asgi_application
 
-django = get_asgi_application()
+django: Any = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
@@ -22,6 +22,9 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 web = Web(settings, key_ring())
+# Channels routes ASGI callables through Django's `path`, whose types know only views.
+intake: Any = web.intake
+sockets: Any = web.sockets
 
 
 async def lifespan(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -45,17 +48,17 @@ application = ProtocolTypeRouter(
         "lifespan": lifespan,
         "http": URLRouter(
             [
-                path("api/orders/execute", web.intake.execute),
-                path("api/orders/batch", web.intake.batch),
+                path("api/orders/execute", intake.execute),
+                path("api/orders/batch", intake.batch),
                 re_path("", django),
             ]
         ),
         "websocket": URLRouter(
             [
-                path("ws/orders", web.sockets.account),
-                path("ws/quotes/<str:pair>", web.sockets.quotes),
-                path("ws/<str:order_id>", web.sockets.order),
-                re_path("", no_socket),
+                path("ws/orders", sockets.account),
+                path("ws/quotes/<str:pair>", sockets.quotes),
+                path("ws/<str:order_id>", sockets.order),
+                re_path("", cast(Any, no_socket)),
             ]
         ),
     }

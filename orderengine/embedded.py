@@ -108,9 +108,7 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        return (
-            f"postgresql://orderengine:{self.password}@/orderengine?host={quote(str(self.sockets), safe='')}"
-        )
+        return f"postgresql://orderengine:{self.password}@/orderengine?host={quote(str(self.sockets), safe='')}"
 
     def launched(self, *command: str, name: str = "postgres") -> list[str]:
         """Postgres stops at once and in order on SIGINT; on SIGTERM it waits for its clients."""
@@ -204,9 +202,7 @@ def unprivileged(data: Path) -> tuple[int, int]:
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError:
-        raise Unavailable(
-            "Postgres does not run as root and there is no user `nobody`: run as a plain user"
-        ) from None
+        raise Unavailable("Postgres does not run as root and there is no user `nobody`: run as a plain user") from None
     return nobody.pw_uid, nobody.pw_gid
 
 
@@ -225,9 +221,7 @@ class Redis:
         return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
 
     def command(self) -> list[str]:
-        return launch_command(
-            self.run_dir, "redis", command=[str(self.program), str(self.folder / "redis.conf")]
-        )
+        return launch_command(self.run_dir, "redis", command=[str(self.program), str(self.folder / "redis.conf")])
 
     def prepare(self) -> None:
         file = self.folder / "redis.conf"

@@ -92,9 +92,7 @@ def main() -> None:
     parser.add_argument("--user", help="UID:GID to run as")
     parser.add_argument("--death-signal", default="SIGTERM", help="what the parent's death sends")
     parser.add_argument("--listener", help="the socket that hands over the listening socket")
-    parser.add_argument(
-        "--after", type=float, default=0.0, help="seconds to let others go first, at the first start"
-    )
+    parser.add_argument("--after", type=float, default=0.0, help="seconds to let others go first, at the first start")
     parser.add_argument("--directory", default=None)
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()

@@ -66,9 +66,7 @@ def process_text(pid: int) -> tuple[bytes, bytes]:
         return (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
     except OSError:
         told = [
-            subprocess.run(
-                ["ps", *options, "-o", "command=", "-p", str(pid)], check=False, capture_output=True
-            ).stdout
+            subprocess.run(["ps", *options, "-o", "command=", "-p", str(pid)], check=False, capture_output=True).stdout
             for options in (["ww"], ["eww"])
         ]
         return told[0], told[1]

@@ -93,9 +93,7 @@ def engine(environment: Mapping[str, str], run_dir: Path, listener: Path) -> lis
 
 def section(title: str, values: Mapping[str, object]) -> str:
     """supervisord expands %(…)s in every value."""
-    return "\n".join(
-        [f"[{title}]", *(f"{name}={str(value).replace('%', '%%')}" for name, value in values.items()), ""]
-    )
+    return "\n".join([f"[{title}]", *(f"{name}={str(value).replace('%', '%%')}" for name, value in values.items()), ""])
 
 
 def configuration(processes: list[Process], data_dir: Path, control: Path) -> str:
@@ -121,9 +119,7 @@ def configuration(processes: list[Process], data_dir: Path, control: Path) -> st
     for priority, group in enumerate((STORAGE, ENGINE)):
         names = [process.name for process in processes if process.group == group]
         if names:
-            sections.append(
-                section(f"group:{group}", {"programs": ",".join(names), "priority": priority + 1})
-            )
+            sections.append(section(f"group:{group}", {"programs": ",".join(names), "priority": priority + 1}))
     for process in processes:
         values = {
             "command": shlex.join(process.command),

@@ -75,9 +75,7 @@ class Supervisor:
 
     def run(self, process: processes.Process) -> None:
         if self.call("startProcess", f"{process.group}:{process.name}", False) is None:
-            raise Refused(
-                f"{process.name} cannot be started: see {self.data_dir / 'log' / 'supervisord.log'}"
-            )
+            raise Refused(f"{process.name} cannot be started: see {self.data_dir / 'log' / 'supervisord.log'}")
 
     def running(self) -> bool:
         return self.child is not None and self.child.poll() is None
@@ -198,9 +196,7 @@ class Engine:
         for process in table:
             if process not in first:
                 supervisor.run(process)
-        self.until(
-            lambda: all((self.run_dir / f"{each.name}.pid").exists() for each in table), "every process"
-        )
+        self.until(lambda: all((self.run_dir / f"{each.name}.pid").exists() for each in table), "every process")
 
     def until(self, met: Callable[[], bool], name: str, log: str = "") -> None:
         speak = time.monotonic() + PATIENCE_S

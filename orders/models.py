@@ -5,13 +5,15 @@ column that changes on the way (status, seq, epoch, executor), hence those updat
 The index over orders in work hangs on `run_at`, which is set once and cleared once.
 """
 
+from typing import Any
+
 from django.db import models
 from django.db.models import F, Q
 
 from accounts.models import Account
 from orders.lifecycle import Status
 
-PRICE = {"max_digits": 38, "decimal_places": 18}
+PRICE: dict[str, Any] = {"max_digits": 38, "decimal_places": 18}
 
 
 class OrderType(models.TextChoices):

@@ -27,12 +27,12 @@ KEY_HEADER = {
 DECIMAL = {"oneOf": [{"type": "string"}, {"type": "number"}]}
 
 
-class SchemaView(SpectacularAPIView):  # type: ignore[misc]
+class SchemaView(SpectacularAPIView):
     authentication_classes: list[Any] = []
     permission_classes: list[Any] = []
 
 
-class DocsView(SpectacularSwaggerView):  # type: ignore[misc]
+class DocsView(SpectacularSwaggerView):
     authentication_classes: list[Any] = []
     permission_classes: list[Any] = []
     url_name = "schema"

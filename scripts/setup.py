@@ -53,9 +53,7 @@ def choose():
     for number, name in found:
         if number >= OLDEST:
             return name
-    fail(
-        "Python %d.%d is too old: install Python 3.12 or 3.11 (as python3.12 on PATH)" % sys.version_info[:2]
-    )
+    fail("Python %d.%d is too old: install Python 3.12 or 3.11 (as python3.12 on PATH)" % sys.version_info[:2])
 
 
 def stamp(files):
@@ -80,13 +78,8 @@ def make_venv():
     if version(PYTHON) >= OLDEST and PYTHON in read(os.path.join(VENV, "bin", "pip")):
         return
     python = choose()
-    if subprocess.run(
-        [python, "-c", "import ensurepip, venv"], stderr=subprocess.DEVNULL, check=False
-    ).returncode:
-        fail(
-            "%s cannot make virtual environments: apt install python%d.%d-venv"
-            % ((python,) + version(python))
-        )
+    if subprocess.run([python, "-c", "import ensurepip, venv"], stderr=subprocess.DEVNULL, check=False).returncode:
+        fail("%s cannot make virtual environments: apt install python%d.%d-venv" % ((python,) + version(python)))
     say("making .venv with Python %d.%d" % version(python))
     done = subprocess.run([python, "-m", "venv", "--clear", VENV], stderr=subprocess.PIPE, check=False)
     if done.returncode:
@@ -136,9 +129,7 @@ def main():
         install(files[-1])
         for name in ("ready", "ready-dev") if dev else ("ready",):
             with open(os.path.join(VENV, name), "w") as stream:
-                stream.write(
-                    stamp(["requirements.txt", "requirements-dev.txt"][: 2 if name == "ready-dev" else 1])
-                )
+                stream.write(stamp(["requirements.txt", "requirements-dev.txt"][: 2 if name == "ready-dev" else 1]))
     say("done")
 
 

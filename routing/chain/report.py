@@ -33,12 +33,12 @@ def read(db: sqlite3.Connection, reference: str | None) -> ChainReport:
     landed, twice = db.execute(
         "SELECT coalesce(sum(n), 0), coalesce(sum(n > 1), 0) FROM"
         " (SELECT count(*) AS n FROM transactions INDEXED BY transactions_landed"
-        f" WHERE fate = 'landed'{which} GROUP BY reference)",
+        f" WHERE fate = 'landed'{which} GROUP BY reference)",  # nosec B608
         parameters,
     ).fetchone()
     submissions = db.execute(
         "SELECT signature, reference, attempt, verdict, at FROM submissions"
-        f" WHERE true{which} ORDER BY id DESC LIMIT {MAX_SUBMISSIONS}",
+        f" WHERE true{which} ORDER BY id DESC LIMIT {MAX_SUBMISSIONS}",  # nosec B608
         parameters,
     ).fetchall()
     return {
