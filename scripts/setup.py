@@ -112,6 +112,8 @@ def install(file):
 
 
 def main():
+    # Also below a closed folder Postgres runs as another user than root, which must be able to execute its programs.
+    os.umask(0o022)
     dev = "dev" in sys.argv[1:]
     files = ["requirements.txt"] + (["requirements-dev.txt"] if dev else [])
     wanted = stamp(files)
