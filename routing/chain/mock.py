@@ -5,11 +5,12 @@ after that settles it.
 """
 
 import asyncio
+import math
 import random
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from routing.chain import faults, report, settlement
@@ -24,9 +25,12 @@ from routing.values import Fate, Swap, SwapStatus
 from routing.venues.base import SubmitUnknown, SwapRefused, VenueUnavailable
 from runtime.groupcommit import GroupCommit, GroupFull
 
-_LANDING_S = (1.90, 2.15)
+_LANDING_S = (1.90, 2.10)
 """With building and sending at least 2 s even on a cached quote, at most 3 s after a direct one."""
-_WINDOW_MS = 2.0
+_SLOT_S = 0.05
+"""Transactions land together at multiples of this, like in a real chain's slots, and are looked up together."""
+_WINDOW_MS = (2.0, 10.0)
+"""Without latency and with it: a write transaction costs as much as a dozen orders, and 10 ms of 2 s are not felt."""
 _MOST = 500
 """Settling costs some 50 µs each, so a full batch stays well below a tenth of a second."""
 _CAPACITY = 100_000
@@ -155,7 +159,7 @@ class MockChain:
             self._calls = GroupCommit(
                 self._store.transact,
                 name="mock-chain",
-                window_ms=_WINDOW_MS,
+                window_ms=_WINDOW_MS[self._latency > 0],
                 most=_MOST,
                 capacity=_CAPACITY,
             )
@@ -167,8 +171,13 @@ class MockChain:
         if left_s > 0:
             await asyncio.sleep(left_s)
 
-    def _landing(self) -> timedelta:
-        return timedelta(seconds=self._rng.uniform(*_LANDING_S) * self._latency)
+    def _landing(self, now: datetime) -> datetime:
+        """The slot in which a transaction of `now` lands."""
+        if not self._latency:
+            return now
+        earliest = now.timestamp() + self._rng.uniform(*_LANDING_S) * self._latency
+        slot_s = _SLOT_S * self._latency
+        return datetime.fromtimestamp(math.ceil(earliest / slot_s) * slot_s, UTC)
 
     def _settle(self, terms: Terms, signature: str, landed_at: datetime) -> Settlement:
         return settlement.settle(terms, self._market, signature=signature, landed_at=landed_at)

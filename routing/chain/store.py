@@ -6,7 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -26,14 +26,14 @@ Settle = Callable[[Terms, str, datetime], Settlement]
 
 
 class ChainStore:
-    """`landing` draws how long a transaction takes to land."""
+    """`landing` draws when a transaction that is sent now lands."""
 
     def __init__(
         self,
         directory: Path,
         *,
         settle: Settle,
-        landing: Callable[[], timedelta],
+        landing: Callable[[datetime], datetime],
         clock: Clock,
         rng: random.Random,
         failure_rate: float,
@@ -144,7 +144,7 @@ class ChainStore:
             return Sent(Verdict.REFUSED)
         if fault is Fault.DROP:
             return Sent(Verdict.DROPPED)
-        lands_at = now + self._landing() + delay
+        lands_at = self._landing(now) + delay
         verdict = Verdict.UNANSWERED if fault is Fault.LAND_THEN_TIMEOUT else Verdict.ACCEPTED
         return Sent(verdict, lands_at if lands_at <= valid_until else None)
 
