@@ -3,11 +3,12 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from orderengine import health
+from orderengine import health, trade
 from orders import mock_api
 from orders.openapi import DocsView, SchemaView
 
 urlpatterns = [
+    path("", trade.page, name="trade"),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("api/mock/market", mock_api.MockMarketView.as_view()),

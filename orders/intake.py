@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import psycopg
@@ -52,6 +53,15 @@ class Request:
     def header(self, name: bytes) -> str | None:
         value = self.headers.get(name)
         return None if value is None else value.decode("latin-1")
+
+    @property
+    def cookie(self) -> str | None:
+        return self.header(b"cookie")
+
+    @property
+    def from_own_page(self) -> bool:
+        origin = urlsplit(self.header(b"origin") or "").netloc
+        return bool(origin) and origin == self.header(b"host")
 
     def socket_url(self, order_id: object) -> str:
         host = self.header(b"host") or "localhost"
@@ -101,12 +111,15 @@ class Intake:
         await respond(send, status, {**headers, "X-Request-Id": request.request_id}, answer)
 
     async def _caller(self, request: Request) -> Caller:
+        """Scripts send a key. Browsers send cookies whoever asks them to, so a cookie counts only from our own pages."""
         authorization = request.header(b"authorization")
         try:
             known, caller = self._keys.cached(authorization)
-            if not known:
+            browser = request.cookie if authorization is None and request.from_own_page else None
+            if browser or not known:
                 async with asyncio.timeout(self._timeout_s):
-                    caller = await self._keys.caller(authorization)
+                    session = await asyncio.to_thread(self._keys.session, browser) if browser else None
+                    caller = session or await self._keys.caller(authorization)
         except (DatabaseError, psycopg.Error, TimeoutError):
             raise unavailable() from None
         if caller is None:

@@ -57,6 +57,20 @@ class QuotesOfOrderOut(s.Serializer):  # type: ignore[misc]
     attempts = s.ListField(child=s.DictField())
 
 
+class PreviewOut(s.Serializer):  # type: ignore[misc]
+    pair = s.CharField()
+    amount = s.CharField()
+    slippageBps = s.IntegerField()
+    expectedOut = s.CharField(allow_null=True, help_text="Null: no venue can trade it now.")
+    minOut = s.CharField(allow_null=True)
+    netPrice = s.CharField(allow_null=True, help_text="After fee and price impact.")
+    impactBps = s.CharField(allow_null=True)
+    feeBps = s.IntegerField(allow_null=True)
+    venue = s.CharField(allow_null=True)
+    reason = s.CharField(help_text="Why this venue, or why none.")
+    quotes = s.ListField(child=s.DictField())
+
+
 class ErrorBody(s.Serializer):  # type: ignore[misc]
     code = s.CharField()
     message = s.CharField()

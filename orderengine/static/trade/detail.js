@@ -1,0 +1,166 @@
+// One order: its stages as they happen, what was quoted, what was sent, why it failed.
+
+import { amount, clock, duration, element, facts, percent, price, short } from "./format.js";
+import { Live } from "./live.js";
+import { after, wish } from "./orders.js";
+import { draw, FINAL } from "./stepper.js";
+
+const TICK_MS = 100;
+const byId = (id) => document.getElementById(id);
+
+export class Detail {
+  #live = null;
+  #order = null;
+  #events = [];
+  #skew = 0;
+  #said = "";
+
+  /** `changed(order)` with every newer state, `act(name, order)` when a button is pressed, `closed()`. */
+  constructor({ changed, act, closed }) {
+    Object.assign(this, { changed, act, closed });
+    this.card = byId("detail");
+    this.card.addEventListener("click", (event) => {
+      const name = event.target.closest("[data-act]")?.dataset.act;
+      if (name === "close") this.close();
+      else if (name) this.act(name, this.#order);
+    });
+    setInterval(() => this.#order && !FINAL.has(this.#order.status) && this.#stepper(), TICK_MS);
+  }
+
+  get id() {
+    return this.#order?.orderId ?? null;
+  }
+
+  open(order) {
+    if (this.id === order.orderId) return;
+    this.#live?.close();
+    this.#order = order;
+    this.#events = [];
+    this.#said = "";
+    this.card.hidden = false;
+    this.#show();
+    this.#watch();
+  }
+
+  close() {
+    this.#live?.close();
+    this.#live = null;
+    this.#order = null;
+    this.card.hidden = true;
+    this.closed();
+  }
+
+  /** From the account's feed: an order that is watched here no more was sent round again. */
+  heard(order) {
+    if (order.orderId === this.id && order.seq > this.#order.seq && FINAL.has(this.#order.status)) this.#watch();
+  }
+
+  #watch() {
+    const id = this.id;
+    this.#live?.close();
+    this.#live = new Live(() => `/ws/${id}?after=${this.#events.at(-1)?.seq ?? 0}`, (message) => this.#heard(message));
+  }
+
+  #heard(message) {
+    const seen = this.#events.at(-1)?.seq ?? 0;
+    if (message.type === "snapshot") {
+      this.#order = message.order;
+      this.#events.push(...message.events.filter(({ seq }) => seq > seen));
+    } else if (message.type === "event" && message.seq === seen + 1) {
+      this.#order = after(this.#order, message);
+      this.#events.push(message);
+      this.#skew = Math.min(Date.now() - Date.parse(message.at), 2000);
+    } else return;
+    this.#show();
+    this.changed(this.#order);
+  }
+
+  #show() {
+    const order = this.#order;
+    byId("detail-title").textContent = `${amount(order.amount)} ${order.tokenIn} → ${order.tokenOut}`;
+    const badge = byId("detail-status");
+    badge.textContent = order.resting ? "waiting" : order.status;
+    badge.dataset.status = order.status;
+    this.card.querySelector('[data-act="cancel"]').hidden = order.status !== "pending";
+    this.card.querySelector('[data-act="amend"]').hidden = !order.resting;
+    byId("failure").hidden = !order.failure;
+    byId("failure").textContent = order.failure ? `${order.failure.code}: ${order.failure.message}` : "";
+    this.#stepper();
+    this.#facts();
+    this.#quotes();
+    this.#history();
+  }
+
+  #stepper() {
+    const said = draw(byId("stepper"), this.#order, this.#events, Date.now() - Math.min(this.#skew, 0));
+    if (said !== this.#said) byId("stage").textContent = `Order ${said}`;
+    this.#said = said;
+  }
+
+  #facts() {
+    const order = this.#order;
+    const sent = this.#events.findLast(({ status }) => status === "submitted")?.data;
+    const started = this.#events.findLast(({ status }) => status === "routing");
+    const final = FINAL.has(order.status) && started ? Date.parse(order.updatedAt) - Date.parse(started.at) : null;
+    facts(byId("facts"), [
+      ["Type", wish(order)],
+      ["Received", order.amountOut && `${amount(order.amountOut)} ${order.tokenOut}`],
+      ["Price", order.executedPrice && price(order.executedPrice)],
+      ["Venue", order.venue ?? sent?.venue],
+      ["Venue's fee", order.fee && `${amount(order.fee)} ${order.tokenOut}`],
+      ["At least", sent && `${amount(sent.minOut)} ${order.tokenOut}`],
+      ["Slippage", `${percent(order.slippageBps)} at most`],
+      ["Attempts", order.attempts || null],
+      ["Execution took", final && duration(final)],
+      ["Expires", order.expiresAt && clock(order.expiresAt)],
+      ["Client order id", order.clientOrderId],
+      ["Transaction", order.txHash ?? sent?.signature, "long"],
+      ["Order id", order.orderId, "long"],
+    ]);
+  }
+
+  #quotes() {
+    const rounds = this.#events.filter(({ data }) => data.quotes);
+    byId("detail-quotes").hidden = !rounds.length;
+    const rows = rounds.flatMap(({ data }) => [
+      ...list(data.quotes).map((quote) => element(
+        "tr", { class: quote.venue === data.venue && "won" },
+        element("td", {}, `${quote.venue}${quote.venue === data.venue ? " ✓" : ""}`),
+        element("td", { class: "num" }, `${amount(quote.amountOut)} ${this.#order.tokenOut}`),
+        element("td", { class: "num" }, price(quote.netPrice)),
+        element("td", { class: "num" }, percent(quote.feeBps)),
+        element("td", { class: "num" }, percent(quote.impactBps)),
+      )),
+      ...list(data.refusals).map((refusal) => element("tr", {}, element("td", {}, refusal.venue), element("td", { colspan: 4 }, `${refusal.code}: ${refusal.message}`))),
+      element("tr", {}, element("td", { colspan: 5 }, element("span", { class: "quiet" }, `Attempt ${data.attempt ?? 1}: ${data.reason ?? "no venue could be used"}.`))),
+    ]);
+    table(byId("detail-quotes"), ["Venue", "Pays", "Net price", "Fee", "Impact"], rows, [1, 2, 3, 4]);
+  }
+
+  #history() {
+    const start = Date.parse(this.#events[0]?.at ?? this.#order.createdAt);
+    const rows = this.#events.map(({ seq, status, at, data }) => element(
+      "tr", {},
+      element("td", {}, String(seq)),
+      element("td", {}, element("span", { class: "badge", "data-status": status }, status)),
+      element("td", { class: "num" }, `+${duration(Date.parse(at) - start)}`),
+      element("td", {}, element("code", {}, summary(data))),
+    ));
+    table(byId("detail-events"), ["#", "Status", "After", "What"], rows, [2]);
+  }
+}
+
+const list = (value) => (Array.isArray(value) ? value : []);
+
+function summary(data) {
+  const { quotes, refusals, ...rest } = data;
+  if (rest.error) return `${rest.error.code}: ${rest.error.message}${rest.retryInMs ? `; again in ${duration(rest.retryInMs)}` : ""}`;
+  return Object.entries(rest)
+    .map(([name, value]) => `${name} ${typeof value === "object" && value !== null ? JSON.stringify(value) : short(String(value), 20, 8)}`)
+    .join(" · ");
+}
+
+function table(details, heads, rows, numeric) {
+  const head = element("tr", {}, heads.map((name, n) => element("th", { scope: "col", class: numeric.includes(n) && "num" }, name)));
+  details.querySelector(".scroll").replaceChildren(element("table", {}, element("thead", {}, head), element("tbody", {}, rows)));
+}

@@ -1,0 +1,152 @@
+// Puts the page together: ticket, quotes, orders, one order in detail.
+
+import { call, forgetKey, known, useKey } from "./api.js";
+import { Detail } from "./detail.js";
+import { element } from "./format.js";
+import { start as startMarket } from "./market.js";
+import { Orders } from "./orders.js";
+import { Quotes } from "./quotes.js";
+import { FINAL } from "./stepper.js";
+import { start as startTheme } from "./theme.js";
+import { Ticket } from "./ticket.js";
+
+const TOAST_MS = 6000;
+const byId = (id) => document.getElementById(id);
+
+function toast(text) {
+  const shown = element("p", { class: "toast" }, text);
+  byId("toasts").append(shown);
+  setTimeout(() => shown.remove(), TOAST_MS);
+}
+
+let retryAt = 0;
+
+function connection(state, detail) {
+  if (state === "closed") return detail === 4401 && signIn();
+  if (state === "connecting" && retryAt) return;
+  const pill = byId("link");
+  pill.dataset.state = state;
+  pill.lastElementChild.textContent = state;
+  retryAt = state === "offline" ? Date.now() + detail : 0;
+  countdown();
+}
+
+function countdown() {
+  const banner = byId("offline");
+  banner.hidden = !retryAt && navigator.onLine;
+  if (banner.hidden) return;
+  const left = Math.max(0, retryAt - Date.now());
+  const text = navigator.onLine ? `Connection lost. Orders go on without this page; trying again in ${Math.ceil(left / 1000)} s.` : "You are offline. Orders go on without this page.";
+  if (banner.textContent !== text) banner.textContent = text;
+}
+setInterval(countdown, 500);
+for (const name of ["online", "offline"]) addEventListener(name, countdown);
+
+function signIn() {
+  forgetKey();
+  byId("sign-in").hidden = false;
+  byId("ticket").hidden = true;
+  byId("link").dataset.state = "offline";
+  byId("link").lastElementChild.textContent = "not signed in";
+}
+
+async function act(name, order) {
+  if (name === "amend") return amend(order);
+  try {
+    const changed = await call(`/api/orders/${order.orderId}`, { method: "DELETE" });
+    orders.put(changed);
+    toast("The order is cancelled.");
+  } catch (error) {
+    toast(error.message);
+  }
+}
+
+function amend(order) {
+  const dialog = byId("amend");
+  const [amountField, priceField, slippageField] = ["amend-amount", "amend-price", "amend-slippage"].map(byId);
+  const error = dialog.querySelector(".error");
+  amountField.value = order.amount;
+  priceField.value = order.limitPrice ?? "";
+  slippageField.value = order.slippageBps / 100;
+  byId("amend-price-field").hidden = order.type !== "limit";
+  error.textContent = "";
+  dialog.querySelector("form").onsubmit = async (event) => {
+    if (event.submitter?.value === "close") return;
+    event.preventDefault();
+    const body = {};
+    if (amountField.value !== order.amount) body.amount = amountField.value.trim();
+    if (order.type === "limit" && priceField.value !== order.limitPrice) body.limitPrice = priceField.value.trim();
+    if (Number(slippageField.value) * 100 !== order.slippageBps) body.slippageBps = Math.round(Number(slippageField.value) * 100);
+    if (!Object.keys(body).length) return dialog.close();
+    try {
+      orders.put(await call(`/api/orders/${order.orderId}`, { method: "PATCH", body }));
+      dialog.close();
+      toast("The order is amended.");
+    } catch (failure) {
+      error.textContent = failure.message;
+    }
+  };
+  dialog.showModal();
+}
+
+function show(id, { scroll = true } = {}) {
+  const order = orders.get(id);
+  if (!order) return;
+  detail.open(order);
+  orders.select(id);
+  if (!scroll) return;
+  const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  byId("detail").scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
+}
+
+function placed(answer, order) {
+  if (!orders.get(answer.orderId)) {
+    orders.put({
+      ...order, ...answer, seq: 1, resting: order.type !== "market", attempts: 0, venue: null, executedPrice: null, amountOut: null,
+      fee: null, txHash: null, failure: null, limitPrice: order.limitPrice ?? null, trigger: order.trigger ?? null, updatedAt: answer.createdAt,
+    });
+  }
+  show(answer.orderId);
+  byId("stage").textContent = "Order accepted";
+}
+
+let orders;
+let detail;
+
+function start() {
+  byId("sign-in").hidden = true;
+  byId("ticket").hidden = false;
+  const quotes = new Quotes(() => ticket.quoted(), () => {});
+  const ticket = new Ticket({ placed, quotes, limit: (price) => { quotes.chart.limit = price; } });
+  detail = new Detail({ changed: (order) => orders.put(order), act, closed: () => orders.select(null) });
+  orders = new Orders({ open: show, act, heard, state: connection });
+  ticket.onPair(() => quotes.watch(...ticket.pair.split("-")));
+  startTheme(() => quotes.chart.draw());
+  startMarket(ticket, quotes);
+}
+
+function heard(order, event) {
+  detail.heard(order);
+  if (!FINAL.has(event.status) || order.orderId === detail.id) return;
+  if (event.status === "failed") toast(`An order failed: ${order.failure?.message ?? "see its events"}`);
+}
+
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea") || document.querySelector("dialog[open]")) return;
+  const wanted = { n: "amount", "/": "filter" }[event.key];
+  if (!wanted) return;
+  event.preventDefault();
+  byId(wanted).focus();
+  byId(wanted).select?.();
+});
+byId("sign-in").addEventListener("submit", (event) => {
+  event.preventDefault();
+  useKey(byId("key").value.trim());
+  location.reload();
+});
+
+if (known()) start();
+else {
+  startTheme(() => {});
+  signIn();
+}

@@ -1,0 +1,86 @@
+// Both venues' live quotes and the better of them: tiles, the large price, the chart.
+
+import { known } from "./api.js";
+import { Chart } from "./chart.js";
+import { compact, percent, price } from "./format.js";
+import { Live } from "./live.js";
+
+const STALE_MS = 3000;
+const byId = (id) => document.getElementById(id);
+
+export class Quotes {
+  #live = null;
+  #heardAt = 0;
+  pair = null;
+  best = null;
+
+  /** `changed()` is called with every new quote, `state` as `Live`'s. */
+  constructor(changed, state) {
+    this.changed = changed;
+    this.state = state;
+    this.chart = new Chart(byId("chart"));
+    this.tiles = Object.fromEntries([...document.querySelectorAll(".tile")].map((tile) => [tile.dataset.venue, tile]));
+    setInterval(() => this.#age(), 1000);
+  }
+
+  watch(tokenIn, tokenOut) {
+    const pair = `${tokenIn}-${tokenOut}`;
+    if (pair === this.pair || !known()) return;
+    this.#live?.close();
+    this.pair = pair;
+    this.best = null;
+    this.#heardAt = 0;
+    byId("market-title").replaceChildren(tokenIn, " ", Object.assign(document.createElement("span"), { textContent: `/ ${tokenOut}` }));
+    this.chart.clear();
+    this.#show({});
+    byId("chart-empty").hidden = tokenIn === tokenOut;
+    if (tokenIn !== tokenOut) this.#live = new Live(() => `/ws/quotes/${pair}`, (message) => this.#heard(message), this.state);
+  }
+
+  #heard(message) {
+    if (message.type !== "quotes" || message.pair !== this.pair) return;
+    this.#heardAt = Date.now();
+    const { raydium, meteora, best } = message;
+    this.best = best ?? null;
+    const prices = {};
+    for (const [venue, quote] of Object.entries({ raydium, meteora })) if (quote) prices[venue] = Number(quote.netPrice ?? quote.price);
+    if (Object.keys(prices).length) {
+      this.chart.add(Date.now(), prices);
+      byId("chart-empty").hidden = true;
+    }
+    this.#show({ raydium, meteora, best });
+    this.changed();
+  }
+
+  #show(quotes) {
+    for (const [venue, tile] of Object.entries(this.tiles)) {
+      const quote = quotes[venue];
+      tile.querySelector("output").textContent = price(quote?.netPrice ?? quote?.price);
+      tile.querySelector("small").textContent = note(venue, quote);
+      tile.classList.toggle("wins", Boolean(quotes.best) && quotes.best.venue?.toLowerCase() === venue);
+      tile.classList.remove("stale");
+    }
+    const now = Number(quotes.best?.netPrice ?? quotes.best?.price);
+    byId("price").textContent = price(now);
+    const first = this.chart.first;
+    const change = byId("change");
+    if (!first || !Number.isFinite(now)) return void (change.textContent = "");
+    const bps = (now / first[1] - 1) * 10_000;
+    change.textContent = `${bps >= 0 ? "+" : "−"}${percent(Math.abs(bps))}`;
+    change.className = bps >= 0 ? "up quiet" : "down quiet";
+    document.title = `${price(now)} ${this.pair} · orderengine`;
+  }
+
+  #age() {
+    const old = Date.now() - this.#heardAt > STALE_MS;
+    for (const tile of Object.values(this.tiles)) tile.classList.toggle("stale", old);
+    if (old && this.#heardAt) this.tiles.best.querySelector("small").textContent = `${Math.round((Date.now() - this.#heardAt) / 1000)} s old`;
+  }
+}
+
+function note(venue, quote) {
+  if (!quote) return venue === "best" ? "no fresh quote" : "not trading";
+  if (venue === "best") return quote.venue ? `at ${quote.venue[0]}${quote.venue.slice(1).toLowerCase()}` : "";
+  const fee = quote.feeBps === undefined ? "" : `fee ${percent(quote.feeBps)}`;
+  return quote.liquidity === undefined ? fee : `${fee} · ${compact(quote.liquidity)} deep`;
+}

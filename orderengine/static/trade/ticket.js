@@ -1,0 +1,192 @@
+// The order ticket: what can be wrong is said beside the field, what to expect is shown before the button.
+
+import { ApiError, call } from "./api.js";
+import { amount, facts, percent, price } from "./format.js";
+
+const HELP = {
+  market: "Executes at once at the better venue.",
+  limit: "Waits until the best price reaches yours.",
+  sniper: "Waits for a launch, for liquidity or for a burst of volume, then buys.",
+};
+const PREVIEW_MS = 220;
+const PREVIEW_EVERY_MS = 1500;
+const DECIMAL = /^(\d+\.?\d*|\.\d+)$/;
+const byId = (id) => document.getElementById(id);
+
+export class Ticket {
+  #pairListeners = [];
+  #timer = null;
+  #previewedAt = 0;
+  #asking = null;
+  #idempotency = null;
+
+  /** `placed(answer, order)` after the engine took an order; `quotes` for the present price; `limit(price)` draws it. */
+  constructor({ placed, quotes, limit }) {
+    Object.assign(this, { placed, quotes, limit });
+    this.form = byId("ticket");
+    this.form.addEventListener("submit", (event) => { event.preventDefault(); this.#place(); });
+    this.form.addEventListener("input", (event) => this.#changed(event.target));
+    byId("flip").addEventListener("click", () => this.#flip());
+    this.#changed(null);
+  }
+
+  get pair() {
+    const { tokenIn, tokenOut } = this.form.elements;
+    return `${tokenIn.value}-${tokenOut.value}`;
+  }
+
+  get type() {
+    return this.form.elements.type.value;
+  }
+
+  onPair(listener) {
+    this.#pairListeners.push(listener);
+    listener();
+  }
+
+  /** New quotes have come: the preview follows, not faster than it can be read. */
+  quoted() {
+    if (Date.now() - this.#previewedAt > PREVIEW_EVERY_MS) this.#preview();
+    this.#hint();
+  }
+
+  #flip() {
+    const { tokenIn, tokenOut } = this.form.elements;
+    [tokenIn.value, tokenOut.value] = [tokenOut.value, tokenIn.value];
+    this.#changed(tokenIn);
+  }
+
+  #changed(field) {
+    this.#idempotency = null;
+    const { elements } = this.form;
+    if (field?.name === "tokenIn" || field?.name === "tokenOut") {
+      const other = field.name === "tokenIn" ? elements.tokenOut : elements.tokenIn;
+      if (other.value === field.value) other.selectedIndex = (other.selectedIndex + 1) % other.options.length;
+      elements.limitPrice.value = "";
+      this.#pairListeners.forEach((listener) => listener());
+    }
+    for (const part of this.form.querySelectorAll("[data-for]")) part.hidden = !part.dataset.for.split(" ").includes(this.type);
+    for (const part of this.form.querySelectorAll("[data-kind]")) part.hidden = part.dataset.kind !== elements.kind.value;
+    byId("type-help").textContent = HELP[this.type];
+    byId("place").textContent = `Place ${this.type} order`;
+    byId("limit-unit").textContent = `${elements.tokenOut.value} per ${elements.tokenIn.value}`;
+    if (field?.name) this.#error(field.name === "slippage" ? "slippageBps" : field.name, "");
+    this.#error("form", "");
+    this.#hint();
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#preview(), PREVIEW_MS);
+  }
+
+  /** How far the wanted price is from the present one. */
+  #hint() {
+    const { limitPrice, triggerCondition } = this.form.elements;
+    const wanted = this.type === "limit" && DECIMAL.test(limitPrice.value.trim()) ? Number(limitPrice.value) : null;
+    this.limit(wanted);
+    const now = Number(this.quotes.best?.netPrice ?? this.quotes.best?.price);
+    if (!now) return void (byId("limit-hint").textContent = "");
+    const away = wanted ? (wanted / now - 1) * 10_000 : null;
+    const fires = wanted && (triggerCondition.value === "gte" ? now >= wanted : now <= wanted);
+    byId("limit-hint").textContent = !wanted ? `Best now: ${price(now)}` : fires ? `Fires at once: best is ${price(now)}.` : `${percent(Math.abs(away))} ${away > 0 ? "above" : "below"} the best price, ${price(now)}.`;
+  }
+
+  /** The order as the API takes it. Marks what is wrong and returns null. */
+  #order() {
+    const { elements } = this.form;
+    const wrong = {};
+    const text = (name) => elements[name].value.trim().replace(",", ".");
+    const decimal = (name, field = name) => {
+      const value = text(name);
+      if (!DECIMAL.test(value) || Number(value) <= 0) wrong[field] = "Enter a number greater than 0.";
+      return value;
+    };
+    const order = { tokenIn: elements.tokenIn.value, tokenOut: elements.tokenOut.value, type: this.type, amount: decimal("amount") };
+    const places = Number(elements.tokenIn.selectedOptions[0].dataset.decimals);
+    if (!wrong.amount && (order.amount.split(".")[1] ?? "").length > places) wrong.amount = `${order.tokenIn} has ${places} decimal places.`;
+    const slippage = text("slippage");
+    order.slippageBps = Math.round(Number(slippage) * 100);
+    if (!DECIMAL.test(slippage) || order.slippageBps > 5000) wrong.slippageBps = "From 0 to 50 %.";
+    if (this.type === "limit") Object.assign(order, { limitPrice: decimal("limitPrice"), triggerCondition: elements.triggerCondition.value });
+    if (this.type === "sniper") {
+      order.trigger = { kind: elements.kind.value };
+      if (order.trigger.kind === "liquidity") order.trigger.minLiquidity = decimal("minLiquidity");
+      if (order.trigger.kind === "volume") order.trigger.volumeFactor = decimal("volumeFactor");
+      const impact = text("maxPriceImpactBps");
+      if (impact && !/^\d{1,5}$/.test(impact)) wrong.maxPriceImpactBps = "A whole number of basis points, or nothing.";
+      else if (impact) order.maxPriceImpactBps = Number(impact);
+    }
+    if (this.type !== "market" && elements.expires.value) order.expiresAt = new Date(Date.now() + 1000 * Number(elements.expires.value)).toISOString();
+    for (const name of ["amount", "limitPrice", "slippageBps", "minLiquidity", "volumeFactor", "maxPriceImpactBps"]) this.#error(name, wrong[name] ?? "");
+    return Object.keys(wrong).length ? null : order;
+  }
+
+  #error(name, message) {
+    const place = byId(`${name}-error`);
+    if (!place) return false;
+    if (place.textContent !== message) place.textContent = message;
+    const field = this.form.elements[name === "slippageBps" ? "slippage" : name];
+    if (field instanceof HTMLInputElement) message ? field.setAttribute("aria-invalid", "true") : field.removeAttribute("aria-invalid");
+    return true;
+  }
+
+  async #place() {
+    const order = this.#order();
+    if (!order) return this.form.querySelector("[aria-invalid]")?.focus();
+    const button = byId("place");
+    button.disabled = true;
+    this.#error("form", "");
+    // Pressed again after a lost answer, the engine takes it for the same order.
+    this.#idempotency ??= Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    try {
+      const answer = await call("/api/orders/execute", { method: "POST", body: order, headers: { "Idempotency-Key": this.#idempotency } });
+      this.#idempotency = null;
+      this.placed(answer, order);
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.#refused(error);
+    } finally {
+      button.disabled = false;
+    }
+  }
+
+  #refused(error) {
+    let shown = false;
+    for (const [name, messages] of Object.entries(error.details)) shown = this.#error(name.split(".").at(-1), messages.join(", ")) || shown;
+    if (!shown) this.#error("form", error.message);
+    (this.form.querySelector("[aria-invalid]") ?? byId("place")).focus();
+  }
+
+  async #preview() {
+    this.#previewedAt = Date.now();
+    const { amount: field, slippage, limitPrice, triggerCondition } = this.form.elements;
+    const value = field.value.trim().replace(",", ".");
+    const [tokenIn, tokenOut] = this.pair.split("-");
+    if (!DECIMAL.test(value) || Number(value) <= 0 || tokenIn === tokenOut) return this.#empty("Enter an amount to see what to expect.");
+    const query = new URLSearchParams({ amount: value, slippageBps: Math.round(Number(slippage.value) * 100) || 0 });
+    const limited = this.type === "limit" && DECIMAL.test(limitPrice.value.trim());
+    if (limited && triggerCondition.value === "gte") query.set("limitPrice", limitPrice.value.trim());
+    this.#asking?.abort();
+    this.#asking = new AbortController();
+    try {
+      this.#show(await call(`/api/preview/${this.pair}?${query}`, { signal: this.#asking.signal }), tokenOut);
+    } catch (error) {
+      if (error instanceof ApiError) this.#empty(error.message);
+    }
+  }
+
+  #show(preview, tokenOut) {
+    if (preview.expectedOut === null) return this.#empty(this.type === "sniper" ? "Not trading yet: the sniper waits for it." : preview.reason);
+    byId("expected").textContent = `≈ ${amount(preview.expectedOut, 6)}`;
+    facts(byId("preview"), [
+      [this.type === "market" ? "Price" : "Price now", `${price(preview.netPrice)} ${tokenOut}`],
+      ["At least", `${amount(preview.minOut, 6)} ${tokenOut}`],
+      ["Price impact", percent(preview.impactBps)],
+      ["Venue", preview.venue],
+    ]);
+    byId("preview").append(Object.assign(document.createElement("div"), { className: "why", textContent: `${preview.reason}.` }));
+  }
+
+  #empty(message) {
+    byId("expected").textContent = "–";
+    byId("preview").replaceChildren(Object.assign(document.createElement("div"), { className: "quiet", textContent: message }));
+  }
+}

@@ -1,0 +1,34 @@
+"""The trading page at `/`: one document, the rest is static files that speak REST and WebSocket like any client."""
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import ensure_csrf_cookie
+from django.views.decorators.http import require_safe
+
+from routing.tokens import NEW, SOL, TOKENS, USDC
+
+MODULES = ("format", "api", "live", "theme", "chart", "quotes", "ticket", "stepper", "orders", "detail", "market")
+"""Named in the document, so that the browser asks for all of them at once and not one import after the other."""
+
+
+@require_safe
+@never_cache
+@ensure_csrf_cookie
+def page(request: HttpRequest) -> HttpResponse:
+    user = request.user
+    tokens = [{"symbol": token.symbol, "decimals": token.decimals} for token in TOKENS]
+    return render(
+        request,
+        "trade.html",
+        {
+            "tokens": tokens,
+            "first": (SOL.symbol, USDC.symbol),
+            "unlisted": NEW.symbol,
+            "modules": MODULES,
+            "local": settings.LOCAL_MODE,
+            "signed_in": user.is_authenticated,
+            "controls": user.is_authenticated and user.is_staff and settings.EXECUTION_MODE == "mock",
+        },
+    )
