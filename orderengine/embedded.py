@@ -66,7 +66,8 @@ def data_folder(path: Path) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     if path.stat().st_uid != os.geteuid() or path.stat().st_mode & 0o022:
         raise Unavailable(f"{path} can be written by others: set DATA_DIR to a folder of your own")
-    if not any(path.iterdir()) or (path / "run").exists():
+    # Settings read before the first start leave their secret key there.
+    if {entry.name for entry in path.iterdir()} <= {"secret_key"} or (path / "run").exists():
         path.chmod(0o700)
 
 
