@@ -88,7 +88,10 @@ def invalid(field: str, message: str) -> ApiError:
 
 
 def unavailable() -> ApiError:
-    return ApiError("UNAVAILABLE", "The order store is not reachable just now; nothing was changed. Try again.")
+    return ApiError(
+        "UNAVAILABLE",
+        "The order store does not answer just now. Try again; with the same Idempotency-Key nothing happens twice.",
+    )
 
 
 def request_id_of(sent: str | None) -> str:

@@ -198,13 +198,13 @@ class Intake:
         if waiting:
             _, late = await asyncio.wait(waiting, timeout=self._timeout_s)
             for future in late:
-                future.add_done_callback(lambda done: done.cancelled() or done.exception())
+                self._acceptor.withdraw(future)
         return [result if isinstance(result, ApiError) else self._outcome(*result) for result in results]
 
     def _outcome(
         self, new: NewOrder, future: "asyncio.Future[Accepted | KeyConflict | psycopg.Error]"
     ) -> tuple[NewOrder, Accepted] | ApiError:
-        if not future.done() or isinstance(future.exception(), psycopg.OperationalError):
+        if future.cancelled() or isinstance(future.exception(), psycopg.OperationalError):
             return unavailable()
         match future.result():
             case Accepted() as accepted:
