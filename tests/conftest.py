@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.core.management import call_command
@@ -12,6 +13,12 @@ from accounts.models import Account
 from orders import changes
 from orders.ledger import Connection
 from tests.factories import connect
+
+# The first text that Hypothesis draws costs seconds, and a busy machine makes any deadline a lottery.
+hypothesis.settings.register_profile(
+    "orderengine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("orderengine")
 
 TABLES = "orders_order, orders_orderevent, orders_transaction, orders_deadletter, orders_executor, accounts_ticket"
 
