@@ -3,6 +3,7 @@
 from typing import Any
 
 from accounts.auth import KeyRing
+from accounts.limits import Limiter
 from orders.commit import Acceptor
 from orders.doorbell import Doorbell
 from orders.hub import Hub
@@ -17,8 +18,9 @@ from orders.stream import News, Publisher
 class Web:
     """Made at import; what needs the event loop or a connection is made by `start`."""
 
-    def __init__(self, settings: Any, keys: KeyRing) -> None:
+    def __init__(self, settings: Any, keys: KeyRing, limiter: Limiter) -> None:
         self._settings = settings
+        self._limiter = limiter
         self._acceptor = Acceptor(
             settings.DATABASE_URL,
             window_ms=settings.ACCEPT_WINDOW_MS,
@@ -32,11 +34,19 @@ class Web:
         self.intake = Intake(
             self._acceptor,
             keys,
+            self._limiter,
+            origins=frozenset(settings.CORS_ALLOWED_ORIGINS),
             body_most=settings.BODY_BYTES_MOST,
             timeout_s=settings.ACCEPT_TIMEOUT_S,
             accepted=self._accepted,
         )
-        self.sockets = Sockets(lambda: self._hub, lambda: self._reader, keys)
+        self.sockets = Sockets(
+            lambda: self._hub,
+            lambda: self._reader,
+            keys,
+            most=settings.SOCKETS_MOST,
+            account_most=settings.SOCKETS_PER_ACCOUNT_MOST,
+        )
 
     async def start(self) -> None:
         self._publisher = Publisher(self._settings.REDIS_URL)
@@ -46,6 +56,7 @@ class Web:
     async def stop(self) -> None:
         await self._acceptor.close()
         await self._doorbell.close()
+        await self._limiter.close()
         self._publisher.close()
 
     def _accepted(self, order: NewOrder, accepted: Accepted) -> None:
