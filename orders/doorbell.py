@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+import redis
 from celery import current_app
 from kombu.exceptions import OperationalError
 
@@ -41,7 +42,7 @@ class Doorbell(GroupCommit[UUID, None]):
     def _ring(self, order_ids: list[UUID]) -> list[None]:
         try:
             ring(order_ids)
-        except (OperationalError, OSError) as error:
+        except (OperationalError, OSError, redis.RedisError) as error:
             self.lost += len(order_ids)
             log.warning("doorbell for %d orders not sent: %s", len(order_ids), error)
         return [None] * len(order_ids)

@@ -368,22 +368,24 @@ def record(connection: Connection, changes: Sequence[Change]) -> list[datetime |
 
 OURS = """
 SELECT e.order_id, e.seq, e.at FROM orders_orderevent e
-JOIN unnest(%(id)s::uuid[], %(seq)s::int[], %(epoch)s::int[], %(status)s::text[]) AS x(id, seq, epoch, status)
-    ON e.order_id = x.id AND e.seq = x.seq AND e.epoch = x.epoch AND e.status = x.status
+JOIN unnest(%(id)s::uuid[], %(seq)s::int[], %(epoch)s::int[], %(status)s::text[], %(data)s::text[]::jsonb[])
+        AS x(id, seq, epoch, status, data)
+    ON e.order_id = x.id AND e.seq = x.seq AND e.epoch = x.epoch AND e.status = x.status AND e.data = x.data
 """
 
 
 def already_written(connection: Connection, changes: Sequence[Change]) -> list[datetime | None]:
     """For each change the time it was written at by us, if it was.
 
-    Asked before a batch is written again whose connection broke at the commit: only the holder of an epoch writes events
-    with it, so such an event is the one we sent.
+    Asked before a batch is written again whose connection broke at the commit. Besides the holder of an epoch only the
+    reconciler writes events with it, and its data say so: an event that equals ours is ours.
     """
     parameters = {
         "id": [change.order_id for change in changes],
         "seq": [change.seq for change in changes],
         "epoch": [change.epoch for change in changes],
         "status": [change.status for change in changes],
+        "data": [encode_json(change.data).decode() for change in changes],
     }
     found = {(order_id, seq): at for order_id, seq, at in connection.execute(OURS, parameters)}
     return [found.get((change.order_id, change.seq)) for change in changes]

@@ -5,10 +5,14 @@ the ledger's fences decide.
 """
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
+
+import redis
+from kombu.exceptions import OperationalError
 
 from orders import ledger
 from orders.ledger import Change, Connection
@@ -19,12 +23,14 @@ from runtime.faults import crash_point
 log = logging.getLogger(__name__)
 
 BATCH = 1000
+BROKER_AWAY = (OperationalError, OSError, redis.RedisError)
+"""kombu passes on as they are what Redis refuses to do, out of memory for one."""
 LOCK = 0x6F_72_64_65_72  # "order"
 
 MARK_DEAD = """
 UPDATE orders_executor SET state = 'dead'
 WHERE state = 'alive' AND heartbeat_at < now() - %(dead_after_s)s * interval '1 second'
-    -- After an outage of Postgres itself nobody could have beaten: give them time to.
+    -- While Postgres itself was down nobody could beat: give them time to.
     AND pg_postmaster_start_time() < now() - %(dead_after_s)s * interval '1 second'
 RETURNING id, name
 """
@@ -36,20 +42,52 @@ ORDER BY run_at LIMIT %(most)s
 """
 UNCLAIMED = """
 SELECT id FROM orders_order
-WHERE run_at < now() - %(grace_s)s * interval '1 second' AND (status = 'pending' OR status = 'submitted' AND executor IS NULL)
-    AND (expires_at IS NULL OR expires_at > now())
+WHERE run_at < now() - %(grace_s)s * interval '1 second'
+    AND (status = 'pending' AND (expires_at IS NULL OR expires_at > now())
+        -- Its transaction may have landed: that has to be found out, expired or not.
+        OR status = 'submitted' AND executor IS NULL)
 ORDER BY run_at LIMIT %(most)s
 """
 UNANNOUNCED = "SELECT id, order_id, reason FROM orders_deadletter WHERE announced_at IS NULL ORDER BY id LIMIT %s"
-ANNOUNCED = "UPDATE orders_deadletter SET announced_at = now() WHERE id = ANY(%s)"
+ANNOUNCED = "UPDATE orders_deadletter SET announced_at = now() WHERE id = %s"
+
+
+class Watch:
+    """Since when this process has seen the ledger without a break.
+
+    Whoever comes back from an absence sees old heartbeats, and cannot tell whether the others were away as well.
+    """
+
+    def __init__(self, *, gap_s: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._gap_s = gap_s
+        self._now = now
+        self._last: float | None = None
+        self._since = float("-inf")
+
+    def look(self) -> float:
+        """Notes a look at the ledger; returns for how many seconds there has been one after the other.
+
+        The first look of a process is trusted: it was not there, so it has missed nothing.
+        """
+        now = self._now()
+        if self._last is not None and now - self._last > self._gap_s:
+            self._since = now
+        self._last = now
+        return now - self._since
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """One pass over the ledger. `waiting()` is the number of doorbells the broker holds, None while it cannot say."""
+    """One pass over the ledger. `waiting()` is the number of doorbells the broker holds, None while it cannot say.
 
+    `ring` and `announce` may raise `kombu.exceptions.OperationalError` or `OSError` while the broker is away.
+    """
+
+    watch: Watch
     max_attempts: int
     dead_after_s: float
+    settle_s: float
+    """What executors get to beat again after an outage, before old heartbeats count."""
     grace_s: float
     backlog_grace_s: float
     """For doorbells that still lie in the broker: they are not lost, only slow."""
@@ -60,11 +98,12 @@ class Reconciler:
 
     def run(self, connection: Connection) -> dict[str, int]:
         """Does one pass unless another process is at one; returns what was done, by name."""
+        watched_s = self.watch.look()
         if not connection.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,)).fetchone()[0]:  # type: ignore[index]
             return {}
         try:
             return {
-                "dead": self._mark_dead(connection),
+                "dead": self._mark_dead(connection) if watched_s >= self.settle_s else 0,
                 "taken_over": self._take_over(connection),
                 "rung": self._ring_unclaimed(connection),
                 "announced": self._announce(connection),
@@ -78,6 +117,13 @@ class Reconciler:
             log.warning("executor %s (%s) is dead", executor, name)
         return len(dead)
 
+    def _ring(self, order_ids: Sequence[UUID]) -> None:
+        """What does not get through is rung for again when its grace is over."""
+        try:
+            self.ring(order_ids)
+        except BROKER_AWAY as error:
+            log.warning("doorbell for %d orders not sent: %s", len(order_ids), error)
+
     def _take_over(self, connection: Connection) -> int:
         """Frees the orders of executors that are gone: back to pending, or for their intent's sake to whoever comes next."""
         rows = connection.execute(ABANDONED, {"most": BATCH}).fetchall()
@@ -90,7 +136,7 @@ class Reconciler:
         freed = [change.order_id for change in changes if change.status is Status.PENDING] + disowned
         if freed:
             log.warning("%d orders of dead executors are free again", len(freed))
-            self.ring(freed)
+            self._ring(freed)
         return len(changes) + len(disowned)
 
     def _released(
@@ -134,15 +180,19 @@ class Reconciler:
         rows = connection.execute(UNCLAIMED, {"grace_s": grace_s, "most": BATCH}).fetchall()
         if rows:
             log.warning("%d orders were accepted and not claimed; ringing again", len(rows))
-            self.ring([row[0] for row in rows])
+            self._ring([row[0] for row in rows])
         return len(rows)
 
     def _announce(self, connection: Connection) -> int:
+        """One message a dead letter: each is marked before the next is sent."""
         rows = connection.execute(UNANNOUNCED, (BATCH,)).fetchall()
         for row in rows:
-            self.announce(*row)
-        if rows:
-            connection.execute(ANNOUNCED, ([row[0] for row in rows],))
+            try:
+                self.announce(*row)
+            except BROKER_AWAY as error:
+                log.warning("dead letters are announced later: %s", error)
+                return rows.index(row)
+            connection.execute(ANNOUNCED, (row[0],))
         return len(rows)
 
 

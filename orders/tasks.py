@@ -9,10 +9,11 @@ from uuid import UUID
 
 from celery import current_app, shared_task
 from django.conf import settings
+from kombu.exceptions import ChannelError
 
 from orders.commit import Session
 from orders.doorbell import ring
-from orders.reconcile import Reconciler, expire
+from orders.reconcile import Reconciler, Watch, expire
 from orders.stream import Publisher
 from orders.worker import Worker
 
@@ -65,6 +66,11 @@ def reconcile_session() -> Session:
     return found
 
 
+@cache
+def watch() -> Watch:
+    return Watch(gap_s=settings.EXECUTOR_DEAD_AFTER_S / 2)
+
+
 def ring_all(order_ids: Sequence[UUID]) -> None:
     for start in range(0, len(order_ids), settings.DOORBELL_IDS_MOST):
         ring(order_ids[start : start + settings.DOORBELL_IDS_MOST])
@@ -72,7 +78,11 @@ def ring_all(order_ids: Sequence[UUID]) -> None:
 
 def announce(dead_letter: int, order_id: UUID, reason: str) -> None:
     current_app.send_task(
-        "dead_letter", kwargs={"id": dead_letter, "order_id": str(order_id), "reason": reason}, queue="dead"
+        "dead_letter",
+        kwargs={"id": dead_letter, "order_id": str(order_id), "reason": reason},
+        queue="dead",
+        # The same for the same letter, should it be sent again by a process that died before it could note it.
+        task_id=f"dead-letter-{dead_letter}",
     )
 
 
@@ -81,6 +91,8 @@ def doorbells_waiting() -> int | None:
     try:
         with current_app.connection_for_read() as connection:
             return int(connection.default_channel.queue_declare("orders", passive=True).message_count)
+    except ChannelError:
+        return 0  # Redis keeps no empty list, so kombu knows no empty queue.
     except Exception as error:
         log.warning("the broker does not answer: %s", error)
         return None
@@ -90,8 +102,10 @@ def doorbells_waiting() -> int | None:
 def reconcile(**_: Any) -> None:
     """Finds what doorbells, executors and Redis lost."""
     reconciler = Reconciler(
+        watch=watch(),
         max_attempts=settings.MAX_ATTEMPTS,
         dead_after_s=settings.EXECUTOR_DEAD_AFTER_S,
+        settle_s=settings.EXECUTOR_DEAD_AFTER_S - settings.HEARTBEAT_S,
         grace_s=settings.RECONCILE_GRACE_S,
         backlog_grace_s=settings.RECONCILE_BACKLOG_GRACE_S,
         ring=ring_all,
