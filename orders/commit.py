@@ -133,28 +133,39 @@ class Recorder(GroupCommit[Change, datetime | None]):
 
     def _record(self, changes: list[Change]) -> Sequence[datetime | None]:
         times: list[datetime | None] = [None] * len(changes)
-        open_: list[int] = list(range(len(changes)))
+        open_ = list(range(len(changes)))
         broken = False
         while True:
             try:
                 if broken:
-                    found = self._session.run(ledger.already_written, [changes[n] for n in open_])
-                    for n, at in zip(list(open_), found, strict=True):
-                        times[n] = at
-                    open_ = [n for n in open_ if times[n] is None]
-                    broken = False
-                for n, at in zip(open_, self._session.run(ledger.record, [changes[n] for n in open_]), strict=True):
-                    times[n] = at
+                    open_ = self._fill(
+                        times, open_, self._session.run(ledger.already_written, [changes[n] for n in open_])
+                    )
+                refused = self._fill(times, open_, self._write([changes[n] for n in open_]))
+                if broken and refused:
+                    # What we sent before the connection broke may have been on its way still, and have come first.
+                    self._fill(times, refused, self._session.run(ledger.already_written, [changes[n] for n in refused]))
                 break
             except psycopg.OperationalError as error:
                 log.warning("recording waits for Postgres: %s", str(error).strip())
                 broken = True
                 if self._closing.wait(RETRY_S):
                     raise
-            except (psycopg.DataError, psycopg.IntegrityError):
-                outcomes = each_alone(self._session, ledger.record, [changes[n] for n in open_])
-                for n, outcome in zip(open_, outcomes, strict=True):
-                    times[n] = outcome if isinstance(outcome, datetime) else None
-                break
         self._written([(change, at) for change, at in zip(changes, times, strict=True) if at is not None])
         return times
+
+    def _write(self, changes: list[Change]) -> list[datetime | None]:
+        if not changes:
+            return []
+        try:
+            return self._session.run(ledger.record, changes)
+        except (psycopg.DataError, psycopg.IntegrityError):
+            outcomes = each_alone(self._session, ledger.record, changes)
+            return [outcome if isinstance(outcome, datetime) else None for outcome in outcomes]
+
+    @staticmethod
+    def _fill(times: list[datetime | None], places: Sequence[int], found: Sequence[datetime | None]) -> list[int]:
+        """Notes what was found; returns the places that are still empty."""
+        for place, at in zip(places, found, strict=True):
+            times[place] = at
+        return [place for place in places if times[place] is None]
