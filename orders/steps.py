@@ -113,13 +113,13 @@ class Steps:
         rng: random.Random,
         *,
         submit_timeout_s: float,
-        confirm_timeout_s: float,
+        resend_after_s: float,
     ) -> None:
         self._router = router
         self._retry = retry
         self._rng = rng
         self._submit_timeout_s = submit_timeout_s
-        self._confirm_timeout_s = confirm_timeout_s
+        self._resend_after_s = resend_after_s
 
     async def next(self, work: Work) -> Move | None:
         """Takes the step the order's status calls for. None: the outcome of its transaction is still unknown, ask again."""
@@ -214,7 +214,8 @@ class Steps:
                 pass  # It may have landed: only the chain can tell.
             work.sent = True
             crash_point("after_submit")
-            return self._outcome(work, swap, await venue.wait(swap, timeout_s=self._confirm_timeout_s))
+            # Not seen after a while: it may have been dropped. The next look sends the same bytes again while they are valid.
+            return self._outcome(work, swap, await venue.wait(swap, timeout_s=self._resend_after_s))
         except (VenueError, TimeoutError, OSError):
             return None
 

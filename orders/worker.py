@@ -5,7 +5,7 @@ import logging
 import os
 import random
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
@@ -28,14 +28,17 @@ from runtime.loop import LoopThread
 
 log = logging.getLogger(__name__)
 
-AUDIT_EVERY = 2
-"""Heartbeats between two looks for orders that the ledger says are ours and that nobody here drives."""
+AUDIT_EVERY_S = 4.0
+"""Between two looks for orders that the ledger says are ours and that nobody here drives."""
 
 REGISTER = """
 INSERT INTO orders_executor (id, name, pid, state, in_flight, started_at, heartbeat_at)
 VALUES (%s, %s, %s, 'alive', 0, now(), now())
 """
-BEAT = "UPDATE orders_executor SET heartbeat_at = now(), in_flight = %s WHERE id = %s AND state = 'alive' RETURNING id"
+# clock_timestamp: a beat that waited for a lock is as young as its end, and now() is its beginning.
+BEAT = """
+UPDATE orders_executor SET heartbeat_at = clock_timestamp(), in_flight = %s WHERE id = %s AND state = 'alive' RETURNING id
+"""
 STOP = "UPDATE orders_executor SET state = 'stopped', in_flight = 0, heartbeat_at = now() WHERE id = %s AND state = 'alive'"
 HELD = "SELECT id, account_id, epoch, seq, status FROM orders_order WHERE run_at IS NOT NULL AND executor = %s"
 
@@ -48,7 +51,10 @@ class Worker:
         self._loop = LoopThread("orders")
         self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="heartbeat")
         self._ringer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ringer")
-        self._session = Session(settings.DATABASE_URL, name="heartbeat", statement_timeout_ms=5_000)
+        self._session = Session(settings.DATABASE_URL, name="heartbeat", statement_timeout_ms=3_000)
+        # Apart from the heart: whatever holds the orders' table up must not make us look dead.
+        self._audit_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audit")
+        self._audit_session = Session(settings.DATABASE_URL, name="audit", statement_timeout_ms=5_000)
         self._strays: set[UUID] = set()
         self._loop.run(self._start())
 
@@ -73,7 +79,7 @@ class Worker:
             RetryPolicy(settings.MAX_ATTEMPTS, settings.RETRY_BASE_MS, settings.RETRY_CAP_MS),
             random.Random(),
             submit_timeout_s=settings.SUBMIT_TIMEOUT_S,
-            confirm_timeout_s=settings.CONFIRM_TIMEOUT_S,
+            resend_after_s=settings.RESEND_AFTER_S,
         )
         self.executor = Executor(
             self._claimer,
@@ -84,7 +90,10 @@ class Worker:
             publish=self._publisher.publish,
         )
         await self._register()
-        self._heart = asyncio.create_task(self._beat_for_ever())
+        self._tasks = [
+            asyncio.create_task(self._every(settings.HEARTBEAT_S, self._beat)),
+            asyncio.create_task(self._every(AUDIT_EVERY_S, self._audit)),
+        ]
 
     def execute(self, order_ids: Sequence[UUID], trigger: Mapping[str, Any] | None = None) -> None:
         """Executes orders and waits for them, from a task's thread."""
@@ -114,19 +123,18 @@ class Worker:
     async def _query(self, function: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._session.run, function)
 
-    async def _beat_for_ever(self) -> None:
-        beats = 0
+    async def _query_orders(self, function: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._audit_thread, self._audit_session.run, function)
+
+    async def _every(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await asyncio.sleep(settings.HEARTBEAT_S)
-            beats += 1
+            await asyncio.sleep(seconds)
             try:
-                await self._beat()
-                if beats % AUDIT_EVERY == 0:
-                    await self._audit()
+                await act()
             except psycopg.OperationalError as error:
-                log.warning("heartbeat missed: %s", str(error).strip())
+                log.warning("%s missed: %s", act.__name__, str(error).strip())
             except Exception:
-                log.exception("heartbeat failed")
+                log.exception("%s failed", act.__name__)
 
     async def _beat(self) -> None:
         parameters = (len(self.executor.running), self._claimer.executor)
@@ -140,7 +148,8 @@ class Worker:
 
     async def _audit(self) -> None:
         """Hands back orders that the ledger says are ours though nobody here drives them: a claim whose answer was lost."""
-        rows = await self._query(lambda c: c.execute(HELD, (self._claimer.executor,)).fetchall())
+        executor = self._claimer.executor
+        rows = await self._query_orders(lambda c: c.execute(HELD, (executor,)).fetchall())
         held = {row[0]: row for row in rows if row[0] not in self.executor.asked}
         strays, self._strays = self._strays & set(held), set(held)
         for order_id in strays:
@@ -165,7 +174,7 @@ class Worker:
 
     async def _disown(self, order_ids: list[UUID]) -> None:
         executor = self._claimer.executor
-        await self._query(lambda c: ledger.disown(c, executor=executor, order_ids=order_ids))
+        await self._query_orders(lambda c: ledger.disown(c, executor=executor, order_ids=order_ids))
 
     async def _drain(self) -> None:
         left = await self.executor.drain(settings.DRAIN_S)
@@ -186,7 +195,8 @@ class Worker:
         await self._recorder.submit(change_of(work, move))
 
     async def _close(self) -> None:
-        self._heart.cancel()
+        for task in self._tasks:
+            task.cancel()
         self._recorder.give_up()
         await self._recorder.drain()
         self._publisher.close()
