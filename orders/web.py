@@ -3,7 +3,6 @@
 from typing import Any
 
 from accounts.auth import KeyRing
-from accounts.limits import Limiter
 from orders.commit import Acceptor
 from orders.doorbell import Doorbell
 from orders.hub import Hub
@@ -18,9 +17,8 @@ from orders.stream import News, Publisher
 class Web:
     """Made at import; what needs the event loop or a connection is made by `start`."""
 
-    def __init__(self, settings: Any, keys: KeyRing, limiter: Limiter) -> None:
+    def __init__(self, settings: Any, keys: KeyRing) -> None:
         self._settings = settings
-        self._limiter = limiter
         self._acceptor = Acceptor(
             settings.DATABASE_URL,
             window_ms=settings.ACCEPT_WINDOW_MS,
@@ -34,19 +32,11 @@ class Web:
         self.intake = Intake(
             self._acceptor,
             keys,
-            self._limiter,
-            origins=frozenset(settings.CORS_ALLOWED_ORIGINS),
             body_most=settings.BODY_BYTES_MOST,
             timeout_s=settings.ACCEPT_TIMEOUT_S,
             accepted=self._accepted,
         )
-        self.sockets = Sockets(
-            lambda: self._hub,
-            lambda: self._reader,
-            keys,
-            most=settings.SOCKETS_MOST,
-            account_most=settings.SOCKETS_PER_ACCOUNT_MOST,
-        )
+        self.sockets = Sockets(lambda: self._hub, lambda: self._reader, keys)
 
     async def start(self) -> None:
         self._publisher = Publisher(self._settings.REDIS_URL)
@@ -56,7 +46,6 @@ class Web:
     async def stop(self) -> None:
         await self._acceptor.close()
         await self._doorbell.close()
-        await self._limiter.close()
         self._publisher.close()
 
     def _accepted(self, order: NewOrder, accepted: Accepted) -> None:

@@ -1,11 +1,14 @@
 """Crash points: named places in the code path where a test may have the process killed as if by `kill -9`.
 
-`CRASH_AT=name` (or `name:N` for the Nth passage) is set by tests alone; unset, `crash_point` costs one comparison.
+`CRASH_AT` is set by tests alone; unset, `crash_point` costs one comparison. It is `name` or `name:N` (the Nth passage of
+each process), or the path of a file that a test writes while the engine runs: it holds `name` or `name SIGNAL`, and the
+first process to pass that point takes the file away, leaving its pid in `{path}.fired`, and gets the signal.
 """
 
 import itertools
 import os
 import signal
+from pathlib import Path
 
 POINTS = frozenset(
     {
@@ -22,7 +25,9 @@ POINTS = frozenset(
     }
 )
 
-_wanted, _, _count = os.environ.get("CRASH_AT", "").partition(":")
+_setting = os.environ.get("CRASH_AT", "")
+_file = Path(_setting) if _setting.startswith("/") else None
+_wanted, _, _count = ("", "", "") if _file else _setting.partition(":")
 _passages = itertools.count(1)
 if _wanted and _wanted not in POINTS:
     raise ValueError(f"CRASH_AT names no crash point: {_wanted!r}")
@@ -31,3 +36,20 @@ if _wanted and _wanted not in POINTS:
 def crash_point(name: str) -> None:
     if _wanted == name and next(_passages) == int(_count or 1):
         os.kill(os.getpid(), signal.SIGKILL)
+    if _file is not None:
+        _obey(_file, name)
+
+
+def _obey(file: Path, name: str) -> None:
+    try:
+        point, _, wanted = file.read_text().strip().partition(" ")
+        if point != name:
+            return
+        # Of several that pass at once one wins the name.
+        mine = file.with_suffix(f".{os.getpid()}")
+        file.rename(mine)
+    except FileNotFoundError:
+        return
+    mine.write_text(str(os.getpid()))
+    mine.rename(file.with_suffix(".fired"))
+    os.kill(os.getpid(), signal.Signals[f"SIG{wanted or 'KILL'}"])

@@ -1,0 +1,198 @@
+"""The engine under test, in one of its shapes, with everything that a fault needs to get at it."""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+import psycopg
+import redis
+
+from orderengine import embedded
+from orderengine.launch import PARENT
+from orderengine.supervise import Supervisor
+from routing.chain.mock import MockChain
+from routing.mockworld import mock_world
+from tests.chaos.proxy import Proxy, to_port, to_unix
+from tests.engine import Engine, free_port
+
+CONNECTIONS_MOST = 60
+MEMORY_MOST = 400 * 2**20
+WAITING_MOST = 5
+"""Messages in a queue of a quiet engine: beat's ticks come and go."""
+
+
+@dataclass(frozen=True)
+class Shape:
+    name: str
+    environment: dict[str, str]
+    proxied: bool = False
+    """Postgres and Redis are the test's own, behind proxies; otherwise the engine's embedded ones."""
+
+
+class Arena:
+    def __init__(self, shape: Shape, rng: random.Random, folder: Path, port: int | None = None) -> None:
+        self.shape, self.rng = shape, rng
+        self.folder = folder
+        self.control = folder / "crash"
+        environment = {"CRASH_AT": str(self.control), "PORT": str(port or free_port()), **shape.environment}
+        self.engine = Engine(folder / "data", **environment)
+        self.postgres_proxy: Proxy | None = None
+        self.redis_proxy: Proxy | None = None
+        self._children: list[tuple[subprocess.Popen[bytes], int]] = []
+        self.database_url = self.redis_url = ""
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator["Arena"]:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            if self.shape.proxied:
+                await self._services()
+            await asyncio.to_thread(self.engine.start)
+            if not self.shape.proxied:
+                self.database_url = self.engine.services["databaseUrl"]
+                self.redis_url = self.engine.services["redisUrl"]
+            await asyncio.to_thread(self._until_complete)
+            yield self
+        finally:
+            for proxy in (self.postgres_proxy, self.redis_proxy):
+                if proxy is not None:
+                    proxy.heal()
+            await asyncio.to_thread(self.engine.stop)
+            self.engine.output.unlink(missing_ok=True)
+            for proxy in (self.postgres_proxy, self.redis_proxy):
+                if proxy is not None:
+                    await proxy.stop()
+            for child, signum in reversed(self._children):
+                child.send_signal(signum)
+                child.wait()
+
+    async def _services(self) -> None:
+        home = self.folder / "services"
+        home.mkdir()
+        postgres, redis_ = embedded.postgres(home), embedded.redis(home)
+        await asyncio.to_thread(postgres.prepare)
+        redis_.prepare()
+        environment = dict(os.environ) | {PARENT: str(os.getpid())}
+        for command, signum in ((postgres.command(), signal.SIGINT), (redis_.command(), signal.SIGTERM)):
+            with (home / f"{len(self._children)}.log").open("wb") as log:
+                child = subprocess.Popen(command, env=environment, stdout=log, stderr=log, process_group=0)
+            self._children.append((child, signum))
+        while not (postgres.answers() and redis_.answers()):
+            await asyncio.sleep(0.05)
+        self.postgres_proxy = Proxy(to_unix(str(postgres.sockets / embedded.SOCKET_NAME)), self.rng)
+        self.redis_proxy = Proxy(to_port(redis_.port), self.rng)
+        await self.postgres_proxy.start()
+        await self.redis_proxy.start()
+        self.database_url, self.redis_url = postgres.url, redis_.url
+        self.engine.env |= {
+            "DATABASE_URL": f"postgresql://orderengine:{postgres.password}@127.0.0.1:{self.postgres_proxy.port}/orderengine",
+            "REDIS_URL": f"redis://:{redis_.password}@127.0.0.1:{self.redis_proxy.port}/0",
+            "SECRET_KEY": "chaos-" * 10,
+        }
+
+    def _until_complete(self) -> None:
+        """The engine calls itself ready before all of it runs; here nothing starts before all of it does."""
+        ends = time.monotonic() + 60
+        while time.monotonic() < ends:
+            if all("ready." in self.engine.log(name) for name in ("dbsync", "quotes", *self.order_workers)):
+                return
+            time.sleep(0.1)
+        raise AssertionError(f"the engine is not complete\n{self.engine.report()}")
+
+    @property
+    def api_key(self) -> str:
+        return str(self.engine.credentials["apiKey"])
+
+    @property
+    def order_workers(self) -> list[str]:
+        return [f"orders-{n}" for n in range(1, int(self.shape.environment.get("WORKERS_ORDERS", "1")) + 1)]
+
+    @property
+    def processes(self) -> list[str]:
+        return ["web", *self.order_workers, "quotes", "limit", "sniper", "dbsync", "beat"]
+
+    # --- Postgres, Redis, chain --------------------------------------------------------------------------------------
+    def sql(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Past every proxy. Raises `psycopg.OperationalError`."""
+        with psycopg.connect(self.database_url, autocommit=True, connect_timeout=2) as connection:
+            cursor = connection.execute(statement, parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    def redis(self) -> "redis.Redis":
+        return redis.Redis.from_url(self.redis_url, socket_timeout=5)
+
+    def chain(self) -> MockChain:
+        return mock_world(
+            self.engine.data_dir, seed=None, latency=1, failure_rate=0, deadline_ms=1, max_age_ms=1, valid_s=1
+        ).chain
+
+    def supervisor(self, method: str, name: str) -> None:
+        """`stopProcess` or `startProcess` of an embedded service."""
+        group = "storage" if name in ("postgres", "redis") else "engine"
+        sockets = embedded.socket_folder(self.engine.data_dir / "run")
+        Supervisor(self.engine.data_dir, sockets, {}).call(method, f"{group}:{name}", True)
+
+    # --- Signals and crash points ------------------------------------------------------------------------------------
+    def signal(self, name: str, signum: int = signal.SIGKILL) -> int | None:
+        """None: the process is between two lives."""
+        try:
+            return self.engine.kill(name, signum)
+        except (OSError, ValueError):
+            return None
+
+    def arm(self, point: str, signal_name: str = "KILL") -> None:
+        """The next process to pass the point gets the signal, once."""
+        self.fired.unlink(missing_ok=True)
+        new = self.folder / "crash.new"
+        new.write_text(f"{point} {signal_name}")
+        new.rename(self.control)
+
+    @property
+    def fired(self) -> Path:
+        return self.folder / "crash.fired"
+
+    async def until_fired(self, limit_s: float = 20) -> int:
+        """The pid that the armed point hit."""
+        ends = time.monotonic() + limit_s
+        while not self.fired.exists():
+            if time.monotonic() > ends:
+                self.control.unlink(missing_ok=True)
+                raise AssertionError("the crash point was not passed")
+            await asyncio.sleep(0.02)
+        return int(self.fired.read_text())
+
+    # --- Normality ---------------------------------------------------------------------------------------------------
+    def abnormal(self) -> list[str]:
+        """What a quiet engine should not show: connections, memory, queues, executors."""
+        found = []
+        for name, count in self.sql(
+            "SELECT application_name, count(*) FROM pg_stat_activity WHERE datname = current_database() GROUP BY 1"
+        ):
+            if count > CONNECTIONS_MOST:
+                found.append(f"{count} connections of {name}")
+        alive = self.sql("SELECT count(*) FROM orders_executor WHERE state = 'alive'")[0][0]
+        if alive != len(self.order_workers):
+            found.append(f"{alive} executors are alive")
+        client = self.redis()
+        for queue in ("orders", "quotes", "limit", "sniper", "dbsync"):
+            if (waiting := client.llen(queue)) > WAITING_MOST:
+                found.append(f"{waiting} messages wait on {queue}")
+        for name in self.processes:
+            with contextlib.suppress(psutil.Error, OSError, ValueError):
+                if (memory := psutil.Process(self.engine.pid(name)).memory_info().rss) > MEMORY_MOST:
+                    found.append(f"{name} holds {memory // 2**20} MB")
+        return [f"back_to_normal: {each}" for each in found]
+
+
+def upstream_port(url: str) -> int:
+    return urlsplit(url).port or 6379

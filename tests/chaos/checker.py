@@ -1,0 +1,178 @@
+"""The checker: what must hold after every fault, one function an invariant.
+
+It compares three stories: Postgres', the mock chain's own log, and what each client wrote down.
+"""
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+from orders.lifecycle import FINAL, SUCCESSORS, Status
+from tests.chaos.clients import Load
+
+Row = dict[str, Any]
+CLOCK_SLACK_S = 0.001
+"""Postgres and the chain read the same clock, in different processes and with different roundings."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    orders: dict[str, Row]
+    events: dict[str, list[Row]]
+    intents: dict[str, list[Row]]
+    letters: dict[str, list[Row]]
+    transactions: dict[str, list[Row]]
+    """Of the chain, by order."""
+    submissions: dict[str, list[Row]]
+    load: Load
+
+    @classmethod
+    def gather(cls, database_url: str, data_dir: Path, load: Load) -> "Evidence":
+        with psycopg.connect(database_url, row_factory=dict_row) as connection:
+            # One moment for all four.
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            orders = {str(row["id"]): row for row in connection.execute("SELECT * FROM orders_order")}
+            events = grouped(connection.execute("SELECT * FROM orders_orderevent ORDER BY order_id, seq"))
+            intents = grouped(connection.execute("SELECT * FROM orders_transaction ORDER BY created_at"))
+            letters = grouped(connection.execute("SELECT * FROM orders_deadletter ORDER BY id"))
+        with sqlite3.connect(f"file:{data_dir}/mock/chain.sqlite3?mode=ro", uri=True) as chain:
+            chain.row_factory = sqlite3.Row
+            transactions = grouped(chain.execute("SELECT reference AS order_id, * FROM transactions"))
+            submissions = grouped(chain.execute("SELECT reference AS order_id, * FROM submissions ORDER BY id"))
+        return cls(orders, events, intents, letters, transactions, submissions, load)
+
+    def landed(self, order_id: str) -> list[str]:
+        return [row["signature"] for row in self.transactions.get(order_id, ()) if row["fate"] == "landed"]
+
+
+def grouped(rows: Any) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[str(row["order_id"])].append(dict(row))
+    return dict(found)
+
+
+def every_2xx_has_its_order(seen: Evidence) -> Iterator[str]:
+    for operation in seen.load.operations:
+        if operation.outcome == "ok":
+            row = seen.orders.get(str(operation.order_id))
+            if row is None or row["idempotency_key"] != operation.key:
+                yield f"{operation.key}: was answered with {operation.order_id}, which is not in the ledger"
+
+
+def nobody_gave_up(seen: Evidence) -> Iterator[str]:
+    for key in seen.load.abandoned:
+        yield f"{key}: no request was accepted however often the client came back"
+    for operation in seen.load.operations:
+        if operation.outcome == "failed":
+            yield f"{operation.key}: a good request was answered with {operation.status}"
+
+
+def everything_ends(seen: Evidence) -> Iterator[str]:
+    for order_id, row in seen.orders.items():
+        if row["status"] not in FINAL:
+            yield f"{order_id}: still {row['status']} (attempt {row['attempts']}, executor {row['executor']})"
+        if row["status"] == Status.FAILED and not any(
+            not each["resolved_at"] for each in seen.letters.get(order_id, ())
+        ):
+            yield f"{order_id}: failed and not among the dead letters"
+
+
+def nothing_lands_twice(seen: Evidence) -> Iterator[str]:
+    for order_id in seen.transactions:
+        if len(landed := seen.landed(order_id)) > 1:
+            yield f"{order_id}: {len(landed)} transactions landed"
+
+
+def confirmed_means_landed(seen: Evidence) -> Iterator[str]:
+    for order_id, row in seen.orders.items():
+        landed = seen.landed(order_id)
+        if row["status"] == Status.CONFIRMED and landed != [row["tx_hash"]]:
+            yield f"{order_id}: confirmed as {row['tx_hash']}, and on the chain is {landed}"
+        if row["status"] in FINAL - {Status.CONFIRMED} and landed:
+            yield f"{order_id}: {row['status']}, and {landed} landed"
+    for order_id in seen.transactions.keys() - seen.orders.keys():
+        yield f"{order_id}: on the chain, not in the ledger"
+
+
+def histories_are_legal(seen: Evidence) -> Iterator[str]:
+    for order_id, row in seen.orders.items():
+        events = seen.events.get(order_id, [])
+        if [event["seq"] for event in events] != list(range(1, row["seq"] + 1)):
+            yield f"{order_id}: events {[event['seq'] for event in events]} of an order at {row['seq']}"
+            continue
+        path = [Status(event["status"]) for event in events]
+        if path[0] is not Status.PENDING or path[-1] != row["status"]:
+            yield f"{order_id}: {' '.join(path)} of an order that is {row['status']}"
+        for before, after, event in zip(path, path[1:], events[1:], strict=False):
+            if after not in SUCCESSORS[before].values():
+                yield f"{order_id}: {after} follows {before}"
+            if before in FINAL and "requeued" not in event["data"]:
+                yield f"{order_id}: {after} follows {before}, and nobody asked for it"
+
+
+def one_order_a_key(seen: Evidence) -> Iterator[str]:
+    keys: dict[str, list[str]] = defaultdict(list)
+    for order_id, row in seen.orders.items():
+        keys[row["idempotency_key"] or order_id].append(order_id)
+    for key, answers in seen.load.orders.items():
+        if len(answers) > 1 or len(keys[key]) > 1:
+            yield f"{key}: answered with {sorted(answers)}, in the ledger are {keys[key]}"
+
+
+def intent_comes_first(seen: Evidence) -> Iterator[str]:
+    for order_id, submissions in seen.submissions.items():
+        intents = {row["signature"]: row["created_at"] for row in seen.intents.get(order_id, ())}
+        for submission in submissions:
+            written = intents.get(submission["signature"])
+            at = datetime.fromtimestamp(submission["at"] / 1e6, UTC)
+            if written is None or (written - at).total_seconds() > CLOCK_SLACK_S:
+                yield f"{order_id}: {submission['signature'][:8]} was sent at {at}, its intent is of {written}"
+
+
+def nothing_stays_open(seen: Evidence) -> Iterator[str]:
+    for order_id, intents in seen.intents.items():
+        if seen.orders[order_id]["status"] in FINAL and any(row["resolution"] is None for row in intents):
+            yield f"{order_id}: {seen.orders[order_id]['status']} with an unresolved intent"
+
+
+def resolutions_are_true(seen: Evidence) -> Iterator[str]:
+    for order_id, intents in seen.intents.items():
+        for row in intents:
+            if (row["resolution"] == "landed") != (row["signature"] in seen.landed(order_id)) and row["resolution"]:
+                yield f"{order_id}: {row['signature'][:8]} is resolved as {row['resolution']}; the chain says otherwise"
+
+
+def streams_are_whole(seen: Evidence) -> Iterator[str]:
+    for order_id, stream in seen.load.streams.items():
+        told = [(seq, status, data) for seq, status, _, data in stream.events]
+        true = [(event["seq"], event["status"], event["data"]) for event in seen.events.get(order_id, ())]
+        if stream.faults or told != true[: len(told)] or len(told) < len(true):
+            path = " ".join(f"{seq}:{status}" for seq, status, _ in told)
+            yield f"{order_id}: over {stream.sockets} sockets a client got {path} {stream.faults}; the ledger has {len(true)}"
+
+
+INVARIANTS = (
+    every_2xx_has_its_order,
+    nobody_gave_up,
+    everything_ends,
+    nothing_lands_twice,
+    confirmed_means_landed,
+    histories_are_legal,
+    one_order_a_key,
+    intent_comes_first,
+    nothing_stays_open,
+    resolutions_are_true,
+    streams_are_whole,
+)
+
+
+def violations(seen: Evidence) -> list[str]:
+    return [f"{check.__name__}: {found}" for check in INVARIANTS for found in check(seen)]

@@ -1,0 +1,197 @@
+"""Clients as they should be: they retry with their key, resume their sockets, and write everything down.
+
+Each request is an operation that ended `ok`, `failed` (certainly nothing happened) or `unknown`, as Jepsen has it.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+FINAL = ("confirmed", "failed", "cancelled", "expired")
+GIVE_UP_S = 150.0
+REQUEST_TIMEOUT_S = 5.0
+PAIRS = (("SOL", "USDC"), ("USDC", "SOL"))
+
+
+@dataclass(slots=True)
+class Operation:
+    key: str
+    started: float
+    seconds: float
+    outcome: str
+    status: int | None
+    order_id: str | None
+
+
+@dataclass(slots=True)
+class Stream:
+    """What one client got of one order, as it came: (seq, status, at, data)."""
+
+    order_id: str
+    events: list[tuple[int, str, str, Any]] = field(default_factory=list)
+    sockets: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def seq(self) -> int:
+        return self.events[-1][0] if self.events else 0
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.events) and self.events[-1][1] in FINAL
+
+    def take(self, event: dict[str, Any]) -> None:
+        if event["seq"] != self.seq + 1:
+            self.faults.append(f"{event['seq']} came after {self.seq}")
+        self.events.append((event["seq"], event["status"], event["at"], event["data"]))
+
+
+class Load:
+    """Clients at `rate` orders a second until `stop`; `flaky` is the part of sockets that are dropped in between."""
+
+    def __init__(
+        self, url: str, ws_url: str, key: str | None, name: str, rng: random.Random, *, rate: float, flaky: float = 0.2
+    ) -> None:
+        self._url, self._ws_url = url, ws_url
+        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._name, self._rng = name, rng
+        self._rate, self._flaky = rate, flaky
+        self._http = httpx.AsyncClient(timeout=REQUEST_TIMEOUT_S, limits=httpx.Limits(max_connections=200))
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopped = asyncio.Event()
+        self._runner: asyncio.Task[None] | None = None
+        self.operations: list[Operation] = []
+        self.orders: dict[str, set[str]] = {}
+        """Key → the orders it was answered with: one, or the promise is broken."""
+        self.streams: dict[str, Stream] = {}
+        self.abandoned: list[str] = []
+        self._count = 0
+
+    def start(self) -> None:
+        self._runner = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """No new orders; those under way go on."""
+        self._stopped.set()
+        if self._runner is not None:
+            await self._runner
+
+    async def settle(self, limit_s: float) -> None:
+        """Waits until every client has what it waits for, or the time is up."""
+        if self._tasks:
+            await asyncio.wait(tuple(self._tasks), timeout=limit_s)
+
+    async def close(self) -> None:
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._http.aclose()
+
+    async def burst(self, count: int) -> None:
+        """`count` orders at once; returns when all are accepted."""
+        await asyncio.gather(*(self._post_until_taken(self._next()) for _ in range(count)))
+
+    async def _run(self) -> None:
+        while not self._stopped.is_set():
+            self._go(self._post_until_taken(self._next()))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._rng.expovariate(self._rate)):
+                    await self._stopped.wait()
+
+    def _go(self, coroutine: Any) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _next(self) -> tuple[str, dict[str, Any]]:
+        self._count += 1
+        token_in, token_out = self._rng.choice(PAIRS)
+        # One in twenty can hardly fill: failed orders have promises too.
+        slippage = 0 if self._rng.random() < 0.05 else 5000
+        amount = f"{self._rng.uniform(0.1, 2):.3f}"
+        body = {"tokenIn": token_in, "tokenOut": token_out, "amount": amount, "slippageBps": slippage}
+        return f"{self._name}-{self._count}", body
+
+    async def _post_until_taken(self, order: tuple[str, dict[str, Any]]) -> None:
+        key, body = order
+        # Impatient clients: the same request several times at once.
+        copies = 3 if self._rng.random() < 0.1 else 1
+        ends = time.monotonic() + GIVE_UP_S
+        while time.monotonic() < ends:
+            answers = await asyncio.gather(*(self._post(key, body) for _ in range(copies)))
+            if taken := [answer for answer in answers if answer]:
+                for order_id in taken:
+                    self.orders.setdefault(key, set()).add(order_id)
+                self._go(self._follow(taken[0]))
+                return
+            await asyncio.sleep(self._rng.uniform(0.3, 1.0))
+        self.abandoned.append(key)
+
+    async def _post(self, key: str, body: dict[str, Any]) -> str | None:
+        started, status, order_id, outcome = time.time(), None, None, "unknown"
+        try:
+            headers = {**self._headers, "Idempotency-Key": key}
+            answer = await self._http.post(f"{self._url}/api/orders/execute", json=body, headers=headers)
+            status = answer.status_code
+            if answer.is_success:
+                outcome, order_id = "ok", answer.json()["orderId"]
+            elif status < 500 and status != 429:
+                outcome = "failed"
+        except (httpx.HTTPError, ValueError, KeyError):
+            pass
+        self.operations.append(Operation(key, started, time.time() - started, outcome, status, order_id))
+        return order_id
+
+    async def _follow(self, order_id: str) -> None:
+        stream = self.streams.setdefault(order_id, Stream(order_id))
+        while not stream.ended:
+            try:
+                url = f"{self._ws_url}/ws/{order_id}?after={stream.seq}"
+                async with connect(url, additional_headers=self._headers, open_timeout=5, close_timeout=1) as socket:
+                    stream.sockets += 1
+                    await self._read(socket, stream)
+            except (OSError, WebSocketException, TimeoutError, ValueError):
+                pass
+            if not stream.ended:
+                await asyncio.sleep(self._rng.uniform(0.05, 0.4))
+
+    async def _read(self, socket: ClientConnection, stream: Stream) -> None:
+        leaves = self._rng.uniform(0, 3) if self._rng.random() < self._flaky else 60.0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(leaves):
+                async for text in socket:
+                    message = json.loads(text)
+                    for event in message["events"] if message["type"] == "snapshot" else [message]:
+                        stream.take(event)
+                    if stream.ended:
+                        return
+
+
+class NeverReads:
+    """A socket on the account's feed whose client does not read a byte."""
+
+    def __init__(self, port: int, key: str | None) -> None:
+        self._port, self._key = port, key
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def open(self) -> None:
+        _, self._writer = await asyncio.open_connection("127.0.0.1", self._port, limit=1)
+        self._writer.transport.pause_reading()  # type: ignore[attr-defined]
+        authorization = f"Authorization: Bearer {self._key}\r\n" if self._key else ""
+        self._writer.write(
+            f"GET /ws/orders HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{authorization}"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        await self._writer.drain()
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.transport.abort()
