@@ -1,5 +1,6 @@
 """The Celery app: queues, routes, and the limits that keep a sick broker from holding anybody up."""
 
+import logging
 import os
 from typing import Any
 
@@ -58,6 +59,9 @@ app.conf.update(
     task_track_started=False,
     timezone="UTC",
 )
+# Two lines a task would cost more than the task does.
+for name in ("celery.worker.strategy", "celery.app.trace"):
+    logging.getLogger(name).setLevel(logging.WARNING)
 app.autodiscover_tasks(["orders", "routing", "triggers"])
 
 

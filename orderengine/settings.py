@@ -250,8 +250,8 @@ ACCEPT_MOST = 250
 ACCEPT_WAITING_MOST = 5_000
 ACCEPT_TIMEOUT_S = 1.8
 """A client gets its 503 within two seconds while Postgres is away."""
-RECORD_WINDOW_MS = read_float("RECORD_WINDOW_MS", 5)
-CLAIM_WINDOW_MS = 2
+RECORD_WINDOW_MS = read_float("RECORD_WINDOW_MS", 10)
+CLAIM_WINDOW_MS = 5
 RECORD_MOST = 500
 DOORBELL_WINDOW_MS = 20
 """While one Celery message is being sent the next one collects ids: fifty messages a second are enough at any load."""

@@ -76,24 +76,54 @@ def each_alone(
 
 
 class Acceptor(GroupCommit[NewOrder, Accepted | KeyConflict | psycopg.Error]):
-    """Accepts orders. While Postgres is away every caller gets `psycopg.OperationalError`, at the latest after the timeout."""
+    """Accepts orders. While Postgres is away every caller gets `psycopg.OperationalError`, at the latest after the timeout.
 
-    def __init__(self, url: str, *, window_ms: float, most: int, capacity: int, timeout_ms: int) -> None:
+    `written` is told which orders are new, in the writer's thread, after the commit.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        window_ms: float,
+        most: int,
+        capacity: int,
+        timeout_ms: int,
+        written: Callable[[list[tuple[NewOrder, Accepted]]], None],
+    ) -> None:
         self._session = Session(url, name="accept", statement_timeout_ms=timeout_ms)
+        self._written = written
         super().__init__(self._accept, name="accept", window_ms=window_ms, most=most, capacity=capacity)
 
     def _accept(self, orders: list[NewOrder]) -> Sequence[Accepted | KeyConflict | psycopg.Error]:
+        results: Sequence[Accepted | KeyConflict | psycopg.Error]
         try:
-            return self._session.run(ledger.accept, orders)
+            results = self._session.run(ledger.accept, orders)
         except (psycopg.DataError, psycopg.IntegrityError):
-            return each_alone(self._session, ledger.accept, orders)
+            results = each_alone(self._session, ledger.accept, orders)
+        pairs = zip(orders, results, strict=True)
+        self._written([(order, new) for order, new in pairs if isinstance(new, Accepted) and not new.replayed])
+        return results
 
 
 class Claimer(GroupCommit[tuple[UUID, Mapping[str, Any] | None], Claimed | None]):
-    """Claims orders for one executor: (order id, what fired it) → the order, None where it is not ours to have."""
+    """Claims orders for one executor: (order id, what fired it) → the order, None where it is not ours to have.
 
-    def __init__(self, url: str, executor: UUID, *, window_ms: float, most: int, capacity: int) -> None:
+    `written` is told what was claimed, in the writer's thread, after the commit.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        executor: UUID,
+        *,
+        window_ms: float,
+        most: int,
+        capacity: int,
+        written: Callable[[list[Claimed]], None],
+    ) -> None:
         self.executor = executor
+        self._written = written
         self._session = Session(url, name="claim", statement_timeout_ms=10_000)
         super().__init__(self._claim, name="claim", window_ms=window_ms, most=most, capacity=capacity)
 
@@ -101,6 +131,7 @@ class Claimer(GroupCommit[tuple[UUID, Mapping[str, Any] | None], Claimed | None]
         triggers = {order_id: trigger for order_id, trigger in items if trigger is not None}
         order_ids = [order_id for order_id, _ in items]
         claimed = self._session.run(ledger.claim, self.executor, order_ids, triggers)
+        self._written(claimed)
         orders = {order.id: order for order in claimed}
         # Should an id stand twice in a batch, only one caller may have the order.
         return [orders.pop(order_id, None) for order_id in order_ids]

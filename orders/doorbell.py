@@ -1,19 +1,19 @@
 """The doorbell: one Celery message for the orders of a moment.
 
-A message costs a worker over a millisecond whatever it carries, so while one is being sent the next collects ids. It is
-best effort: an order whose message is lost is rung for again by the reconciler.
+A message costs a worker over a millisecond whatever it carries, so ids are collected for a moment before one is sent.
+It is best effort: an order whose message is lost is rung for again by the reconciler.
 """
 
+import asyncio
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
 import redis
 from celery import current_app
 from kombu.exceptions import OperationalError
-
-from runtime.groupcommit import GroupCommit, GroupFull
 
 log = logging.getLogger(__name__)
 
@@ -26,23 +26,46 @@ def ring(order_ids: Sequence[UUID], *, trigger: dict[str, Any] | None = None, de
     current_app.send_task("execute_orders", kwargs=kwargs, queue="orders", countdown=delay_s or None)
 
 
-class Doorbell(GroupCommit[UUID, None]):
-    """Rings for orders from an event loop; fire and forget."""
+class Doorbell:
+    """Rings for orders from an event loop; fire and forget.
+
+    Collects ids for `window_ms` and sends them in messages of at most `most`. While the broker is away at most `capacity`
+    ids wait; those beyond are left to the reconciler.
+    """
 
     def __init__(self, *, window_ms: float, most: int, capacity: int) -> None:
-        super().__init__(self._ring, name="doorbell", window_ms=window_ms, most=most, capacity=capacity)
+        self._window_s = window_ms / 1000
+        self._most = most
+        self._capacity = capacity
+        self._waiting: list[UUID] = []
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="doorbell")
+        self._task: asyncio.Task[None] | None = None
         self.lost = 0
 
-    def ring(self, order_id: UUID) -> None:
-        try:
-            self.submit(order_id).add_done_callback(lambda sent: sent.cancelled() or sent.exception())
-        except GroupFull:
-            self.lost += 1
+    def ring(self, order_ids: Sequence[UUID]) -> None:
+        """Call it from the loop."""
+        if len(self._waiting) + len(order_ids) > self._capacity:
+            self.lost += len(order_ids)
+            return
+        self._waiting.extend(order_ids)
+        if self._waiting and (self._task is None or self._task.done()):
+            self._task = asyncio.get_running_loop().create_task(self._send())
 
-    def _ring(self, order_ids: list[UUID]) -> list[None]:
+    async def close(self) -> None:
+        """Sends what waits."""
+        if self._task is not None:
+            await self._task
+        self._thread.shutdown(wait=False)
+
+    async def _send(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(self._window_s)
+            batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._ring, batch)
+
+    def _ring(self, order_ids: list[UUID]) -> None:
         try:
             ring(order_ids)
         except (OperationalError, OSError, redis.RedisError) as error:
             self.lost += len(order_ids)
             log.warning("doorbell for %d orders not sent: %s", len(order_ids), error)
-        return [None] * len(order_ids)

@@ -17,7 +17,6 @@ from orders.commit import Claimer, Recorder
 from orders.ledger import Change, Claimed
 from orders.lifecycle import FINAL, Event, Status, advance
 from orders.steps import InternalError, Move, Steps, Work
-from orders.stream import News
 from runtime.faults import crash_point
 from runtime.groupcommit import GroupFull
 
@@ -32,8 +31,7 @@ NOT_WAITED_FOR = frozenset({Event.BUILD})
 class Executor:
     """Executes orders in one process.
 
-    `ring(order_ids, delay_s)` sends a doorbell for orders that are to be tried again. `publish` gets what a claim wrote;
-    what the recorder wrote it publishes itself.
+    `ring(order_ids, delay_s)` sends a doorbell for orders that are to be tried again.
     """
 
     def __init__(
@@ -44,14 +42,12 @@ class Executor:
         *,
         in_flight_most: int,
         ring: Callable[[Sequence[UUID], float], None],
-        publish: Callable[[list[News]], None],
     ) -> None:
         self._claimer = claimer
         self._recorder = recorder
         self._steps = steps
         self._slots = asyncio.Semaphore(in_flight_most)
         self._ring = ring
-        self._publish = publish
         self.asked: set[UUID] = set()
         """In our hands, or about to be."""
         self.running: dict[UUID, Work] = {}
@@ -86,8 +82,6 @@ class Executor:
 
     async def _drive(self, order: Claimed) -> None:
         work = self.running[order.id] = Work.begin(order)
-        if order.event is not None:
-            self._publish([News(order.id, order.account_id, order.seq, order.status, order.at, order.event)])
         while work.status not in FINAL and work.status is not Status.PENDING:
             move = await self._next(work)
             if move is None:

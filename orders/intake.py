@@ -69,7 +69,7 @@ class Request:
 
 
 class Intake:
-    """The two endpoints. `accepted` is told each new order after its commit, on the event loop."""
+    """The two endpoints. `screen` may refuse a resting order that passed the checks, by raising `ApiError`."""
 
     def __init__(
         self,
@@ -78,14 +78,12 @@ class Intake:
         *,
         body_most: int,
         timeout_s: float,
-        accepted: Callable[[NewOrder, Accepted], None],
         screen: Callable[[requests.OrderIn, NewOrder], Awaitable[None]] | None = None,
     ) -> None:
         self._acceptor = acceptor
         self._keys = keys
         self._body_most = body_most
         self._timeout_s = timeout_s
-        self._accepted = accepted
         self._screen = screen
 
     async def execute(self, scope: Scope_, receive: Receive, send: Send) -> None:
@@ -209,8 +207,6 @@ class Intake:
         match future.result():
             case Accepted() as accepted:
                 crash_point("after_accept_commit")
-                if not accepted.replayed:
-                    self._accepted(new, accepted)
                 return new, accepted
             case KeyConflict():
                 return ApiError(

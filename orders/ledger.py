@@ -17,7 +17,7 @@ import msgspec
 import psycopg
 from psycopg.rows import kwargs_row
 
-from orders.lifecycle import FINAL, Status
+from orders.lifecycle import Status
 from routing.values import Swap, VenueName
 
 Connection = psycopg.Connection[Any]
@@ -89,7 +89,14 @@ COLUMNS = ", ".join(ORDER_COLUMNS)
 
 ACCEPT = f"""
 WITH wanted AS (
-    SELECT * FROM unnest({", ".join(f"%({name})s::{kind}[]" for name, kind in ORDER_COLUMNS.items())}) AS t({COLUMNS})
+    SELECT {
+    ", ".join(
+        f"decode({name}, 'base64') AS {name}" if kind == "bytea" else name for name, kind in ORDER_COLUMNS.items()
+    )
+}
+    FROM jsonb_to_recordset(%(orders)s::jsonb) AS t({
+    ", ".join(f"{name} {'text' if kind == 'bytea' else kind}" for name, kind in ORDER_COLUMNS.items())
+})
 ), accepted AS (
     INSERT INTO orders_order ({COLUMNS}, status, seq, epoch, attempts, run_at, created_at, updated_at)
     SELECT {COLUMNS}, 'pending', 1, 0, 0, CASE WHEN NOT resting THEN now() END, now(), now() FROM wanted
@@ -122,8 +129,7 @@ def accept(connection: Connection, orders: Sequence[NewOrder]) -> list[Accepted 
     An order whose client id or idempotency key is taken is not written: the earlier one comes back if it asked for the
     same, else `KeyConflict`.
     """
-    columns = {name: [getattr(order, name) for order in orders] for name in ORDER_COLUMNS}
-    written = dict(connection.execute(ACCEPT, columns, prepare=True).fetchall())
+    written = dict(connection.execute(ACCEPT, {"orders": encode_json(orders).decode()}, prepare=True).fetchall())
     results: list[Accepted | KeyConflict | None] = [
         Accepted(order.id, written[order.id]) if order.id in written else None for order in orders
     ]
@@ -263,64 +269,76 @@ class Change:
 
 
 RECORD = """
-WITH wanted AS (
-    SELECT *, status = ANY(%(final)s::text[]) AS final
-    FROM unnest(%(id)s::uuid[], %(epoch)s::int[], %(first)s::int[], %(last)s::int[], %(was)s::text[], %(status)s::text[],
-        %(data)s::text[]::jsonb[], %(delay_ms)s::int[], %(resting)s::boolean[])
-        AS t(id, epoch, first, last, was, status, data, delay_ms, resting)
+WITH change AS MATERIALIZED (
+    SELECT *, status = ANY('{confirmed,failed,cancelled,expired}') AS final
+    FROM jsonb_to_recordset(%(changes)s::jsonb) AS t(
+        id uuid, epoch int, seq int, first int, was text, status text, data jsonb, delay_ms int, resting boolean,
+        intent jsonb, resolved jsonb)
 ), written AS (
     UPDATE orders_order o SET
-        status = w.status, seq = w.last, resting = w.resting, updated_at = now(),
-        epoch = CASE WHEN w.was = 'failed' THEN o.epoch + 1 ELSE o.epoch END,
-        executor = CASE WHEN w.status = 'pending' THEN NULL ELSE o.executor END,
-        attempts = CASE WHEN w.resting OR w.was = 'failed' THEN 0 ELSE o.attempts - (w.data ? 'handover')::int END,
-        run_at = CASE WHEN w.final OR w.resting THEN NULL
-            WHEN w.delay_ms IS NOT NULL THEN now() + w.delay_ms * interval '1 millisecond' ELSE o.run_at END,
-        finished_at = CASE WHEN w.final THEN now() END,
-        amount = COALESCE((w.data -> 'amended' ->> 'amount')::numeric, o.amount),
-        limit_price = COALESCE((w.data -> 'amended' ->> 'limitPrice')::numeric, o.limit_price),
-        slippage_bps = COALESCE((w.data -> 'amended' ->> 'slippageBps')::int, o.slippage_bps),
-        expires_at = CASE WHEN w.data -> 'amended' ? 'expiresAt'
-            THEN (w.data -> 'amended' ->> 'expiresAt')::timestamptz ELSE o.expires_at END,
-        venue = COALESCE(w.data ->> 'venue', o.venue),
-        executed_price = (w.data ->> 'executedPrice')::numeric, amount_out = (w.data ->> 'amountOut')::numeric,
-        fee = (w.data ->> 'fee')::numeric, tx_hash = w.data ->> 'txHash',
-        failure_code = CASE WHEN w.status = 'failed' THEN w.data -> 'error' ->> 'code' END,
-        failure_message = CASE WHEN w.status = 'failed' THEN w.data -> 'error' ->> 'message' END
-    FROM wanted w
-    WHERE o.id = w.id AND o.epoch = w.epoch AND o.seq = w.first - 1 AND o.status = w.was
-    RETURNING o.id, o.epoch, o.status
+        status = c.status, seq = c.seq, resting = c.resting, updated_at = now(),
+        epoch = CASE WHEN c.was = 'failed' THEN o.epoch + 1 ELSE o.epoch END,
+        executor = CASE WHEN c.status = 'pending' THEN NULL ELSE o.executor END,
+        attempts = CASE WHEN c.resting OR c.was = 'failed' THEN 0 ELSE o.attempts - (c.data ? 'handover')::int END,
+        run_at = CASE WHEN c.final OR c.resting THEN NULL
+            WHEN c.delay_ms IS NOT NULL THEN now() + c.delay_ms * interval '1 millisecond' ELSE o.run_at END,
+        finished_at = CASE WHEN c.final THEN now() END,
+        amount = COALESCE((c.data -> 'amended' ->> 'amount')::numeric, o.amount),
+        limit_price = COALESCE((c.data -> 'amended' ->> 'limitPrice')::numeric, o.limit_price),
+        slippage_bps = COALESCE((c.data -> 'amended' ->> 'slippageBps')::int, o.slippage_bps),
+        expires_at = CASE WHEN c.data -> 'amended' ? 'expiresAt'
+            THEN (c.data -> 'amended' ->> 'expiresAt')::timestamptz ELSE o.expires_at END,
+        venue = COALESCE(c.data ->> 'venue', o.venue),
+        executed_price = (c.data ->> 'executedPrice')::numeric, amount_out = (c.data ->> 'amountOut')::numeric,
+        fee = (c.data ->> 'fee')::numeric, tx_hash = c.data ->> 'txHash',
+        failure_code = CASE WHEN c.status = 'failed' THEN c.data -> 'error' ->> 'code' END,
+        failure_message = CASE WHEN c.status = 'failed' THEN c.data -> 'error' ->> 'message' END
+    FROM change c
+    WHERE c.first IS NOT NULL AND o.id = c.id AND o.epoch = c.epoch AND o.seq = c.first - 1 AND o.status = c.was
+    RETURNING o.id, o.status, c.was, c.epoch, c.data
 ), event AS (
     INSERT INTO orders_orderevent (order_id, seq, epoch, status, at, data)
-    SELECT id, seq, x.epoch, x.status, now(), x.data
-    FROM unnest(%(event_id)s::uuid[], %(event_seq)s::int[], %(event_epoch)s::int[], %(event_status)s::text[],
-        %(event_data)s::text[]::jsonb[]) AS x(id, seq, epoch, status, data)
-    JOIN written USING (id)
+    SELECT c.id, c.seq, c.epoch, c.status, now(), c.data FROM change c JOIN written USING (id)
 ), intent AS (
     INSERT INTO orders_transaction (signature, order_id, epoch, attempt, venue, payload, min_out, valid_until, created_at)
-    SELECT signature, id, epoch, attempt, venue, payload, min_out, valid_until, now()
-    FROM unnest(%(intent_id)s::uuid[], %(intent_signature)s::text[], %(intent_attempt)s::int[], %(intent_venue)s::text[],
-        %(intent_payload)s::bytea[], %(intent_min_out)s::numeric[], %(intent_valid_until)s::timestamptz[])
-        AS x(id, signature, attempt, venue, payload, min_out, valid_until)
-    JOIN written USING (id)
+    SELECT i.signature, c.id, c.epoch, i.attempt, i.venue, decode(i.payload, 'base64'), i.min_out, i.valid_until, now()
+    FROM change c JOIN written USING (id), jsonb_to_record(c.intent) AS i(
+        signature text, attempt int, venue text, payload text, min_out numeric, valid_until timestamptz)
+    WHERE c.intent IS NOT NULL
 ), resolved AS (
-    UPDATE orders_transaction t SET resolution = x.resolution, resolved_at = now()
-    FROM unnest(%(resolved_id)s::uuid[], %(resolved_signature)s::text[], %(resolution)s::text[]) AS x(id, signature, resolution)
-    JOIN written USING (id)
-    WHERE t.signature = x.signature AND t.resolution IS NULL
+    UPDATE orders_transaction t SET resolution = c.resolved ->> 1, resolved_at = now()
+    FROM change c JOIN written USING (id)
+    WHERE c.resolved IS NOT NULL AND t.signature = c.resolved ->> 0 AND t.resolution IS NULL
 ), dead AS (
     INSERT INTO orders_deadletter (order_id, epoch, reason, history, created_at)
     SELECT w.id, w.epoch, w.data -> 'error' ->> 'code', COALESCE(
         (SELECT jsonb_agg(h.data -> 'error' || jsonb_build_object('at', h.at) ORDER BY h.seq)
             FROM orders_orderevent h WHERE h.order_id = w.id AND h.data ? 'error'), '[]')
         || jsonb_build_array(w.data -> 'error' || jsonb_build_object('at', now())), now()
-    FROM written JOIN wanted w USING (id) WHERE w.status = 'failed'
+    FROM written w WHERE w.status = 'failed'
 ), revived AS (
     UPDATE orders_deadletter d SET resolved_at = now(), resolved_by = w.data -> 'requeued' ->> 'by'
-    FROM written JOIN wanted w USING (id) WHERE d.order_id = w.id AND w.was = 'failed' AND d.resolved_at IS NULL
+    FROM written w WHERE d.order_id = w.id AND w.was = 'failed' AND d.resolved_at IS NULL
 )
 SELECT id, now() FROM written
 """
+
+
+class _Row(msgspec.Struct):
+    """A change as the statement reads it. One JSON text goes over the wire: arrays of texts cost the client far more."""
+
+    id: UUID
+    epoch: int
+    seq: int
+    status: str
+    data: Mapping[str, Any]
+    first: int | None = None
+    """Seq of the order's first change in the batch; on its last change only, which is the one that the order's row gets."""
+    was: str | None = None
+    delay_ms: int | None = None
+    resting: bool = False
+    intent: Mapping[str, Any] | None = None
+    resolved: tuple[str, str] | None = None
 
 
 def record(connection: Connection, changes: Sequence[Change]) -> list[datetime | None]:
@@ -328,42 +346,38 @@ def record(connection: Connection, changes: Sequence[Change]) -> list[datetime |
 
     Several changes of one order must follow each other; they are written together or not at all.
     """
-    rows: dict[UUID, list[Change]] = {}
+    firsts: dict[UUID, Change] = {}
+    lasts: dict[UUID, _Row] = {}
+    rows = []
     for change in changes:
-        rows.setdefault(change.order_id, []).append(change)
-    texts = [encode_json(change.data).decode() for change in changes]
-    text_of = dict(zip(map(id, changes), texts, strict=True))
-    intents = [(change.order_id, change.intent) for change in changes if change.intent]
-    resolved = [(change.order_id, *change.resolved) for change in changes if change.resolved]
-    parameters = {
-        "final": list(FINAL),
-        "id": list(rows),
-        "epoch": [row[0].epoch for row in rows.values()],
-        "first": [row[0].seq for row in rows.values()],
-        "last": [row[-1].seq for row in rows.values()],
-        "was": [row[0].was for row in rows.values()],
-        "status": [row[-1].status for row in rows.values()],
-        "data": [text_of[id(row[-1])] for row in rows.values()],
-        "delay_ms": [row[-1].delay_ms for row in rows.values()],
-        "resting": [row[-1].resting for row in rows.values()],
-        "event_id": [change.order_id for change in changes],
-        "event_seq": [change.seq for change in changes],
-        "event_epoch": [change.epoch for change in changes],
-        "event_status": [change.status for change in changes],
-        "event_data": texts,
-        "intent_id": [order_id for order_id, _ in intents],
-        "intent_signature": [swap.signature for _, swap in intents],
-        "intent_attempt": [swap.attempt for _, swap in intents],
-        "intent_venue": [swap.venue for _, swap in intents],
-        "intent_payload": [swap.payload for _, swap in intents],
-        "intent_min_out": [swap.min_out for _, swap in intents],
-        "intent_valid_until": [swap.valid_until for _, swap in intents],
-        "resolved_id": [row[0] for row in resolved],
-        "resolved_signature": [row[1] for row in resolved],
-        "resolution": [row[2] for row in resolved],
-    }
-    written = dict(connection.execute(RECORD, parameters, prepare=True).fetchall())
+        firsts.setdefault(change.order_id, change)
+        row = lasts[change.order_id] = _Row(
+            id=change.order_id,
+            epoch=change.epoch,
+            seq=change.seq,
+            status=change.status,
+            data=change.data,
+            delay_ms=change.delay_ms,
+            resting=change.resting,
+            intent=None if change.intent is None else _intent(change.intent),
+            resolved=change.resolved,
+        )
+        rows.append(row)
+    for order_id, first in firsts.items():
+        lasts[order_id].first, lasts[order_id].was = first.seq, first.was
+    written = dict(connection.execute(RECORD, {"changes": encode_json(rows).decode()}, prepare=True).fetchall())
     return [written.get(change.order_id) for change in changes]
+
+
+def _intent(swap: Swap) -> dict[str, Any]:
+    return {
+        "signature": swap.signature,
+        "attempt": swap.attempt,
+        "venue": swap.venue,
+        "payload": swap.payload,
+        "min_out": swap.min_out,
+        "valid_until": swap.valid_until,
+    }
 
 
 OURS = """

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 encode = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical").encode
 
 PUBLISH_TIMEOUT_S = 1.0
+NEWS_AT_ONCE = 500
 BATCHES_WAITING_MOST = 2_000
 """While Redis is away older news is dropped: nobody hears it, and sockets catch up from the database."""
 
@@ -103,7 +105,7 @@ def messages(news: Iterable[News]) -> list[tuple[str, bytes]]:
 
 
 class Publisher:
-    """Sends news in a thread of its own, one Redis pipeline a batch."""
+    """Sends news in a thread of its own, one Redis command a batch."""
 
     def __init__(self, url: str) -> None:
         self._redis = redis.Redis.from_url(
@@ -113,6 +115,7 @@ class Publisher:
             # Publishing again after a lost answer would be publishing twice.
             retry=Retry(NoBackoff(), 0),
         )
+        self._publish = self._redis.register_script((Path(__file__).parent / "lua" / "publish.lua").read_text())
         self._queue: queue.Queue[list[News] | None] = queue.Queue(BATCHES_WAITING_MOST)
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._thread.start()
@@ -132,13 +135,21 @@ class Publisher:
         self._queue.put(None)
         self._thread.join(timeout=2 * PUBLISH_TIMEOUT_S)
 
+    def _next(self) -> list[News] | None:
+        """All the news that wait; None at the end."""
+        batch = self._queue.get()
+        while batch is not None and len(batch) < NEWS_AT_ONCE and not self._queue.empty():
+            more = self._queue.get()
+            if more is None:
+                self._queue.put(None)
+                break
+            batch = batch + more
+        return batch
+
     def _run(self) -> None:
-        while (batch := self._queue.get()) is not None:
+        while (batch := self._next()) is not None:
             try:
-                with self._redis.pipeline(transaction=False) as pipe:
-                    for channel, message in messages(batch):
-                        pipe.publish(channel, message)
-                    pipe.execute()
+                self._publish(args=[part for message in messages(batch) for part in message])
             except redis.RedisError as error:
                 self.dropped += len(batch)
                 log.warning("news not published: %s", error)

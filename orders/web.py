@@ -1,5 +1,6 @@
 """What a web process is made of, in the order it starts and stops."""
 
+import asyncio
 from typing import Any
 
 from accounts.auth import KeyRing
@@ -25,6 +26,7 @@ class Web:
             most=settings.ACCEPT_MOST,
             capacity=settings.ACCEPT_WAITING_MOST,
             timeout_ms=int(settings.ACCEPT_TIMEOUT_S * 1000),
+            written=self._accepted,
         )
         self._doorbell = Doorbell(
             window_ms=settings.DOORBELL_WINDOW_MS, most=settings.DOORBELL_IDS_MOST, capacity=50_000
@@ -34,11 +36,11 @@ class Web:
             keys,
             body_most=settings.BODY_BYTES_MOST,
             timeout_s=settings.ACCEPT_TIMEOUT_S,
-            accepted=self._accepted,
         )
         self.sockets = Sockets(lambda: self._hub, lambda: self._reader, keys)
 
     async def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._publisher = Publisher(self._settings.REDIS_URL)
         self._hub = Hub()
         self._reader = Reader()
@@ -48,9 +50,20 @@ class Web:
         await self._doorbell.close()
         self._publisher.close()
 
-    def _accepted(self, order: NewOrder, accepted: Accepted) -> None:
-        data = {"resting": True} if order.resting else {}
-        news = News(order.id, order.account_id, 1, Status.PENDING, accepted.created_at, data)
-        self._publisher.publish([news])
-        if not order.resting:
-            self._doorbell.ring(order.id)
+    def _accepted(self, orders: list[tuple[NewOrder, Accepted]]) -> None:
+        """After the commit, in the writer's thread: tell whoever watches the account, and ring for what is due."""
+        self._publisher.publish(
+            [
+                News(
+                    order.id,
+                    order.account_id,
+                    1,
+                    Status.PENDING,
+                    accepted.created_at,
+                    {"resting": True} if order.resting else {},
+                )
+                for order, accepted in orders
+            ]
+        )
+        due = [order.id for order, _ in orders if not order.resting]
+        self._loop.call_soon_threadsafe(self._doorbell.ring, due)

@@ -18,7 +18,7 @@ from orders import ledger
 from orders.commit import Claimer, Recorder, Session
 from orders.doorbell import ring
 from orders.execution import Executor, change_of
-from orders.ledger import Change
+from orders.ledger import Change, Claimed
 from orders.lifecycle import Event, Status
 from orders.retry import RetryPolicy
 from orders.steps import Move, Steps, Work
@@ -73,6 +73,7 @@ class Worker:
             window_ms=settings.CLAIM_WINDOW_MS,
             most=settings.RECORD_MOST,
             capacity=2 * settings.ORDERS_IN_FLIGHT_MOST,
+            written=self._publish_claims,
         )
         steps = Steps(
             world().router,
@@ -87,7 +88,6 @@ class Worker:
             steps,
             in_flight_most=settings.ORDERS_IN_FLIGHT_MOST,
             ring=self._ring_again,
-            publish=self._publisher.publish,
         )
         await self._register()
         self._tasks = [
@@ -106,6 +106,15 @@ class Worker:
     def close(self) -> None:
         """After the drain: the executor leaves, what is unwritten is written."""
         self._loop.run(self._close(), timeout_s=5)
+
+    def _publish_claims(self, claimed: list[Claimed]) -> None:
+        self._publisher.publish(
+            [
+                News(order.id, order.account_id, order.seq, order.status, order.at, order.event)
+                for order in claimed
+                if order.event is not None
+            ]
+        )
 
     def _publish_changes(self, written: list[tuple[Change, datetime]]) -> None:
         self._publisher.publish([News.of(change, at) for change, at in written])

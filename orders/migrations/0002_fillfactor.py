@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     dependencies = [("orders", "0001_initial")]
     operations = [
         migrations.RunSQL(
-            "ALTER TABLE orders_order SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05)",
+            "ALTER TABLE orders_order SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05)",
             "ALTER TABLE orders_order RESET (fillfactor, autovacuum_vacuum_scale_factor)",
         ),
         migrations.RunSQL(
