@@ -100,7 +100,7 @@ class Acceptor(GroupCommit[NewOrder, Accepted | KeyConflict | psycopg.Error]):
         try:
             results = self._session.run(ledger.accept, orders)
         except (psycopg.DataError, psycopg.IntegrityError):
-            results = each_alone(self._session, ledger.accept, orders)
+            results = [*each_alone(self._session, ledger.accept, orders)]
         pairs = zip(orders, results, strict=True)
         self._written([(order, new) for order, new in pairs if isinstance(new, Accepted) and not new.replayed])
         return results
