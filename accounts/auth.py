@@ -37,6 +37,16 @@ class Caller:
         return scope in self.scopes or Scope.STAFF in self.scopes
 
 
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a `Host` header names this machine. A page elsewhere can point a name of its own at it (DNS rebinding),
+    so a request without a key is local mode's only under such a name."""
+    name, colon, port = host.rpartition(":")
+    return (name if colon and port.isdigit() else host).lower() in LOOPBACK_NAMES
+
+
 LOCAL_SCOPES = frozenset({Scope.TRADE.value, Scope.READ.value})
 
 

@@ -4,18 +4,48 @@ from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework.authentication import BaseAuthentication, CSRFCheck
-from rest_framework.exceptions import AuthenticationFailed, PermissionDenied
+from rest_framework.exceptions import APIException, AuthenticationFailed, PermissionDenied
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from accounts.auth import Caller, key_ring
+from accounts.limits import Decision, limiter
 from accounts.models import Scope
+
+
+class RateLimited(APIException):  # type: ignore[misc]
+    """The account or the address has no requests left for now."""
+
+    status_code = 429
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__(self.__doc__)
+        self.decision = decision
+
+
+def charge(request: Request, account_id: int | None, address: str | None) -> None:
+    """Raises `RateLimited`; leaves the decision in META for the answer's headers."""
+    ask = limiter().ask(account_id, address)
+    if ask is None:
+        return
+    [decision] = limiter().decide([ask])
+    request.META["RATE_LIMIT"] = decision
+    if decision is not None and not decision.through:
+        raise RateLimited(decision)
 
 
 class CallerAuthentication(BaseAuthentication):  # type: ignore[misc]
     """`request.auth` is the `Caller`: of the key, else of the signed-in browser, else local mode's."""
 
     def authenticate(self, request: Request) -> tuple[Any, Caller] | None:
+        """An address is charged before its key is looked up, an account after."""
+        charge(request, None, request.META.get("REMOTE_ADDR"))
+        found = self._authenticate(request)
+        if found:
+            charge(request, found[1].account_id, None)
+        return found
+
+    def _authenticate(self, request: Request) -> tuple[Any, Caller] | None:
         authorization = request.META.get("HTTP_AUTHORIZATION")
         if authorization:
             caller = key_ring().look_up(authorization)

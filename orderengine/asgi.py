@@ -16,12 +16,13 @@ from django.urls import path, re_path  # noqa: E402
 
 import celery_app  # noqa: E402, F401  (the doorbell's broker)
 from accounts.auth import key_ring  # noqa: E402
+from accounts.limits import limiter  # noqa: E402
 from orders.web import Web  # noqa: E402
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
-web = Web(settings, key_ring())
+web = Web(settings, key_ring(), limiter())
 # Channels routes ASGI callables through Django's `path`, whose types know only views.
 intake: Any = web.intake
 sockets: Any = web.sockets
@@ -43,13 +44,22 @@ async def no_socket(scope: dict[str, Any], receive: Receive, send: Send) -> None
     await send({"type": "websocket.close", "code": 4404})
 
 
+def preflighted(endpoint: Any) -> Any:
+    """A browser's question before a POST from another origin is answered by Django's middleware."""
+
+    async def answer(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        await (django if scope["method"] == "OPTIONS" else endpoint)(scope, receive, send)
+
+    return answer
+
+
 application = ProtocolTypeRouter(
     {
         "lifespan": lifespan,
         "http": URLRouter(
             [
-                path("api/orders/execute", intake.execute),
-                path("api/orders/batch", intake.batch),
+                path("api/orders/execute", preflighted(intake.execute)),
+                path("api/orders/batch", preflighted(intake.batch)),
                 re_path("", django),
             ]
         ),

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
+from accounts.rates import Rate
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -45,6 +47,15 @@ def read_bool(name: str, default: bool) -> bool:
     if text in ("", "1", "true", "yes", "on", "0", "false", "no", "off"):
         return default if not text else text in ("1", "true", "yes", "on")
     raise ImproperlyConfigured(f"{name} must be true or false, not {text!r}")
+
+
+def read_rate(name: str, default: str) -> Rate | None:
+    """`600/minute`; `off` or nothing: no limit."""
+    text = os.environ.get(name) or default
+    try:
+        return None if text in ("", "off") else Rate.parse(text)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name}: {error}") from None
 
 
 def read_list(name: str, default: str = "") -> list[str]:
@@ -101,7 +112,7 @@ def secret_key() -> str:
 
 
 SECRET_KEY = secret_key()
-ALLOWED_HOSTS = read_list("ALLOWED_HOSTS", "*" if LOCAL_MODE else HOST)
+ALLOWED_HOSTS = read_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if LOCAL_MODE else HOST)
 INSTALLED_APPS = [
     "unfold",
     "django.contrib.admin",
@@ -110,7 +121,9 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "axes",
     "channels",
+    "corsheaders",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -123,13 +136,22 @@ MIDDLEWARE = [
     "orders.errors.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = ["ip_address"]
+"""Not by name: whoever knows the administrator's could keep him out."""
+AXES_RESET_ON_SUCCESS = True
+AXES_ENABLE_ACCESS_FAILURE_LOG = False
 ROOT_URLCONF = "orderengine.urls"
 ASGI_APPLICATION = "orderengine.asgi.application"
 TEMPLATES = [
@@ -165,6 +187,18 @@ HTTPS = read_bool("HTTPS", False)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
 CSRF_TRUSTED_ORIGINS = read_list("CSRF_TRUSTED_ORIGINS")
+CORS_ALLOWED_ORIGINS = read_list("CORS_ALLOWED_ORIGINS")
+"""Pages elsewhere that may call the API with a key. Cookies never count there."""
+CORS_ALLOW_CREDENTIALS = False
+CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "x-request-id"]
+CORS_EXPOSE_HEADERS = [
+    "X-Request-Id",
+    "Retry-After",
+    "RateLimit-Limit",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+]
+CORS_URLS_REGEX = r"^/api/"
 if HTTPS:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_HSTS_SECONDS = 31_536_000
@@ -273,5 +307,10 @@ RECONCILE_GRACE_S = 2.0
 RECONCILE_BACKLOG_GRACE_S = 20.0
 """While the broker still holds doorbells, an order's own is most likely among them."""
 DRAIN_S = read_float("DRAIN_S", 5.0)
-BODY_BYTES_MOST = 256 * 1024
+BODY_BYTES_MOST = DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+RATE_LIMIT_ACCOUNT = read_rate("RATE_LIMIT_ACCOUNT", "" if LOCAL_MODE else "6000/minute")
+"""Requests, and orders of a batch beyond its first."""
+RATE_LIMIT_ADDRESS = read_rate("RATE_LIMIT_ADDRESS", "" if LOCAL_MODE else "12000/minute")
+SOCKETS_MOST = read_int("SOCKETS_MOST", 20_000, least=1)
+SOCKETS_PER_ACCOUNT_MOST = read_int("SOCKETS_PER_ACCOUNT_MOST", SOCKETS_MOST if LOCAL_MODE else 1_000, least=1)
 BEAT_SYNC = timedelta(seconds=1)

@@ -14,6 +14,9 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, Js
 from rest_framework import exceptions
 from rest_framework.response import Response
 
+from accounts.limits import Decision
+from accounts.rest import RateLimited
+
 HTTP_STATUS = {
     "INVALID_JSON": 400,
     "VALIDATION_FAILED": 400,
@@ -51,8 +54,10 @@ class ApiError(Exception):
         details: Mapping[str, list[str]] | None = None,
         *,
         retry_after_s: int = RETRY_AFTER_S,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
+        self.more_headers = dict(headers or {})
         self.code = code
         self.message = message
         self.details = dict(details or {})
@@ -64,7 +69,7 @@ class ApiError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        headers = {}
+        headers = dict(self.more_headers)
         if self.status in (429, 503):
             headers["Retry-After"] = str(self.retry_after_s)
         if self.status == 401:
@@ -90,7 +95,16 @@ def invalid(field: str, message: str) -> ApiError:
 def unavailable() -> ApiError:
     return ApiError(
         "UNAVAILABLE",
-        "The order store is not reachable just now. Try again with the same key: what was taken is not taken twice.",
+        "The order store does not answer just now. Try again; with the same Idempotency-Key nothing happens twice.",
+    )
+
+
+def rate_limited(decision: Decision) -> ApiError:
+    return ApiError(
+        "RATE_LIMITED",
+        f"Too many requests: {decision.limit} are let through in a period.",
+        retry_after_s=decision.retry_after_s,
+        headers=decision.headers,
     )
 
 
@@ -123,8 +137,8 @@ def from_exception(error: BaseException) -> ApiError | None:
             return ApiError("NOT_ACCEPTABLE", str(error.detail))
         case exceptions.UnsupportedMediaType():
             return ApiError("UNSUPPORTED_MEDIA_TYPE", "Send `Content-Type: application/json`.")
-        case exceptions.Throttled():
-            return ApiError("RATE_LIMITED", "Too many requests.", retry_after_s=int(error.wait or 1))
+        case RateLimited():
+            return rate_limited(error.decision)
         case RequestDataTooBig():
             return ApiError("BODY_TOO_LARGE", "The body is too large.")
         case OperationalError() | InterfaceError() | psycopg.OperationalError():
@@ -177,14 +191,18 @@ class RequestIdMiddleware:
             return self._async(request)
         response = self.get_response(request)
         assert isinstance(response, HttpResponseBase)
-        response["X-Request-Id"] = request.META["REQUEST_ID"]
-        return response
+        return self._marked(request, response)
 
     async def _async(self, request: HttpRequest) -> HttpResponseBase:
         answer = self.get_response(request)
         assert not isinstance(answer, HttpResponseBase)
-        response = await answer
+        return self._marked(request, await answer)
+
+    def _marked(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         response["X-Request-Id"] = request.META["REQUEST_ID"]
+        decision: Decision | None = request.META.get("RATE_LIMIT")
+        for name, value in decision.headers.items() if decision else ():
+            response[name] = value
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:

@@ -16,11 +16,12 @@ import msgspec
 import psycopg
 from django.db import Error as DatabaseError
 
-from accounts.auth import Caller, KeyRing
+from accounts.auth import Caller, KeyRing, is_loopback
+from accounts.limits import Limiter
 from accounts.models import Scope
 from orders import requests
 from orders.commit import Acceptor
-from orders.errors import ApiError, request_id_of, unavailable
+from orders.errors import ApiError, rate_limited, request_id_of, unavailable
 from orders.ledger import Accepted, KeyConflict, NewOrder
 from orders.stream import timestamp
 from runtime.faults import crash_point
@@ -33,6 +34,16 @@ Scope_ = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 IDEMPOTENCY_KEY_MOST = 255
+BODY_TIMEOUT_S = 10.0
+EXPOSED_HEADERS = (
+    "X-Request-Id",
+    "Retry-After",
+    "Idempotency-Replayed",
+    "RateLimit-Limit",
+    "RateLimit-Remaining",
+    "RateLimit-Reset",
+)
+"""What scripts on pages of allowed origins may read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +54,15 @@ class Request:
     headers: dict[bytes, bytes]
     secure: bool
     request_id: str
+    address: str | None
 
     @classmethod
     def of(cls, scope: Scope_) -> "Request":
         headers = dict(scope["headers"])
         sent = headers.get(b"x-request-id", b"").decode("latin-1")
-        return cls(scope["method"], headers, scope.get("scheme") == "https", request_id_of(sent))
+        client = scope.get("client")
+        secure = scope.get("scheme") == "https"
+        return cls(scope["method"], headers, secure, request_id_of(sent), client[0] if client else None)
 
     def header(self, name: bytes) -> str | None:
         value = self.headers.get(name)
@@ -75,13 +89,17 @@ class Intake:
         self,
         acceptor: Acceptor,
         keys: KeyRing,
+        limiter: Limiter,
         *,
+        origins: frozenset[str] = frozenset(),
         body_most: int,
         timeout_s: float,
         screen: Callable[[requests.OrderIn, NewOrder], Awaitable[None]] | None = None,
     ) -> None:
         self._acceptor = acceptor
         self._keys = keys
+        self._limiter = limiter
+        self._origins = origins
         self._body_most = body_most
         self._timeout_s = timeout_s
         self._screen = screen
@@ -94,10 +112,13 @@ class Intake:
 
     async def _answer(self, scope: Scope_, receive: Receive, send: Send, handle: Any) -> None:
         request = Request.of(scope)
+        extra = {"X-Request-Id": request.request_id}
+        if self._origins:
+            extra |= self._cors(request)
         try:
             if request.method != "POST":
                 raise ApiError("METHOD_NOT_ALLOWED", f"Method {request.method!r} is not allowed here; POST is.")
-            caller = await self._caller(request)
+            caller = await (self._admitted(request, extra) if self._limiter.on else self._caller(request))
             body = await self._body(request, receive)
             status, headers, answer = await handle(request, caller, body)
         except ApiError as error:
@@ -106,7 +127,40 @@ class Intake:
             log.exception("request %s failed", request.request_id)
             fault = ApiError("INTERNAL_ERROR", "The engine failed at this request; it is logged.")
             status, headers, answer = fault.status, fault.headers, fault.body(request.request_id)
-        await respond(send, status, {**headers, "X-Request-Id": request.request_id}, answer)
+        await respond(send, status, extra | headers, answer)
+
+    def _cors(self, request: Request) -> dict[str, str]:
+        """What lets a page of an allowed origin read the answer; preflights are Django's (`orderengine.asgi`)."""
+        origin = request.header(b"origin")
+        if origin not in self._origins:
+            return {"Vary": "origin"}
+        return {
+            "Vary": "origin",
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Expose-Headers": ", ".join(EXPOSED_HEADERS),
+        }
+
+    async def _admitted(self, request: Request, headers: dict[str, str]) -> Caller:
+        """The caller, within its limits. An address with an unknown key pays before the key is looked up."""
+        known, caller = self._keys.cached(request.header(b"authorization"))
+        if not known:
+            await self._charge(None, request.address, headers)
+            caller = await self._caller(request)
+            await self._charge(caller.account_id, None, headers)
+            return caller
+        await self._charge(caller.account_id if caller else None, request.address, headers)
+        return await self._caller(request)
+
+    async def _charge(
+        self, account_id: int | None, address: str | None, headers: dict[str, str], cost: int = 1
+    ) -> None:
+        ask = self._limiter.ask(account_id, address, cost)
+        decision = await self._limiter.take(ask) if ask else None
+        if decision is None:
+            return
+        if not decision.through:
+            raise rate_limited(decision)
+        headers.update(decision.headers)
 
     async def _caller(self, request: Request) -> Caller:
         """Scripts send a key. Browsers send cookies whoever asks them to, so a cookie counts only from our own pages."""
@@ -120,7 +174,7 @@ class Intake:
                     caller = session or await self._keys.caller(authorization)
         except (DatabaseError, psycopg.Error, TimeoutError):
             raise unavailable() from None
-        if caller is None:
+        if caller is None or authorization is None and not is_loopback(request.header(b"host") or ""):
             raise ApiError("UNAUTHENTICATED", "Send a valid key: `Authorization: Bearer <key>`.")
         if not caller.may(Scope.TRADE):
             raise ApiError("FORBIDDEN", "This key may not trade.")
@@ -132,19 +186,35 @@ class Intake:
             raise ApiError("UNSUPPORTED_MEDIA_TYPE", "Send `Content-Type: application/json`.")
         if request.headers.get(b"content-encoding", b"identity") != b"identity":
             raise ApiError("UNSUPPORTED_MEDIA_TYPE", "Send the body without Content-Encoding.")
+        first = await receive()
+        if first["type"] == "http.request" and not first.get("more_body", False):
+            body: bytes = first.get("body", b"")
+            if len(body) > self._body_most:
+                raise self._too_large()
+            return body
+        try:
+            async with asyncio.timeout(BODY_TIMEOUT_S):
+                return await self._chunks(first, receive)
+        except TimeoutError:
+            raise ApiError("INVALID_JSON", f"The body took longer than {BODY_TIMEOUT_S:.0f} seconds.") from None
+
+    def _too_large(self) -> ApiError:
+        return ApiError("BODY_TOO_LARGE", f"The body is larger than {self._body_most} bytes.")
+
+    async def _chunks(self, message: dict[str, Any], receive: Receive) -> bytes:
         chunks: list[bytes] = []
         size = 0
         while True:
-            message = await receive()
             if message["type"] == "http.disconnect":
                 raise ApiError("INVALID_JSON", "The body ended early.")
             chunk = message.get("body", b"")
             size += len(chunk)
             if size > self._body_most:
-                raise ApiError("BODY_TOO_LARGE", f"The body is larger than {self._body_most} bytes.")
+                raise self._too_large()
             chunks.append(chunk)
             if not message.get("more_body", False):
                 return b"".join(chunks)
+            message = await receive()
 
     async def _execute(self, request: Request, caller: Caller, body: bytes) -> Any:
         order = requests.parse_order(body)
@@ -159,7 +229,10 @@ class Intake:
     async def _batch(self, request: Request, caller: Caller, body: bytes) -> Any:
         key = idempotency_key(request)
         wanted: list[tuple[requests.OrderIn, str | None] | ApiError] = []
-        for n, raw in enumerate(requests.parse_batch(body)):
+        raws = requests.parse_batch(body)
+        if self._limiter.on and len(raws) > 1:
+            await self._charge(caller.account_id, request.address, {}, len(raws) - 1)
+        for n, raw in enumerate(raws):
             try:
                 wanted.append((requests.parse_order(raw), key and f"{key}#{n}"))
             except ApiError as error:
@@ -196,7 +269,7 @@ class Intake:
         if waiting:
             _, late = await asyncio.wait(waiting, timeout=self._timeout_s)
             for future in late:
-                future.cancel()  # Not written unless the statement is on its way already.
+                self._acceptor.withdraw(future)
         return [result if isinstance(result, ApiError) else self._outcome(*result) for result in results]
 
     def _outcome(

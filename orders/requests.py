@@ -30,6 +30,8 @@ PRICE_LEAST = Decimal(10) ** -18
 DIGITS_MOST = 60
 EXACT = Context(prec=200)
 """Rounds nothing that DIGITS_MOST lets pass."""
+MESSAGE_MOST = 300
+"""msgspec's messages repeat the value that was sent."""
 EXPIRY_MOST = timedelta(days=366)
 FIELD = re.compile(r"`\$\.?([\w.\[\]]+)")
 MISSING = re.compile(r"(?:missing required|unknown) field `(\w+)`")
@@ -79,7 +81,7 @@ def validation_error(error: msgspec.ValidationError) -> ApiError:
     missing = MISSING.search(text)
     where = FIELD.search(text)
     field = missing.group(1) if missing else where.group(1) if where else "body"
-    return invalid(field, text.partition(" - at ")[0])
+    return invalid(field, text.rpartition(" - at ")[0][:MESSAGE_MOST] or text[:MESSAGE_MOST])
 
 
 def parsed(decode: Callable[[bytes | msgspec.Raw], Parsed], body: bytes | msgspec.Raw) -> Parsed:
@@ -88,6 +90,8 @@ def parsed(decode: Callable[[bytes | msgspec.Raw], Parsed], body: bytes | msgspe
         return decode(body)
     except msgspec.ValidationError as error:
         raise validation_error(error) from None
+    except OverflowError as error:  # A moment whose UTC form lies outside the calendar.
+        raise invalid("expiresAt", str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError("INVALID_JSON", f"The body is not JSON: {error}") from None
 
@@ -112,25 +116,29 @@ def checked(order: OrderIn, *, account_id: int, idempotency_key: str | None, now
     amount = checked_amount(order.amount, token_in)
     trigger = order.trigger or (SniperTrigger() if order.type == "sniper" else None)
     check_type(order, trigger)
+    asked: dict[str, Any] = {
+        "client_order_id": order.client_order_id,
+        "type": order.type,
+        "token_in": token_in.symbol,
+        "token_out": token_out.symbol,
+        "amount": amount,
+        "slippage_bps": order.slippage_bps,
+        "limit_price": checked_threshold("limitPrice", order.limit_price),
+        "trigger_condition": (order.trigger_condition or "gte") if order.type == "limit" else None,
+        "trigger_kind": trigger.kind if trigger else None,
+        "min_liquidity": checked_threshold("trigger.minLiquidity", trigger.min_liquidity) if trigger else None,
+        "volume_factor": checked_threshold("trigger.volumeFactor", trigger.volume_factor) if trigger else None,
+        "max_price_impact_bps": order.max_price_impact_bps,
+        "expires_at": checked_expiry(order.expires_at, now),
+    }
     return NewOrder(
         id=uuid7(),
         account_id=account_id,
-        client_order_id=order.client_order_id,
         idempotency_key=idempotency_key,
-        request_hash=request_hash(order, token_in, token_out, amount),
-        type=order.type,
-        token_in=token_in.symbol,
-        token_out=token_out.symbol,
-        amount=amount,
-        slippage_bps=order.slippage_bps,
-        limit_price=None if order.limit_price is None else checked_price("limitPrice", order.limit_price),
-        trigger_condition=(order.trigger_condition or "gte") if order.type == "limit" else None,
-        trigger_kind=trigger.kind if trigger else None,
-        min_liquidity=checked_threshold("trigger.minLiquidity", trigger.min_liquidity) if trigger else None,
-        volume_factor=checked_threshold("trigger.volumeFactor", trigger.volume_factor) if trigger else None,
-        max_price_impact_bps=order.max_price_impact_bps,
-        expires_at=checked_expiry(order.expires_at, now),
+        # Of what was understood: `1.50` is `1.5`, a mint is its symbol, a default may be written out.
+        request_hash=hashlib.sha256(canonical(asked)).digest(),
         resting=order.type != "market",
+        **asked,
     )
 
 
@@ -207,15 +215,6 @@ def checked_expiry(expires_at: datetime | None, now: datetime) -> datetime | Non
     if moment > now + EXPIRY_MOST:
         raise invalid("expiresAt", "is more than a year ahead")
     return moment
-
-
-def request_hash(order: OrderIn, token_in: Token, token_out: Token, amount: Decimal) -> bytes:
-    """SHA-256 of what was asked for, however it was spelt: `1.50` is `1.5`, a mint is its symbol."""
-    said: dict[str, Any] = msgspec.to_builtins(order, builtin_types=(Decimal, datetime))
-    said |= {"tokenIn": token_in.symbol, "tokenOut": token_out.symbol, "amount": amount}
-    if order.limit_price is not None and order.limit_price.is_finite():
-        said["limitPrice"] = order.limit_price.normalize(EXACT)
-    return hashlib.sha256(canonical(said)).digest()
 
 
 class MarketIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen=True):

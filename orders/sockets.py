@@ -7,7 +7,8 @@ are answered by reading the database again. So the stream is whole whatever Redi
 
 import asyncio
 import logging
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from uuid import UUID
 import msgspec
 from django.db import Error as DatabaseError
 
-from accounts.auth import Caller, KeyRing, redeem
+from accounts.auth import Caller, KeyRing, is_loopback, redeem
 from accounts.models import Scope
 from orders.hub import Hub
 from orders.lifecycle import FINAL
@@ -28,7 +29,7 @@ from orders.stream import account_group, order_group, quotes_group
 log = logging.getLogger(__name__)
 encode = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical").encode
 
-DONE, RESTART, UNAUTHENTICATED, NOT_FOUND, TOO_SLOW = 1000, 1012, 4401, 4404, 4408
+DONE, RESTART, BUSY, UNAUTHENTICATED, NOT_FOUND, TOO_SLOW, TOO_MANY = 1000, 1012, 1013, 4401, 4404, 4408, 4429
 REREAD_S = 3.0
 """How late news can be while Redis is away."""
 INBOX_MOST = 64
@@ -36,6 +37,8 @@ SEND_TIMEOUT_S = 10.0
 SEQ_MOST = 2**31 - 1
 SNAPSHOTS_IN_FEED = 50
 TRACKED_MOST = 5_000
+FRAMES_MOST = 100
+"""In ten seconds, from a client, which has nothing to tell us."""
 
 AsgiScope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -93,9 +96,15 @@ class Socket:
 
     async def listen(self) -> None:
         """Reads what the client sends, which says nothing to us, until it leaves."""
+        frames, since = 0, time.monotonic()
         with suppress(Exception):
             while (await self.receive())["type"] != "websocket.disconnect":
-                pass
+                frames += 1
+                if time.monotonic() - since > 10:
+                    frames, since = 0, time.monotonic()
+                if frames > FRAMES_MOST:
+                    await self.send_({"type": "websocket.close", "code": TOO_MANY})
+                    break
         self.gone = True
         self.awake.set()
 
@@ -103,10 +112,22 @@ class Socket:
 class Sockets:
     """The ASGI endpoints of a web process."""
 
-    def __init__(self, hub: Callable[[], Hub], reader: Callable[[], Reader], keys: KeyRing) -> None:
+    def __init__(
+        self,
+        hub: Callable[[], Hub],
+        reader: Callable[[], Reader],
+        keys: KeyRing,
+        *,
+        most: int,
+        account_most: int,
+    ) -> None:
+        """`most` sockets of this process, `account_most` of one account in it."""
         self._hub = hub
         self._reader = reader
         self._keys = keys
+        self._most = most
+        self._account_most = account_most
+        self._of_account: Counter[int] = Counter()
         self.open: set[Socket] = set()
         self.repaired = 0
 
@@ -134,6 +155,8 @@ class Sockets:
         socket = Socket(scope, receive, send)
         if (await receive())["type"] != "websocket.connect":
             return
+        if len(self.open) >= self._most:
+            return await send({"type": "websocket.close", "code": BUSY})
         try:
             caller = await self._caller(scope)
         except DatabaseError:
@@ -141,7 +164,10 @@ class Sockets:
         await send({"type": "websocket.accept"})
         if caller is None or not caller.may(Scope.READ):
             return await send({"type": "websocket.close", "code": UNAUTHENTICATED})
+        if self._of_account[caller.account_id] >= self._account_most:
+            return await send({"type": "websocket.close", "code": TOO_MANY})
         self.open.add(socket)
+        self._of_account[caller.account_id] += 1
         listening = asyncio.create_task(socket.listen())
         try:
             await handle(socket, caller)
@@ -153,6 +179,9 @@ class Sockets:
             await self._close(socket, RESTART)
         finally:
             self.open.discard(socket)
+            self._of_account[caller.account_id] -= 1
+            if not self._of_account[caller.account_id]:
+                del self._of_account[caller.account_id]
             listening.cancel()
 
     async def _close(self, socket: Socket, code: int) -> None:
@@ -174,7 +203,9 @@ class Sockets:
             return None
         cookie = headers.get(b"cookie", b"").decode("latin-1") if origin else ""
         session = await asyncio.to_thread(self._keys.session, cookie) if cookie else None
-        return session or await self._keys.caller(None)
+        if session is None and is_loopback(headers.get(b"host", b"").decode("latin-1")):
+            return await self._keys.caller(None)
+        return session
 
     async def _read(self, order_id: UUID, after: int) -> Snapshot | None:
         """Reads until Postgres answers, for as long as the socket lasts."""

@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from accounts.auth import KeyRing
+from accounts.limits import Limiter
 from orders.commit import Acceptor
 from orders.doorbell import Doorbell
 from orders.hub import Hub
@@ -18,8 +19,9 @@ from orders.stream import News, Publisher
 class Web:
     """Made at import; what needs the event loop or a connection is made by `start`."""
 
-    def __init__(self, settings: Any, keys: KeyRing) -> None:
+    def __init__(self, settings: Any, keys: KeyRing, limiter: Limiter) -> None:
         self._settings = settings
+        self._limiter = limiter
         self._acceptor = Acceptor(
             settings.DATABASE_URL,
             window_ms=settings.ACCEPT_WINDOW_MS,
@@ -34,10 +36,18 @@ class Web:
         self.intake = Intake(
             self._acceptor,
             keys,
+            self._limiter,
+            origins=frozenset(settings.CORS_ALLOWED_ORIGINS),
             body_most=settings.BODY_BYTES_MOST,
             timeout_s=settings.ACCEPT_TIMEOUT_S,
         )
-        self.sockets = Sockets(lambda: self._hub, lambda: self._reader, keys)
+        self.sockets = Sockets(
+            lambda: self._hub,
+            lambda: self._reader,
+            keys,
+            most=settings.SOCKETS_MOST,
+            account_most=settings.SOCKETS_PER_ACCOUNT_MOST,
+        )
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -48,6 +58,7 @@ class Web:
     async def stop(self) -> None:
         await self._acceptor.close()
         await self._doorbell.close()
+        await self._limiter.close()
         self._publisher.close()
 
     def _accepted(self, orders: list[tuple[NewOrder, Accepted]]) -> None:

@@ -6,6 +6,7 @@ The writer runs in the group's own thread, because a database commit would other
 """
 
 import asyncio
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
@@ -23,8 +24,7 @@ class GroupCommit(Generic[Item, Result]):
 
     `write` gets at most `most` items and returns one result an item, in order; it runs in a thread of the group's own,
     never twice at once. What it raises is raised to every caller of that batch. `submit` raises `GroupFull` at once when
-    `capacity` items wait already, so that memory stays bounded while the database is away. A future that is cancelled
-    before its batch is formed takes its item back.
+    `capacity` items wait already, so that memory stays bounded while the database is away.
     """
 
     def __init__(
@@ -42,8 +42,11 @@ class GroupCommit(Generic[Item, Result]):
         self._most = most
         self._capacity = capacity
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._withdrawn: weakref.WeakSet[asyncio.Future[Result]] = weakref.WeakSet()
         self._arrived = asyncio.Event()
         self._full = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._task: asyncio.Task[None] | None = None
         self.writes = 0
@@ -56,21 +59,28 @@ class GroupCommit(Generic[Item, Result]):
     def submit(self, item: Item) -> asyncio.Future[Result]:
         """Hands an item in; the future ends when its batch is written. Call it from the group's loop."""
         if len(self._waiting) >= self._capacity:
-            raise GroupFull(f"{self._name}: {self._capacity} items wait already")
+            self._waiting = [entry for entry in self._waiting if entry[1] not in self._withdrawn]
+            if len(self._waiting) >= self._capacity:
+                raise GroupFull(f"{self._name}: {self._capacity} items wait already")
         loop = asyncio.get_running_loop()
         if self._task is None or self._task.done():
             self._task = loop.create_task(self._run(), name=f"groupcommit:{self._name}")
         future: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((item, future))
         self._arrived.set()
+        self._idle.clear()
         if len(self._waiting) >= self._most:
             self._full.set()
         return future
 
+    def withdraw(self, future: asyncio.Future[Result]) -> None:
+        """Takes an item back, unless its batch is being written already. A caller that only stops waiting leaves it in."""
+        if future.cancel():
+            self._withdrawn.add(future)
+
     async def drain(self) -> None:
-        """Waits until everything handed in so far is written."""
-        futures = [future for _, future in self._waiting]
-        await asyncio.gather(*futures, return_exceptions=True)
+        """Waits until nothing that was handed in is unwritten, whether its caller still waits or not."""
+        await self._idle.wait()
 
     async def close(self) -> None:
         """Writes what waits, then ends the group's task and thread."""
@@ -81,7 +91,6 @@ class GroupCommit(Generic[Item, Result]):
         self._thread.shutdown(wait=False)
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await self._arrived.wait()
             if len(self._waiting) < self._most:
@@ -91,22 +100,28 @@ class GroupCommit(Generic[Item, Result]):
                         await self._full.wait()
                 except TimeoutError:
                     pass
-            # Whoever has given up waiting is told that nothing happened: then nothing may.
-            self._waiting = [entry for entry in self._waiting if not entry[1].done()]
-            batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            taken, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
             if not self._waiting:
                 self._arrived.clear()
-            if not batch:
-                continue
-            self.writes += 1
-            self.written += len(batch)
-            try:
-                results = await loop.run_in_executor(self._thread, self._write, [item for item, _ in batch])
-            except Exception as error:
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-                continue
-            for (_, future), result in zip(batch, results, strict=True):
+            batch = [entry for entry in taken if entry[1] not in self._withdrawn]
+            if batch:
+                await self._write_batch(batch)
+            if not self._waiting:
+                self._idle.set()
+
+    async def _write_batch(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        items = [item for item, _ in batch]
+        self.writes += 1
+        self.written += len(batch)
+        try:
+            results = await asyncio.get_running_loop().run_in_executor(self._thread, self._write, items)
+            if len(results) != len(batch):
+                raise RuntimeError(f"{self._name}: {len(results)} results for {len(batch)} items")
+        except Exception as error:
+            for _, future in batch:
                 if not future.done():
-                    future.set_result(result)
+                    future.set_exception(error)
+            return
+        for (_, future), result in zip(batch, results, strict=True):
+            if not future.done():
+                future.set_result(result)

@@ -1,0 +1,198 @@
+"""An engine as it stands on a public address: keys required, limits on, other origins kept out."""
+
+import contextlib
+import json
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from accounts.models import digest
+from tests.engine import Engine
+
+ORDER = {"tokenIn": "SOL", "tokenOut": "USDC", "amount": "1"}
+DESK = "https://desk.example"
+
+
+ISSUE = """
+WITH owner AS (INSERT INTO accounts_account (name, created_at) VALUES (%(account)s, now()) RETURNING id)
+INSERT INTO accounts_apikey (account_id, name, prefix, hash, scopes, created_at)
+SELECT id, '', 'oe_test', %(hash)s, %(scopes)s, now() FROM owner
+"""
+
+
+@pytest.fixture(scope="module")
+def public() -> Iterator[Engine]:
+    settings = {
+        "HOST": "0.0.0.0",
+        "ALLOWED_HOSTS": "127.0.0.1",
+        "MOCK_LATENCY": "0",
+        "RATE_LIMIT_ACCOUNT": "120/hour",
+        "RATE_LIMIT_ADDRESS": "off",
+        "CORS_ALLOWED_ORIGINS": DESK,
+        "SOCKETS_PER_ACCOUNT_MOST": "3",
+    }
+    with Engine(**settings).running() as engine:
+        yield engine
+
+
+def issue(engine: Engine, account: str, scopes: str = "trade,read") -> str:
+    """A key of an account of its own, written as `manage.py keys create` writes it, without its start-up."""
+    secret = f"oe_{secrets.token_urlsafe(32)}"
+    with psycopg.connect(engine.services["databaseUrl"]) as connection:
+        connection.execute(ISSUE, {"account": account, "hash": digest(secret), "scopes": scopes.split(",")})
+    return secret
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def refused(answer: httpx.Response, code: str) -> dict[str, Any]:
+    error = answer.json()["error"]
+    assert error["code"] == code, answer.text
+    assert error["requestId"] == answer.headers["x-request-id"]
+    return dict(error)
+
+
+def test_nobody_trades_without_a_key(public: Engine) -> None:
+    for headers in ({}, bearer("oe_wrong"), {"Authorization": "Basic eDp5"}):
+        refused(httpx.post(f"{public.url}/api/orders/execute", json=ORDER, headers=headers), "UNAUTHENTICATED")
+        refused(httpx.get(f"{public.url}/api/orders", headers=headers), "UNAUTHENTICATED")
+    reader = issue(public, "reader", "read")
+    refused(httpx.post(f"{public.url}/api/orders/execute", json=ORDER, headers=bearer(reader)), "FORBIDDEN")
+    assert httpx.get(f"{public.url}/api/orders", headers=bearer(reader)).status_code == 200
+
+
+def test_an_order_of_another_account_does_not_exist(public: Engine) -> None:
+    mine, theirs = issue(public, "mine"), issue(public, "theirs")
+    answer = httpx.post(f"{public.url}/api/orders/execute", json=ORDER, headers=bearer(mine))
+    order_id = answer.json()["orderId"]
+    for method, path in (("GET", ""), ("GET", "/events"), ("GET", "/quotes"), ("DELETE", ""), ("PATCH", "")):
+        url = f"{public.url}/api/orders/{order_id}{path}"
+        content = {"content": b'{"slippageBps":1}'} if method == "PATCH" else {}
+        headers = bearer(theirs) | {"Content-Type": "application/json"}
+        refused(httpx.request(method, url, headers=headers, **content), "NOT_FOUND")
+    with connect(f"{public.ws_url}/ws/{order_id}", additional_headers=bearer(theirs)) as socket:
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(timeout=10)
+        assert closed.value.rcvd and closed.value.rcvd.code == 4404
+    with connect(f"{public.ws_url}/ws/{order_id}", additional_headers=bearer(mine)) as socket:
+        assert json.loads(socket.recv(timeout=10))["orderId"] == order_id
+
+
+def test_an_account_is_stopped_at_its_limit_and_told_so(public: Engine) -> None:
+    key, other = issue(public, "eager"), issue(public, "calm")
+    url = f"{public.url}/api/orders/execute"
+    with httpx.Client(headers=bearer(key)) as client:
+        first = client.post(url, json=ORDER)
+        assert first.headers["ratelimit-limit"] == "120" and first.headers["ratelimit-remaining"] == "119"
+        batch = client.post(f"{public.url}/api/orders/batch", json={"orders": [ORDER] * 100})
+        assert batch.status_code == 200
+        assert int(client.post(url, json=ORDER).headers["ratelimit-remaining"]) in (18, 19)
+        refused(client.post(f"{public.url}/api/orders/batch", json={"orders": [ORDER] * 100}), "RATE_LIMITED")
+        answers = [client.get(f"{public.url}/api/orders") for _ in range(25)]
+        late = [answer for answer in answers if answer.status_code != 200]
+        assert late and all(answer.status_code == 429 for answer in late)
+        assert refused(late[-1], "RATE_LIMITED")["retryable"]
+        assert int(late[-1].headers["retry-after"]) >= 1 and late[-1].headers["ratelimit-remaining"] == "0"
+        stopped = client.post(url, json=ORDER)
+        refused(stopped, "RATE_LIMITED")
+        assert int(stopped.headers["retry-after"]) >= 1
+    assert httpx.post(url, json=ORDER, headers=bearer(other)).status_code == 200
+
+
+def test_sockets_are_counted(public: Engine) -> None:
+    key = issue(public, "watcher")
+    with contextlib.ExitStack() as stack:
+
+        def watch() -> ClientConnection:
+            return stack.enter_context(connect(f"{public.ws_url}/ws/orders", additional_headers=bearer(key)))
+
+        watching = [watch() for _ in range(3)]
+        for socket in watching:
+            assert json.loads(socket.recv(timeout=10))["type"] == "snapshot"
+        assert close_code(watch()) == 4429
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(200):  # A client has nothing to say; one that does not stop talking is left.
+                watching[0].send("hello")
+        assert close_code(watching[0]) == 4429
+        with contextlib.suppress(ConnectionClosed):
+            watching[1].send("x" * 65_537)
+        assert close_code(watching[1]) == 1009
+        assert json.loads(watch().recv(timeout=10))["type"] == "snapshot"
+
+
+def close_code(socket: ClientConnection) -> int | None:
+    with pytest.raises(ConnectionClosed) as closed:
+        socket.recv(timeout=10)
+    return closed.value.rcvd and closed.value.rcvd.code
+
+
+def test_only_allowed_origins_read_answers(public: Engine) -> None:
+    key = issue(public, "page")
+    for path in ("/api/orders/execute", "/api/orders"):
+        asked = {
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization,content-type",
+        }
+        for origin, allowed in ((DESK, DESK), ("https://evil.example", None)):
+            answer = httpx.options(f"{public.url}{path}", headers=asked | {"Origin": origin})
+            assert answer.headers.get("access-control-allow-origin") == allowed, (path, origin)
+            assert "access-control-allow-credentials" not in answer.headers
+    for origin, allowed in ((DESK, DESK), ("https://evil.example", None)):
+        headers = bearer(key) | {"Origin": origin}
+        answer = httpx.post(f"{public.url}/api/orders/execute", json=ORDER, headers=headers)
+        assert answer.status_code == 200 and answer.headers.get("access-control-allow-origin") == allowed
+        assert answer.headers["vary"] == "origin"
+
+
+def test_a_foreign_page_cannot_use_a_browser_s_cookie_on_a_socket(public: Engine) -> None:
+    with connect(f"{public.ws_url}/ws/orders", origin="https://evil.example") as socket:  # type: ignore[arg-type]
+        with pytest.raises(ConnectionClosed) as closed:
+            socket.recv(timeout=10)
+        assert closed.value.rcvd and closed.value.rcvd.code == 4401
+
+
+def test_bodies_are_bounded(public: Engine) -> None:
+    headers = bearer(issue(public, "bulky")) | {"Content-Type": "application/json"}
+    big = b"[" + b" " * (256 * 1024) + b"]"
+    for method, path in (("POST", "execute"), ("POST", "batch")):
+        answer = httpx.request(method, f"{public.url}/api/orders/{path}", content=big, headers=headers)
+        refused(answer, "BODY_TOO_LARGE")
+    order = httpx.post(f"{public.url}/api/orders/execute", json=ORDER, headers=headers).json()["orderId"]
+    refused(httpx.patch(f"{public.url}/api/orders/{order}", content=big, headers=headers), "BODY_TOO_LARGE")
+
+
+def test_a_host_that_is_not_ours_gets_nothing(public: Engine) -> None:
+    answer = httpx.get(f"{public.url}/admin/", headers={"Host": "evil.example"})
+    assert answer.status_code == 400 and "Traceback" not in answer.text
+
+
+def test_the_admin_locks_out_who_guesses(public: Engine) -> None:
+    login = f"{public.url}/admin/login/"
+    with httpx.Client() as client:
+        for attempt in range(8):
+            client.get(login)
+            fields = {
+                "username": "admin",
+                "password": f"guess{attempt}",
+                "csrfmiddlewaretoken": client.cookies["csrftoken"],
+            }
+            answer = client.post(login, data=fields)
+            if answer.status_code == 429:
+                break
+        assert answer.status_code == 429 and attempt <= 5
+        right = fields | {"password": public.credentials["admin"]["password"]}
+        assert client.post(login, data=right).status_code == 429
+
+
+def test_ws_handshakes_beyond_the_rules_are_refused(public: Engine) -> None:
+    with pytest.raises((InvalidStatus, ConnectionClosed)), connect(f"{public.ws_url}/nothing") as socket:
+        socket.recv(timeout=10)
+    assert httpx.get(f"{public.url}/healthz").status_code == 200

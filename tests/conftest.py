@@ -1,0 +1,52 @@
+"""The run's own database, as the engine sees it: no copy under another name."""
+
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+from django.conf import settings
+from django.core.management import call_command
+from django.db import connections
+from pytest_django.plugin import DjangoDbBlocker
+
+from accounts.models import Account
+from orders import changes
+from orders.ledger import Connection
+from tests.factories import connect
+
+# The first text that Hypothesis draws costs seconds, and a busy machine makes any deadline a lottery.
+hypothesis.settings.register_profile(
+    "orderengine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("orderengine")
+
+TABLES = "orders_order, orders_orderevent, orders_transaction, orders_deadletter, orders_executor, accounts_ticket"
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """The engine's own connections know nothing of a test database, so the run's database is one."""
+    with django_db_blocker.unblock():
+        call_command("migrate", verbosity=0, interactive=False)
+    yield
+    changes.pool.cache_clear()
+    with django_db_blocker.unblock():
+        connections["default"].close_pool()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def database(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[Connection]:
+    """A connection to the migrated database, without orders in it."""
+    with django_db_blocker.unblock(), connect() as connection:
+        connection.execute(f"TRUNCATE {TABLES}")
+        yield connection
+
+
+@pytest.fixture
+def account(database: Connection) -> int:
+    return int(Account.objects.get_or_create(name="tester")[0].pk)
+
+
+@pytest.fixture
+def database_url() -> str:
+    return str(settings.DATABASE_URL)

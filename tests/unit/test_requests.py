@@ -1,0 +1,345 @@
+"""Every field of an order wrong in every way: a stable code, the field's name, and no way past."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orders.errors import ApiError
+from orders.ledger import NewOrder
+from orders.requests import checked, parse_amend, parse_batch, parse_order
+from routing import tokens
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+MARKET = {"tokenIn": "SOL", "tokenOut": "USDC", "amount": "1.5"}
+LIMIT = {**MARKET, "type": "limit", "limitPrice": "200"}
+SNIPER = {**MARKET, "type": "sniper"}
+
+
+def take(body: bytes | str | dict[str, Any], *, now: datetime = NOW) -> NewOrder:
+    raw = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
+    return checked(parse_order(raw), account_id=1, idempotency_key=None, now=now)
+
+
+def refused(body: bytes | str | dict[str, Any]) -> ApiError:
+    with pytest.raises(ApiError) as caught:
+        take(body)
+    assert caught.value.status in (400, 422)
+    return caught.value
+
+
+WRONG_TYPES: list[Any] = [None, True, [], {}, [1], {"a": 1}]
+NUMBERS_OUT_OF_REACH = ["NaN", "sNaN", "Infinity", "-Infinity", "-1", "-0", "0", "0.0", "0e5", "1e400", "1e-400"]
+NOT_NUMBERS = ["", " ", "1,5", "0x10", "abc", "1 2", "１．５x", "1\u0000", "--1", "1e"]
+TEXTS = ["", "a\u0000b", "\u0000", "x" * 65]
+
+
+def cases() -> list[tuple[dict[str, Any], str, Any, str]]:
+    """(a valid order, field, wrong value, expected code)."""
+    bad = "VALIDATION_FAILED"
+    found: list[tuple[dict[str, Any], str, Any, str]] = []
+    for field in ("tokenIn", "tokenOut"):
+        found += [(MARKET, field, value, bad) for value in [*WRONG_TYPES, 1, 1.5, "", "x" * 65]]
+        unknown = [
+            "DOGE",
+            "SOL ",
+            " SOL",
+            "SO L",
+            "a\u0000b",
+            tokens.SOL.mint.lower(),
+            "ＳＯＬ",
+            "\ud83d\ude00",
+            "'; --",
+        ]
+        found += [(MARKET, field, value, "UNKNOWN_TOKEN") for value in unknown]
+    too_fine, too_much = "0.0000000001", "18446744073.709551616"
+    numbers = [*NUMBERS_OUT_OF_REACH, *NOT_NUMBERS]
+    found += [
+        (MARKET, "amount", value, bad) for value in [*WRONG_TYPES, *numbers, -1, 0, -0.0, too_fine, too_much, 10**30]
+    ]
+    prices = [*numbers, "1e19", "1e-19", "0." + "0" * 17 + "11", "1" + "0" * 70, -1, 0, 10**19]
+    found += [(LIMIT, "limitPrice", value, bad) for value in [*WRONG_TYPES[1:], *prices]]
+    found += [(LIMIT, "limitPrice", None, bad), (MARKET, "limitPrice", "1", bad), (SNIPER, "limitPrice", "1", bad)]
+    found += [
+        (MARKET, "type", value, bad) for value in [*WRONG_TYPES, 1, "", "Market", "stop", "market\u0000", "x" * 9999]
+    ]
+    bps = [*WRONG_TYPES, -1, 5001, 10**30, 0.5, 50.5, "50", ""]
+    found += [(MARKET, "slippageBps", value, bad) for value in bps]
+    impact = [*WRONG_TYPES[1:], -1, 10_001, 2**63, 0.5, "50"]
+    found += [(SNIPER, "maxPriceImpactBps", value, bad) for value in impact]
+    found += [(MARKET, "clientOrderId", value, bad) for value in [*WRONG_TYPES[1:], 1, *TEXTS, "a\nb", "a\x7fb"]]
+    conditions = [*WRONG_TYPES[1:], 1, "", "gt", "GTE"]
+    found += [(LIMIT, "triggerCondition", value, bad) for value in conditions]
+    found += [(MARKET, "triggerCondition", "gte", bad), (SNIPER, "triggerCondition", "lte", bad)]
+    times = [*WRONG_TYPES[1:], 1, "", "tomorrow", "2026-13-01T00:00:00Z", "2026-02-30T00:00:00Z", "2026-06-01"]
+    times += ["2026-06-01T00:00:00", "2025-12-31T23:59:59Z", "2026-01-01T00:00:00Z", "2027-06-01T00:00:00Z"]
+    times += ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-06-01T00:00:00+99:00", "a\u0000"]
+    found += [(MARKET, "expiresAt", value, bad) for value in times]
+    triggers: list[Any] = [True, [], 1, "x", {"kind": "moon"}, {"kind": None}, {"kind": 1}, {"nope": 1}]
+    triggers += [{"kind": "liquidity"}, {"kind": "volume"}, {"kind": "token_launch", "minLiquidity": "1"}]
+    triggers += [
+        {"kind": "liquidity", "minLiquidity": "1", "volumeFactor": "2"},
+        {"kind": "volume", "minLiquidity": "1"},
+    ]
+    triggers += [{"kind": "liquidity", "minLiquidity": number} for number in NUMBERS_OUT_OF_REACH]
+    triggers += [{"kind": "volume", "volumeFactor": number} for number in NUMBERS_OUT_OF_REACH]
+    found += [(SNIPER, "trigger", value, bad) for value in triggers]
+    found += [(MARKET, "trigger", {"kind": "token_launch"}, bad), (LIMIT, "trigger", {}, bad)]
+    found += [(MARKET, "nope", 1, bad), (MARKET, "amount ", "1", bad), (MARKET, "\u0000", 1, bad), (MARKET, "", 1, bad)]
+    return found
+
+
+@pytest.mark.parametrize(("order", "field", "value", "code"), cases())
+def test_a_wrong_field_is_named(order: dict[str, Any], field: str, value: Any, code: str) -> None:
+    error = refused({**order, field: value})
+
+    assert error.code == code
+    assert len(error.message) < 500
+    if field in OrderFields and field != "trigger":
+        assert list(error.details) == [field]
+    elif field == "trigger":
+        assert next(iter(error.details)).split(".")[0] in ("trigger", "kind", "nope")
+    body = error.body("request")["error"]
+    assert body["retryable"] is False and body["requestId"] == "request"
+    json.dumps(body)
+
+
+OrderFields = {
+    "tokenIn",
+    "tokenOut",
+    "amount",
+    "type",
+    "slippageBps",
+    "clientOrderId",
+    "expiresAt",
+    "limitPrice",
+    "triggerCondition",
+    "trigger",
+    "maxPriceImpactBps",
+}
+
+
+@pytest.mark.parametrize("field", ["tokenIn", "tokenOut", "amount"])
+def test_what_is_missing_is_named(field: str) -> None:
+    error = refused({name: value for name, value in MARKET.items() if name != field})
+
+    assert error.code == "VALIDATION_FAILED" and list(error.details) == [field]
+
+
+def test_a_limit_order_without_a_price_is_refused() -> None:
+    assert list(refused({**MARKET, "type": "limit"}).details) == ["limitPrice"]
+
+
+NOT_JSON = [
+    b"",
+    b" ",
+    b"{",
+    b"}",
+    b"nope",
+    b"{'tokenIn': 'SOL'}",
+    b'{"tokenIn": "SOL",}',
+    b'{"tokenIn": "SOL"} {}',
+    b'{"amount": NaN}',
+    b'{"amount": Infinity}',
+    b'{"amount": -Infinity}',
+    b'{"amount": 01}',
+    b'{"amount": 1.}',
+    b'{"amount": +1}',
+    b'\xef\xbb\xbf{"tokenIn": "SOL"}',
+    b'{"tokenIn": "\xff\xfe"}',
+    b'{"tokenIn": "\\ud800"}',
+    b'{"clientOrderId": "\\udfff\\ud800"}',
+    b'{"tokenIn": "\x00"}',
+    b'{"tokenIn": "a\nb"}',
+    b'{"tokenIn": "\\x41"}',
+    b"\x00",
+    '{"tokenIn": "SOL"}'.encode("utf-16"),
+    b'{"a":' * 5_000 + b"1" + b"}" * 5_000,
+    b"[" * 100_000,
+]
+
+
+@pytest.mark.parametrize("body", NOT_JSON, ids=lambda body: repr(body[:24]))
+def test_what_is_no_json_is_refused(body: bytes) -> None:
+    error = refused(body)
+
+    assert error.code in ("INVALID_JSON", "VALIDATION_FAILED") and error.status == 400
+    json.dumps(error.body("request"))
+
+
+@pytest.mark.parametrize("body", ["null", "1", '"SOL"', "[]", "true", '[{"tokenIn": "SOL"}]'])
+def test_what_is_no_object_is_refused(body: str) -> None:
+    assert refused(body).code == "VALIDATION_FAILED"
+
+
+@pytest.mark.parametrize(
+    "number", ["1e400", "-1e400", "1e-400", "1E+999999", "-0", "0", "-0.0", "9" * 400, "0." + "1" * 400]
+)
+def test_numbers_that_no_chain_can_carry(number: str) -> None:
+    """As bare JSON numbers, which `json.dumps` cannot write."""
+    error = refused(f'{{"tokenIn": "SOL", "tokenOut": "USDC", "amount": {number}}}')
+
+    assert list(error.details) == ["amount"] or error.code == "INVALID_JSON"
+
+
+def test_of_a_key_that_stands_twice_the_last_counts() -> None:
+    taken = take('{"tokenIn": "BONK", "tokenIn": "SOL", "tokenOut": "USDC", "amount": "1", "amount": "2"}')
+
+    assert (taken.token_in, taken.amount) == ("SOL", Decimal(2))
+
+
+def test_a_wrong_value_is_not_hidden_by_a_second_key() -> None:
+    assert refused('{"tokenIn": "SOL", "tokenOut": "USDC", "amount": "x", "amount": "2"}').code == "VALIDATION_FAILED"
+
+
+@pytest.mark.parametrize("token_in", ["SOL", "sol", "Sol", tokens.SOL.mint])
+@pytest.mark.parametrize("token_out", ["USDC", "usdc", tokens.USDC.mint])
+def test_a_token_goes_by_symbol_or_mint(token_in: str, token_out: str) -> None:
+    taken = take({**MARKET, "tokenIn": token_in, "tokenOut": token_out})
+
+    assert (taken.token_in, taken.token_out) == ("SOL", "USDC")
+
+
+@pytest.mark.parametrize("other", ["SOL", "sol", tokens.SOL.mint])
+def test_a_token_is_not_sold_for_itself(other: str) -> None:
+    error = refused({**MARKET, "tokenOut": other})
+
+    assert (error.code, error.status, list(error.details)) == ("SAME_TOKEN", 422, ["tokenOut"])
+
+
+@pytest.mark.parametrize(
+    ("amount", "expected"),
+    [
+        ("1.5", "1.5"),
+        (1.5, "1.5"),
+        (2, "2"),
+        ("1e3", "1000"),
+        ("0.000000001", "0.000000001"),
+        ("1.50000000000", "1.5"),
+        ("18446744073.709551615", "18446744073.709551615"),
+    ],
+)
+def test_an_amount_is_text_or_number(amount: Any, expected: str) -> None:
+    assert take({**MARKET, "amount": amount}).amount == Decimal(expected)
+
+
+def test_a_number_keeps_the_digits_it_was_written_with() -> None:
+    body = '{"tokenIn": "SOL", "tokenOut": "USDC", "amount": 18446744073.709551615}'
+
+    assert take(body).amount == Decimal("18446744073.709551615")
+
+
+@pytest.mark.parametrize(("name", "length"), [("a" * 64, 64), ("ключ-é-😀", None), (" spaced ", None), ("null", None)])
+def test_a_client_order_id_is_kept_as_it_is(name: str, length: int | None) -> None:
+    assert take({**MARKET, "clientOrderId": name}).client_order_id == name
+
+
+def test_an_expiry_is_a_moment_in_any_zone() -> None:
+    taken = take({**MARKET, "expiresAt": "2026-01-01T03:00:00+02:00"})
+
+    assert taken.expires_at == NOW + timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        (MARKET, {**MARKET, "amount": 1.5}, True),
+        (MARKET, {**MARKET, "amount": "1.500"}, True),
+        (MARKET, {**MARKET, "tokenIn": tokens.SOL.mint}, True),
+        (MARKET, {**MARKET, "type": "market", "slippageBps": 50}, True),
+        (MARKET, {**MARKET, "clientOrderId": None}, True),
+        (LIMIT, {**LIMIT, "limitPrice": "200.0"}, True),
+        (LIMIT, {**LIMIT, "triggerCondition": "gte"}, True),
+        (SNIPER, {**SNIPER, "trigger": {}}, True),
+        (SNIPER, {**SNIPER, "trigger": {"kind": "token_launch"}}, True),
+        (
+            {**SNIPER, "trigger": {"kind": "volume", "volumeFactor": "2"}},
+            {**SNIPER, "trigger": {"kind": "volume", "volumeFactor": "2.0"}},
+            True,
+        ),
+        ({**MARKET, "expiresAt": "2026-01-01T02:00:00Z"}, {**MARKET, "expiresAt": "2026-01-01T03:00:00+01:00"}, True),
+        (MARKET, {**MARKET, "amount": "1.6"}, False),
+        (MARKET, {**MARKET, "slippageBps": 51}, False),
+        (MARKET, {**MARKET, "tokenOut": "BONK"}, False),
+        (MARKET, {**MARKET, "expiresAt": "2026-06-01T00:00:00Z"}, False),
+        (MARKET, {**MARKET, "maxPriceImpactBps": 10}, False),
+        (LIMIT, {**LIMIT, "triggerCondition": "lte"}, False),
+    ],
+)
+def test_what_counts_as_the_same_request(first: dict[str, Any], second: dict[str, Any], same: bool) -> None:
+    assert (take(first).request_hash == take(second).request_hash) is same
+
+
+def test_only_a_market_order_starts_at_once() -> None:
+    assert [take(order).resting for order in (MARKET, LIMIT, SNIPER)] == [False, True, True]
+    assert take(LIMIT).trigger_condition == "gte"
+    assert take(SNIPER).trigger_kind == "token_launch"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b"[]",
+        b'{"orders": []}',
+        b'{"orders": {}}',
+        b'{"orders": null}',
+        b'{"orders": [{}], "more": 1}',
+        b'{"orders": [' + b",".join([b"{}"] * 101) + b"]}",
+    ],
+    ids=lambda body: repr(body[:24]),
+)
+def test_a_wrong_batch_is_refused(body: bytes) -> None:
+    with pytest.raises(ApiError) as caught:
+        parse_batch(body)
+    assert caught.value.code == "VALIDATION_FAILED"
+
+
+def test_the_orders_of_a_batch_are_looked_at_one_by_one() -> None:
+    assert [bytes(raw) for raw in parse_batch(b'{"orders": [{"a": 1}, null, "x"]}')] == [b'{"a": 1}', b"null", b'"x"']
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"amount": None}, "amount"),
+        ({"amount": "x"}, "amount"),
+        ({"limitPrice": None}, "limitPrice"),
+        ({"slippageBps": None}, "slippageBps"),
+        ({"slippageBps": 5001}, "slippageBps"),
+        ({"expiresAt": 1}, "expiresAt"),
+        ({"tokenIn": "SOL"}, "tokenIn"),
+    ],
+)
+def test_a_wrong_amendment_is_named(body: dict[str, Any], field: str) -> None:
+    with pytest.raises(ApiError) as caught:
+        parse_amend(msgspec.json.encode(body))
+    assert list(caught.value.details) == [field]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*sorted(OrderFields), "nope"]), json_values))
+def test_whatever_is_sent_is_taken_or_refused(fields: dict[str, Any]) -> None:
+    try:
+        taken = take(json.dumps({**MARKET, **fields}))
+    except ApiError as error:
+        assert error.status in (400, 422)
+    else:
+        assert taken.amount > 0
+
+
+@given(st.binary(max_size=200))
+def test_whatever_bytes_are_sent_are_refused(body: bytes) -> None:
+    with pytest.raises(ApiError):
+        take(body)
