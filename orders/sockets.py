@@ -219,20 +219,17 @@ class Sockets:
         order_id = uuid_of(socket.scope["url_route"]["kwargs"]["order_id"])
         if order_id is None:
             raise Closed(NOT_FOUND)
-        after = after_of(socket.scope)
         group = order_group(order_id)
-        first = await self._read(order_id, after)
-        if first is None or first.account_id != caller.account_id and not caller.is_staff:
-            raise Closed(NOT_FOUND)
         await self._hub().join(group, socket)
         try:
-            await self._follow(socket, order_id, after)
+            await self._follow(socket, caller, order_id, after_of(socket.scope))
         finally:
             self._hub().leave(group, socket)
 
-    async def _follow(self, socket: Socket, order_id: UUID, after: int) -> None:
+    async def _follow(self, socket: Socket, caller: Caller, order_id: UUID, after: int) -> None:
         snapshot = await self._read(order_id, after)
-        assert snapshot is not None
+        if snapshot is None or snapshot.account_id != caller.account_id and not caller.is_staff:
+            raise Closed(NOT_FOUND)
         order = snapshot.order
         message = {
             "type": "snapshot",

@@ -45,6 +45,13 @@ class TransactionExpired(VenueError):
     code = "TRANSACTION_EXPIRED"
 
 
+class AttemptsExhausted(VenueError):
+    """Every attempt ended without an outcome: the executor died, or could not write it down."""
+
+    code = "ATTEMPTS_EXHAUSTED"
+    permanent = True
+
+
 class InternalError(VenueError):
     """The engine itself failed at this order."""
 
@@ -143,6 +150,8 @@ class Steps:
 
     async def _route(self, work: Work) -> Move:
         order = work.order
+        if order.attempts > self._retry.max_attempts:
+            raise AttemptsExhausted
         try:
             selection = await self._router.quote(work.pair, order.amount)
         except NoQuote as error:

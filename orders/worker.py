@@ -175,7 +175,7 @@ class Worker:
                         seq=seq + 1,
                         was=Status(status),
                         status=Status.PENDING,
-                        data={"handover": {"executor": self.name}},
+                        data={"takeover": {"executor": self._claimer.executor, "from": status}},
                         delay_ms=0,
                     )
                 )
