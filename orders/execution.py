@@ -108,8 +108,7 @@ class Executor:
         if move.event in NOT_WAITED_FOR:
             written.add_done_callback(_forget)
             return True
-        # Shielded: who stops waiting for a write must not take it back.
-        if await asyncio.shield(written) is None:
+        if await written is None:
             log.info("order %s is in other hands", work.order.id)
             return False
         if move.event is Event.CONFIRM:
