@@ -1,0 +1,64 @@
+"""`make bench`: measures every row, prints one table, writes benchmarks/results.json.
+
+python -m benchmarks                       # all of it, about half an hour on two quiet cores
+python -m benchmarks --only drain --only streams
+python -m benchmarks --quick               # short runs, into results-quick.json: does it work at all
+"""
+
+import argparse
+import importlib
+import importlib.util
+import sys
+import time
+from datetime import UTC, datetime
+
+from benchmarks import machine
+from benchmarks.figures import QUICK_RESULTS, RESULTS, Figure, keep, number, shown
+
+BENCHMARKS = ("accept", "sustained", "drain", "streams", "idle", "memory", "sockets", "triggers", "growth")
+
+
+def available() -> list[str]:
+    return [name for name in BENCHMARKS if importlib.util.find_spec(f"benchmarks.{name}")]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures the engine on this machine.")
+    parser.add_argument("--quick", action="store_true", help="short runs, kept apart from the real results")
+    parser.add_argument("--only", action="append", choices=available(), metavar="NAME", help=", ".join(available()))
+    options = parser.parse_args()
+    file = QUICK_RESULTS if options.quick else RESULTS
+    environment = machine.environment()
+    print(
+        ", ".join(f"{name} {value}" for name, value in environment.items() if isinstance(value, str | int)), flush=True
+    )
+    figures: list[Figure] = []
+    failed = []
+    for name in options.only or available():
+        calibration = machine.calibration()
+        speed = f"Python {number(calibration['python_ms'])} ms, fdatasync {number(calibration['fdatasync_ms'])} ms"
+        print(f"{name} (this machine now: {speed}, load {calibration['load_average']})", flush=True)
+        started = time.monotonic()
+        try:
+            measured = importlib.import_module(f"benchmarks.{name}").run(options.quick)
+        except (AssertionError, RuntimeError, OSError) as error:
+            print(f"  {name} failed: {error}", file=sys.stderr, flush=True)
+            failed.append(name)
+            continue
+        about = {
+            "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "seconds": round(time.monotonic() - started),
+            "calibration": calibration,
+            "environment": environment,
+        }
+        keep(file, name, measured, about)
+        figures += measured
+    print(f"\n{shown(figures)}\n\n{file}")
+    missed = [figure.what for figure in figures if figure.met is False]
+    if missed:
+        print("missed: " + "; ".join(missed))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

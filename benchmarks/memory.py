@@ -1,0 +1,34 @@
+"""Memory of an order in flight: thousands that wait for a slow mock, against the same engine before them."""
+
+import time
+
+from benchmarks.engines import running
+from benchmarks.figures import Figure
+
+SLOW_MOCK = "8"
+"""An order takes about twenty seconds: time to look."""
+ORDER = {"tokenIn": "SOL", "tokenOut": "USDC", "amount": "1.5"}
+WARM = 500
+
+
+def run(quick: bool) -> list[Figure]:
+    count = 1000 if quick else 4000
+    with running(MOCK_LATENCY=SLOW_MOCK) as engine:
+        # What a process takes once for its first orders is not an order's.
+        engine.post_batches(WARM, ORDER)
+        engine.until_finished()
+        before = engine.memory()
+        engine.post_batches(count, ORDER)
+        time.sleep(6)
+        in_flight = engine.row("SELECT count(*) FROM orders_order WHERE run_at IS NOT NULL AND status <> 'pending'")[0]
+        during = engine.memory()
+        engine.until_finished()
+    grown = {name: during[name] - before[name] for name in ("orders-1", "web", "redis", "postgres")}
+    return [
+        Figure("memory.in_flight", "memory: orders in flight", in_flight, at_least=count),
+        Figure("memory.order", "memory an order in flight, order worker", grown["orders-1"] / in_flight, "KiB"),
+        *(
+            Figure(f"memory.{name}", f"memory: {name} beside them", grown[name] / 1024, "MiB")
+            for name in ("web", "redis", "postgres")
+        ),
+    ]
