@@ -67,7 +67,7 @@ class Executor:
             async with self._slots:
                 if self.draining:
                     return
-                order = await self._claimer.submit((order_id, trigger))
+                order = await self._claim(order_id, trigger)
                 if order is not None:
                     crash_point("after_claim")
                     await self._drive(order)
@@ -79,6 +79,14 @@ class Executor:
             self.running.pop(order_id, None)
             self._drivers.pop(order_id, None)
             self.asked.discard(order_id)
+
+    async def _claim(self, order_id: UUID, trigger: Mapping[str, Any] | None) -> Claimed | None:
+        claim = self._claimer.submit((order_id, trigger))
+        try:
+            return await claim
+        except asyncio.CancelledError:
+            self._claimer.withdraw(claim)
+            raise
 
     async def _drive(self, order: Claimed) -> None:
         work = self.running[order.id] = Work.begin(order)

@@ -75,7 +75,7 @@ class GroupCommit(Generic[Item, Result]):
 
     def withdraw(self, future: asyncio.Future[Result]) -> None:
         """Takes an item back, unless its batch is being written already. A caller that only stops waiting leaves it in."""
-        if future.cancel():
+        if future.cancel() or future.cancelled():
             self._withdrawn.add(future)
 
     async def drain(self) -> None:
