@@ -11,7 +11,6 @@ from django.http import Http404
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from kombu.exceptions import OperationalError as BrokerAway
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -19,7 +18,7 @@ from rest_framework.views import APIView
 from accounts.models import Ticket, digest
 from accounts.rest import IsStaff, MayRead, MayTrade
 from orders import changes
-from orders.doorbell import ring
+from orders.doorbell import BROKER_AWAY, ring
 from orders.errors import ApiError, invalid
 from orders.lifecycle import FINAL, Status
 from orders.models import DeadLetter, Order, OrderType
@@ -246,6 +245,6 @@ class RequeueView(APIView):  # type: ignore[misc]
             raise Http404
         by = request.user.get_username() if request.user and request.user.is_authenticated else "staff key"
         order = changes.requeue(letter.order, by, publisher().publish)
-        with suppress(BrokerAway, OSError):  # The reconciler rings, too.
+        with suppress(*BROKER_AWAY):  # The reconciler rings, too.
             ring([order.id])
         return Response(order_out(order))

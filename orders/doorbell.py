@@ -17,9 +17,12 @@ from kombu.exceptions import OperationalError
 
 log = logging.getLogger(__name__)
 
+BROKER_AWAY = (OperationalError, OSError, redis.RedisError)
+"""kombu passes on as they are what Redis refuses to do, out of memory for one."""
+
 
 def ring(order_ids: Sequence[UUID], *, trigger: dict[str, Any] | None = None, delay_s: float = 0) -> None:
-    """Sends one `execute_orders` message, blocking. Raises `kombu.exceptions.OperationalError` while the broker is away."""
+    """Sends one `execute_orders` message, blocking. Raises `BROKER_AWAY` while the broker is."""
     kwargs: dict[str, Any] = {"order_ids": [str(order_id) for order_id in order_ids]}
     if trigger is not None:
         kwargs["trigger"] = trigger
@@ -66,6 +69,6 @@ class Doorbell:
     def _ring(self, order_ids: list[UUID]) -> None:
         try:
             ring(order_ids)
-        except (OperationalError, OSError, redis.RedisError) as error:
+        except BROKER_AWAY as error:
             self.lost += len(order_ids)
             log.warning("doorbell for %d orders not sent: %s", len(order_ids), error)

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import redis
-from kombu.exceptions import OperationalError
-
 from orders import ledger
+from orders.doorbell import BROKER_AWAY
 from orders.ledger import Change, Connection
 from orders.lifecycle import Event, Status, advance
 from orders.stream import News
@@ -23,8 +21,6 @@ from runtime.faults import crash_point
 log = logging.getLogger(__name__)
 
 BATCH = 1000
-BROKER_AWAY = (OperationalError, OSError, redis.RedisError)
-"""kombu passes on as they are what Redis refuses to do, out of memory for one."""
 LOCK = 0x6F_72_64_65_72  # "order"
 
 MARK_DEAD = """
