@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -147,6 +148,8 @@ class Engine:
             self.signals.stopping = True
             listener.close()
             self.supervisor.stop()
+            if sockets != self.run_dir:
+                shutil.rmtree(sockets, ignore_errors=True)
 
     def storage(self) -> list[tuple[processes.Process, Callable[[], bool]]]:
         """What is embedded, made ready to run; and where everyone finds it."""

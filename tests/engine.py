@@ -52,7 +52,9 @@ class Engine:
         self.port = int(environment.pop("PORT", 0)) or free_port()
         inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
         self.env = inherited | {"PORT": str(self.port), "DATA_DIR": str(self.data_dir)} | environment
-        self.output = Path(tempfile.mkstemp(prefix="orderengine-out-")[1])
+        descriptor, output = tempfile.mkstemp(prefix="orderengine-out-")
+        os.close(descriptor)
+        self.output = Path(output)
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
