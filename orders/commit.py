@@ -172,7 +172,7 @@ class Recorder(GroupCommit[Change, datetime | None]):
                     open_ = self._fill(
                         times, open_, self._session.run(ledger.already_written, [changes[n] for n in open_])
                     )
-                refused = self._fill(times, open_, self._write([changes[n] for n in open_]))
+                refused = self._fill(times, open_, self._record_all([changes[n] for n in open_]))
                 if broken and refused:
                     # What we sent before the connection broke may have been on its way still, and have come first.
                     self._fill(times, refused, self._session.run(ledger.already_written, [changes[n] for n in refused]))
@@ -185,7 +185,7 @@ class Recorder(GroupCommit[Change, datetime | None]):
         self._written([(change, at) for change, at in zip(changes, times, strict=True) if at is not None])
         return times
 
-    def _write(self, changes: list[Change]) -> list[datetime | None]:
+    def _record_all(self, changes: list[Change]) -> list[datetime | None]:
         if not changes:
             return []
         try:
