@@ -13,7 +13,7 @@ from accounts.models import Account
 from orders import ledger
 from orders.commit import Acceptor
 from orders.ledger import Accepted, Connection, KeyConflict
-from tests.factories import accepted, connect, limit_order, new_order
+from tests.factories import Told, accepted, connect, limit_order, new_order
 
 OTHER = bytes([1]) * 32
 
@@ -128,7 +128,7 @@ def test_the_same_key_from_ten_threads_makes_one_order(database: Connection, acc
 
 
 async def test_an_acceptor_writes_orders_together(database: Connection, account: int, database_url: str) -> None:
-    acceptor = Acceptor(database_url, window_ms=20, most=100, capacity=100, timeout_ms=5_000)
+    acceptor = Acceptor(database_url, window_ms=20, most=100, capacity=100, timeout_ms=5_000, written=Told())
 
     results = await asyncio.gather(*(acceptor.submit(new_order(account)) for _ in range(60)))
 
@@ -141,7 +141,7 @@ async def test_one_bad_order_does_not_take_its_batch_along(
     database: Connection, account: int, database_url: str
 ) -> None:
     """The checks let none pass; should one, the database refuses it alone."""
-    acceptor = Acceptor(database_url, window_ms=20, most=100, capacity=100, timeout_ms=5_000)
+    acceptor = Acceptor(database_url, window_ms=20, most=100, capacity=100, timeout_ms=5_000, written=Told())
     bad: list[dict[str, Any]] = [{"amount": Decimal(-1)}, {"token_in": "USDC"}, {"client_order_id": "a\0b"}]
 
     results = await asyncio.gather(*(acceptor.submit(new_order(account, **fields)) for fields in ({}, *bad, {})))
@@ -156,7 +156,7 @@ async def test_an_acceptor_fails_while_postgres_is_away_and_goes_on_after(
     database: Connection, account: int, database_url: str, unused_tcp_port: int
 ) -> None:
     away = psycopg.conninfo.make_conninfo(database_url, host="127.0.0.1", port=str(unused_tcp_port))
-    acceptor = Acceptor(away, window_ms=1, most=100, capacity=100, timeout_ms=1_000)
+    acceptor = Acceptor(away, window_ms=1, most=100, capacity=100, timeout_ms=1_000, written=Told())
     async with asyncio.timeout(5):
         results = await asyncio.gather(*(acceptor.submit(new_order(account)) for _ in range(3)), return_exceptions=True)
     assert all(isinstance(result, psycopg.OperationalError) for result in results)
@@ -169,7 +169,7 @@ async def test_an_acceptor_fails_while_postgres_is_away_and_goes_on_after(
 async def test_an_acceptor_survives_the_loss_of_its_connection(
     database: Connection, account: int, database_url: str
 ) -> None:
-    acceptor = Acceptor(database_url, window_ms=1, most=100, capacity=100, timeout_ms=1_000)
+    acceptor = Acceptor(database_url, window_ms=1, most=100, capacity=100, timeout_ms=1_000, written=Told())
     await acceptor.submit(new_order(account))
     database.execute(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'orderengine:accept'"
