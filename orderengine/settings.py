@@ -81,6 +81,8 @@ EMBEDDED = not (os.environ.get("DATABASE_URL") or os.environ.get("REDIS_URL")) o
 DATABASE_URL = os.environ.get("DATABASE_URL") or embedded_service("databaseUrl") or "postgresql:///orderengine"
 REDIS_URL = os.environ.get("REDIS_URL") or embedded_service("redisUrl") or "redis://127.0.0.1:6379/0"
 CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL") or REDIS_URL
+FLOWER_URL = os.environ.get("FLOWER_URL") or embedded_service("flowerUrl")
+"""Where the web process reaches Flower, to show it at `/flower/` to signed-in staff."""
 
 
 # --- Django ----------------------------------------------------------------------------------------------------------
@@ -115,6 +117,7 @@ SECRET_KEY = secret_key()
 ALLOWED_HOSTS = read_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if LOCAL_MODE else HOST)
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -266,6 +269,79 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "POSTPROCESSING_HOOKS": ["orders.openapi.add_intake", "drf_spectacular.hooks.postprocess_schema_enums"],
+}
+
+
+# --- Admin -----------------------------------------------------------------------------------------------------------
+def admin_link(title: str, icon: str, name: str) -> dict[str, object]:
+    from django.urls import reverse_lazy
+
+    return {"title": title, "icon": icon, "link": reverse_lazy(name)}
+
+
+UNFOLD = {
+    "SITE_TITLE": "orderengine",
+    "SITE_HEADER": "orderengine",
+    "SITE_SUBHEADER": "operations",
+    "SITE_SYMBOL": "swap_horiz",
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_HISTORY": False,
+    "ENVIRONMENT": "orderengine.dashboard.environment",
+    "DASHBOARD_CALLBACK": "orderengine.dashboard.context",
+    "STYLES": [lambda request: "/static/dashboard/panels.css", lambda request: "/static/dashboard/landing.css"],
+    "SCRIPTS": [lambda request: "/static/dashboard/landing.js"],
+    "COLORS": {
+        "primary": {
+            "50": "#f0fdfa",
+            "100": "#ccfbf1",
+            "200": "#99f6e4",
+            "300": "#5eead4",
+            "400": "#2dd4bf",
+            "500": "#14b8a6",
+            "600": "#0d8478",
+            "700": "#0f766e",
+            "800": "#115e59",
+            "900": "#134e4a",
+            "950": "#042f2e",
+        }
+    },
+    "SIDEBAR": {
+        "show_search": False,
+        "navigation": [
+            {
+                "items": [
+                    admin_link("Overview", "monitoring", "admin:index"),
+                    admin_link("Trading page", "candlestick_chart", "trade") | {"active": lambda request: False},
+                ]
+            },
+            {
+                "title": "Orders",
+                "separator": True,
+                "items": [
+                    admin_link("Orders", "list_alt", "admin:orders_order_changelist"),
+                    admin_link("Dead letters", "report", "admin:orders_deadletter_changelist"),
+                    admin_link("Executors", "memory", "admin:orders_executor_changelist"),
+                ],
+            },
+            {
+                "title": "Work",
+                "separator": True,
+                "items": [
+                    admin_link("Tasks (Flower)", "local_florist", "flower"),
+                    admin_link("Schedule", "schedule", "admin:django_celery_beat_periodictask_changelist"),
+                ],
+            },
+            {
+                "title": "Access",
+                "separator": True,
+                "items": [
+                    admin_link("Accounts", "account_balance_wallet", "admin:accounts_account_changelist"),
+                    admin_link("API keys", "key", "admin:accounts_apikey_changelist"),
+                    admin_link("People", "group", "admin:auth_user_changelist"),
+                ],
+            },
+        ],
+    },
 }
 
 

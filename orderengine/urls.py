@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from orderengine import health, trade
+from orderengine import health, tasks_page, trade
 from orders import mock_api
 from orders.openapi import DocsView, SchemaView
 
@@ -16,6 +16,8 @@ urlpatterns = [
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", DocsView.as_view(), name="docs"),
     path("api/", include("orders.urls")),
+    path("flower/", tasks_page.flower, name="flower"),
+    path("flower/<path:path>", tasks_page.flower),
     path("admin/", admin.site.urls),
 ]
 handler404 = "orders.errors.not_found"

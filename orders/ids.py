@@ -2,6 +2,7 @@
 
 import os
 import time
+from datetime import datetime
 from uuid import UUID
 
 
@@ -12,3 +13,8 @@ def uuid7() -> UUID:
     value |= 0x7 << 76 | (random >> 64 & 0xFFF) << 64
     value |= 0b10 << 62 | random & (1 << 62) - 1
     return UUID(int=value)
+
+
+def first_id_of(at: datetime) -> UUID:
+    """Below every id made at that moment or later: turns a range of time into one of the primary key."""
+    return UUID(int=int(at.timestamp() * 1000) << 80)

@@ -1,0 +1,73 @@
+"""Flower at `/flower/`, for signed-in staff: its own password never leaves the engine."""
+
+import base64
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+TIMEOUT_S = 15.0
+PASSED_ON = ("accept", "content-type", "x-requested-with")
+NOT_PASSED_BACK = {
+    "connection",
+    "content-encoding",
+    "content-length",
+    "date",
+    "server",
+    "set-cookie",
+    "transfer-encoding",
+}
+SAFE = ("GET", "HEAD")
+
+
+def authorization() -> dict[str, str]:
+    try:
+        admin: dict[str, str] = json.loads((settings.DATA_DIR / "credentials.json").read_text())["admin"]
+    except (OSError, ValueError, KeyError):
+        return {}
+    pair = base64.b64encode(f"{admin['username']}:{admin['password']}".encode()).decode()
+    return {"Authorization": f"Basic {pair}"}
+
+
+@csrf_exempt  # Flower's own forms know nothing of our tokens; the Origin is checked instead.
+async def flower(request: HttpRequest, path: str = "") -> HttpResponse:
+    user = await request.auser()
+    if not user.is_authenticated:
+        return redirect_to_login(request.get_full_path(), "/admin/login/")
+    if not (user.is_active and user.is_staff):
+        return HttpResponse("This page is for staff.", status=403, content_type="text/plain")
+    if request.method not in SAFE and not (user.is_superuser and from_own_page(request)):
+        return HttpResponse(
+            "Only a superuser changes workers, and only from Flower's own page.", status=403, content_type="text/plain"
+        )
+    base = settings.FLOWER_URL
+    if base is None:
+        return HttpResponse("Flower is not part of this engine: set FLOWER_URL.", status=404, content_type="text/plain")
+    return await passed_on(request, f"{base.rstrip('/')}/{path}")
+
+
+def from_own_page(request: HttpRequest) -> bool:
+    return urlsplit(request.headers.get("Origin", "")).netloc == request.get_host()
+
+
+async def passed_on(request: HttpRequest, url: str) -> HttpResponse:
+    headers: Any = {name: request.headers[name] for name in PASSED_ON if name in request.headers} | authorization()
+    try:
+        async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
+            answer = await client.request(
+                request.method or "GET", url, params=request.META["QUERY_STRING"], content=request.body, headers=headers
+            )
+    except httpx.HTTPError:
+        return HttpResponse(
+            "Flower does not answer just now; it starts within a few seconds.", status=503, content_type="text/plain"
+        )
+    response = HttpResponse(answer.content, status=answer.status_code)
+    for name, value in answer.headers.items():
+        if name.lower() not in NOT_PASSED_BACK:
+            response[name] = value
+    return response
