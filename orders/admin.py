@@ -293,7 +293,7 @@ class DeadLetterAdmin(KeysetMixin, ReadOnlyAdmin):
     @display(description="order")
     def link(self, letter: DeadLetter) -> str:
         return format_html(
-            '<a href="{}">{}</a>', reverse("admin:orders_order_change", args=[letter.order_id]), letter.order
+            '<a href="{}">{}</a>', reverse("admin:orders_order_change", args=[letter.order_id]), wish(letter.order)
         )
 
     @display(description="attempts")
