@@ -20,6 +20,8 @@ from runtime.groupcommit import GroupCommit
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
+Item = TypeVar("Item")
+
 RETRY_S = 0.25
 """Between two tries to write while Postgres is away."""
 
@@ -75,7 +77,17 @@ def each_alone(
     return results
 
 
-class Acceptor(GroupCommit[NewOrder, Accepted | KeyConflict | psycopg.Error]):
+class SessionCommit(GroupCommit[Item, Result]):
+    """A group commit with a session of its own, opened and used in the group's thread."""
+
+    _session: Session
+
+    async def close(self) -> None:
+        await super().close()
+        self._session.close()
+
+
+class Acceptor(SessionCommit[NewOrder, Accepted | KeyConflict | psycopg.Error]):
     """Accepts orders. While Postgres is away every caller gets `psycopg.OperationalError`, at the latest after the timeout.
 
     `written` is told which orders are new, in the writer's thread, after the commit.
@@ -106,7 +118,7 @@ class Acceptor(GroupCommit[NewOrder, Accepted | KeyConflict | psycopg.Error]):
         return results
 
 
-class Claimer(GroupCommit[tuple[UUID, Mapping[str, Any] | None], Claimed | None]):
+class Claimer(SessionCommit[tuple[UUID, Mapping[str, Any] | None], Claimed | None]):
     """Claims orders for one executor: (order id, what fired it) → the order, None where it is not ours to have.
 
     `written` is told what was claimed, in the writer's thread, after the commit.
@@ -137,7 +149,7 @@ class Claimer(GroupCommit[tuple[UUID, Mapping[str, Any] | None], Claimed | None]
         return [orders.pop(order_id, None) for order_id in order_ids]
 
 
-class Recorder(GroupCommit[Change, datetime | None]):
+class Recorder(SessionCommit[Change, datetime | None]):
     """Records changes: the time each was written at, None where the order is in other hands.
 
     While Postgres is away a batch is tried again until it is written; callers wait and later changes queue behind it.

@@ -142,7 +142,8 @@ def accept(connection: Connection, orders: Sequence[NewOrder]) -> list[Accepted 
             "key": [orders[n].idempotency_key for n in repeated],
         }
         for n, order_id, created_at, status, request_hash in connection.execute(EARLIER, parameters, prepare=True):
-            same = request_hash == orders[n].request_hash and not isinstance(results[n], KeyConflict)
+            # Two rows: its two keys belong to two orders.
+            same = request_hash == orders[n].request_hash and results[n] is None
             results[n] = Accepted(order_id, created_at, status, replayed=True) if same else KeyConflict(order_id)
     if any(result is None for result in results):
         raise RuntimeError("an order was neither written nor found")

@@ -85,6 +85,7 @@ class Order(models.Model):
     finished_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        # A check is passed by NULL as well as by true, so what must be there is asked for by name.
         constraints = [
             models.CheckConstraint(name="order_status", condition=Q(status__in=[s.value for s in Status])),
             models.CheckConstraint(name="order_type", condition=Q(type__in=OrderType.values)),
@@ -93,11 +94,17 @@ class Order(models.Model):
             models.CheckConstraint(name="order_two_tokens", condition=~Q(token_in=F("token_out"))),
             models.CheckConstraint(
                 name="order_limit_has_price",
-                condition=~Q(type="limit") | Q(limit_price__gt=0, trigger_condition__in=TriggerCondition.values),
+                condition=~Q(type="limit")
+                | Q(
+                    limit_price__isnull=False,
+                    limit_price__gt=0,
+                    trigger_condition__isnull=False,
+                    trigger_condition__in=TriggerCondition.values,
+                ),
             ),
             models.CheckConstraint(
                 name="order_sniper_has_trigger",
-                condition=~Q(type="sniper") | Q(trigger_kind__in=SniperKind.values),
+                condition=~Q(type="sniper") | Q(trigger_kind__isnull=False, trigger_kind__in=SniperKind.values),
             ),
             models.CheckConstraint(
                 name="order_in_one_place",
@@ -121,7 +128,14 @@ class Order(models.Model):
             ),
             models.CheckConstraint(
                 name="order_confirmed_has_fill",
-                condition=~Q(status="confirmed") | Q(tx_hash__isnull=False, amount_out__gt=0, executed_price__gt=0),
+                condition=~Q(status="confirmed")
+                | Q(
+                    tx_hash__isnull=False,
+                    amount_out__isnull=False,
+                    amount_out__gt=0,
+                    executed_price__isnull=False,
+                    executed_price__gt=0,
+                ),
             ),
             models.CheckConstraint(
                 name="order_failed_says_why", condition=~Q(status="failed") | Q(failure_code__isnull=False)

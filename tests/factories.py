@@ -15,6 +15,14 @@ from orders.ledger import Accepted, Change, Claimed, Connection, NewOrder
 from orders.lifecycle import Event, Status, advance
 from routing.values import Swap, VenueName
 
+
+class Told(list[Any]):
+    """What a group commit's `written` was told."""
+
+    def __call__(self, written: list[Any]) -> None:
+        self += written
+
+
 _count = itertools.count(1)
 
 

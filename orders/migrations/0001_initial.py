@@ -291,7 +291,12 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(
                     models.Q(("type", "limit"), _negated=True),
-                    models.Q(("limit_price__gt", 0), ("trigger_condition__in", ["gte", "lte"])),
+                    models.Q(
+                        ("limit_price__gt", 0),
+                        ("limit_price__isnull", False),
+                        ("trigger_condition__in", ["gte", "lte"]),
+                        ("trigger_condition__isnull", False),
+                    ),
                     _connector="OR",
                 ),
                 name="order_limit_has_price",
@@ -302,7 +307,9 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(
                     models.Q(("type", "sniper"), _negated=True),
-                    ("trigger_kind__in", ["token_launch", "liquidity", "volume"]),
+                    models.Q(
+                        ("trigger_kind__in", ["token_launch", "liquidity", "volume"]), ("trigger_kind__isnull", False)
+                    ),
                     _connector="OR",
                 ),
                 name="order_sniper_has_trigger",
@@ -346,7 +353,13 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(
                     models.Q(("status", "confirmed"), _negated=True),
-                    models.Q(("amount_out__gt", 0), ("executed_price__gt", 0), ("tx_hash__isnull", False)),
+                    models.Q(
+                        ("amount_out__gt", 0),
+                        ("amount_out__isnull", False),
+                        ("executed_price__gt", 0),
+                        ("executed_price__isnull", False),
+                        ("tx_hash__isnull", False),
+                    ),
                     _connector="OR",
                 ),
                 name="order_confirmed_has_fill",

@@ -1,0 +1,284 @@
+"""The recorder, whose connection breaks at the worst moments."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import psycopg
+import pytest
+
+from orders import ledger
+from orders.commit import Claimer, Recorder
+from orders.ledger import Change, Claimed, Connection
+from orders.lifecycle import Event, Status
+from orders.models import OrderEvent
+from tests.cutting import Wire
+from tests.factories import ERROR, FILL, accepted, change, claimed, executor, new_order, submitted, swap
+
+
+class Told:
+    """What the recorder says that it wrote."""
+
+    def __init__(self) -> None:
+        self.changes: list[tuple[Change, datetime]] = []
+
+    def __call__(self, written: list[tuple[Change, datetime]]) -> None:
+        self.changes += written
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest.fixture
+def wire(database_url: str) -> Any:
+    with Wire(database_url) as wire:
+        yield wire
+
+
+@pytest.fixture
+async def recorder(wire: Wire, told: Told) -> AsyncIterator[Recorder]:
+    made = Recorder(wire.url, window_ms=5, most=100, capacity=1_000, written=told)
+    yield made
+    made.give_up()
+    await made.close()
+
+
+@pytest.fixture
+def taken(database: Connection, account: int) -> Claimed:
+    return claimed(database, accepted(database, new_order(account)))
+
+
+def statuses(taken: Claimed) -> list[str]:
+    return list(OrderEvent.objects.filter(order_id=taken.id).order_by("seq").values_list("status", flat=True))
+
+
+async def test_a_change_whose_answer_was_lost_is_recognised_as_ours(
+    database: Connection, taken: Claimed, wire: Wire, recorder: Recorder, told: Told
+) -> None:
+    """Committed, and the connection broke before the answer: it is neither written twice nor taken for another's."""
+    await warm(recorder, database, taken.account_id)
+    told.changes.clear()
+    wire.swallow_next_answer()
+
+    at = await recorder.submit(change(taken, Event.BUILD, data={"venue": "RAYDIUM"}))
+
+    assert wire.swallowed.is_set()
+    [event] = OrderEvent.objects.filter(order_id=taken.id, seq=3)
+    assert event.at == at and event.status == "building"
+    assert statuses(taken) == ["pending", "routing", "building"]
+    assert [(change.seq, when) for change, when in told.changes] == [(3, at)]
+
+
+async def warm(recorder: Recorder, database: Connection, account_id: int) -> None:
+    """The first statement of a connection would be the one that is lost."""
+    other = claimed(database, accepted(database, new_order(account_id)))
+    assert await recorder.submit(change(other, Event.BUILD))
+
+
+async def test_a_backend_that_is_killed_at_its_commit_changes_nothing_for_the_caller(
+    database: Connection, account: int, database_url: str, told: Told
+) -> None:
+    """Over and over at any moment: written or not, each change is there once in the end and its caller knows."""
+    recorder = Recorder(database_url, window_ms=1, most=100, capacity=1_000, written=told)
+    hand = executor(database)
+    orders = [claimed(database, accepted(database, new_order(account)), hand) for _ in range(120)]
+
+    async def kill() -> None:
+        while True:
+            await asyncio.to_thread(
+                database.execute,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'orderengine:record'",
+            )
+            await asyncio.sleep(0.01)
+
+    killing = asyncio.create_task(kill())
+    times = []
+    for start in range(0, 120, 10):
+        wanted = [recorder.submit(change(taken, Event.BUILD)) for taken in orders[start : start + 10]]
+        times += await asyncio.gather(*wanted)
+        await asyncio.sleep(0.01)
+    killing.cancel()
+    await asyncio.gather(killing, return_exceptions=True)
+    await recorder.close()
+
+    assert all(times)
+    written = dict(OrderEvent.objects.filter(seq=3).values_list("order_id", "at"))
+    assert written == {taken.id: at for taken, at in zip(orders, times, strict=True)}
+    assert sorted(one.order_id for one, _ in told.changes) == sorted(written)
+
+
+async def test_two_changes_of_one_order_whose_answer_was_lost(
+    database: Connection, taken: Claimed, wire: Wire, recorder: Recorder
+) -> None:
+    await warm(recorder, database, taken.account_id)
+    wire.swallow_next_answer()
+
+    built = recorder.submit(change(taken, Event.BUILD))
+    sent = recorder.submit(change(taken, Event.SUBMIT, was=Status.BUILDING, seq=3, intent=swap(taken.id)))
+
+    assert await built and await sent
+    assert statuses(taken) == ["pending", "routing", "building", "submitted"]
+
+
+async def test_what_another_wrote_meanwhile_is_not_taken_for_ours(
+    database: Connection, taken: Claimed, wire: Wire, recorder: Recorder, told: Told
+) -> None:
+    """The connection breaks before the statement arrives, and the order goes to another hand."""
+    await warm(recorder, database, taken.account_id)
+    told.changes.clear()
+    wire.cut()
+    waiting = recorder.submit(change(taken, Event.BUILD))
+    ledger.record(database, [change(taken, Event.RELEASE, data={"takeover": {}}, delay_ms=0)])
+    later = claimed(database, new_order(taken.account_id, id=taken.id))
+    assert ledger.record(database, [change(later, Event.BUILD)])[0]
+    wire.mend()
+
+    assert await waiting is None
+    assert statuses(taken) == ["pending", "routing", "pending", "routing", "building"]
+    assert told.changes == []
+
+
+async def test_recording_waits_for_postgres_and_loses_nothing(
+    database: Connection, account: int, wire: Wire, recorder: Recorder
+) -> None:
+    hand = executor(database)
+    orders = [claimed(database, accepted(database, new_order(account)), hand) for _ in range(20)]
+    await warm(recorder, database, account)
+    wire.cut()
+    first = [recorder.submit(change(taken, Event.BUILD)) for taken in orders]
+    await asyncio.sleep(0.6)  # Longer than its pause between two tries.
+    second = [
+        recorder.submit(change(taken, Event.SUBMIT, was=Status.BUILDING, seq=3, intent=swap(taken.id)))
+        for taken in orders
+    ]
+    assert not any(future.done() for future in (*first, *second))
+    wire.mend()
+
+    assert all(await asyncio.gather(*first, *second))
+    assert all(statuses(taken) == ["pending", "routing", "building", "submitted"] for taken in orders)
+
+
+async def test_a_stopping_process_does_not_wait_for_postgres(
+    database: Connection, taken: Claimed, wire: Wire, recorder: Recorder
+) -> None:
+    wire.cut()
+    waiting = recorder.submit(change(taken, Event.BUILD))
+    recorder.give_up()
+
+    async with asyncio.timeout(10):
+        with pytest.raises(psycopg.OperationalError):
+            await waiting
+    assert statuses(taken) == ["pending", "routing"]
+
+
+async def test_one_bad_change_does_not_take_its_batch_along(
+    database: Connection, account: int, recorder: Recorder
+) -> None:
+    hand = executor(database)
+    good, bad, last = [claimed(database, accepted(database, new_order(account)), hand) for _ in range(3)]
+
+    results = await asyncio.gather(
+        recorder.submit(change(good, Event.BUILD)),
+        recorder.submit(change(bad, Event.BUILD, data={"venue": "x" * 17})),
+        recorder.submit(change(last, Event.BUILD)),
+    )
+
+    assert [at is None for at in results] == [False, True, False]
+    assert statuses(bad) == ["pending", "routing"]
+
+
+async def test_an_order_stands_twice_in_a_batch_of_claims_and_is_claimed_once(
+    database: Connection, account: int, database_url: str
+) -> None:
+    order = accepted(database, new_order(account))
+    claimer = Claimer(database_url, executor(database), window_ms=20, most=100, capacity=100)
+
+    results = await asyncio.gather(claimer.submit((order.id, None)), claimer.submit((order.id, None)))
+
+    assert [one is None for one in results] == [False, True]
+    assert statuses(claimed_or_fail(results[0])) == ["pending", "routing"]
+    await claimer.close()
+
+
+def claimed_or_fail(one: Claimed | None) -> Claimed:
+    assert one is not None
+    return one
+
+
+async def test_updates_stay_on_their_page(database: Connection, account: int, database_url: str, told: Told) -> None:
+    """Of an order's four updates all but the last, which leaves an index, are HOT: no index entry, no bloat."""
+    recorder = Recorder(database_url, window_ms=5, most=500, capacity=10_000, written=told)
+    hand = executor(database)
+    orders = [new_order(account) for _ in range(300)]
+    ledger.accept(database, orders)
+    before = updates(database)
+    taken = ledger.claim(database, hand, [order.id for order in orders], {})
+    for at, event, data in ((2, Event.BUILD, {}), (3, Event.SUBMIT, {}), (4, Event.CONFIRM, FILL)):
+        wanted = []
+        for one in taken:
+            was = (Status.ROUTING, Status.BUILDING, Status.SUBMITTED)[at - 2]
+            intent = swap(one.id) if event is Event.SUBMIT else None
+            wanted.append(recorder.submit(change(one, event, was=was, seq=at, data=data, intent=intent)))
+        assert all(await asyncio.gather(*wanted))
+    await recorder.close()
+
+    after = updates(database)
+    total, hot = after[0] - before[0], after[1] - before[1]
+    assert total == 4 * 300
+    assert hot / total > 0.7
+
+
+def updates(database: Connection) -> tuple[int, int]:
+    """(all, HOT) updates of orders so far; statistics of idle backends are flushed at once when asked."""
+    database.execute("SELECT pg_stat_force_next_flush()")
+    database.execute("SELECT pg_stat_clear_snapshot()")
+    query = "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'orders_order'"
+    row = database.execute(query).fetchone()
+    assert row is not None
+    return int(row[0]), int(row[1])
+
+
+async def test_a_dead_letter_is_written_with_the_failure_even_at_the_second_try(
+    database: Connection, taken: Claimed, wire: Wire, recorder: Recorder
+) -> None:
+    await warm(recorder, database, taken.account_id)
+    wire.swallow_next_answer()
+
+    assert await recorder.submit(change(taken, Event.FAIL, data={"error": ERROR}))
+
+    assert database.execute("SELECT order_id, reason FROM orders_deadletter").fetchall() == [
+        (taken.id, "VENUE_UNAVAILABLE")
+    ]
+
+
+async def test_a_claim_whose_answer_was_lost_is_in_nobodys_hands(
+    database: Connection, account: int, wire: Wire
+) -> None:
+    """The caller hears an error; the row says that the executor has it, which its audit finds."""
+    hand = executor(database)
+    claimer = Claimer(wire.url, hand, window_ms=1, most=100, capacity=100)
+    warm_up, order = [accepted(database, new_order(account)) for _ in range(2)]
+    await claimer.submit((warm_up.id, None))
+    wire.swallow_next_answer()
+
+    with pytest.raises(psycopg.OperationalError):
+        await claimer.submit((order.id, None))
+
+    row = database.execute("SELECT status, executor FROM orders_order WHERE id = %s", (order.id,)).fetchone()
+    assert row == ("routing", hand)
+    await claimer.close()
+
+
+async def test_a_stale_epoch_stays_stale_after_a_broken_connection(
+    database: Connection, taken: Claimed, wire: Wire, recorder: Recorder
+) -> None:
+    submitted(database, taken)
+    await warm(recorder, database, taken.account_id)
+    wire.swallow_next_answer()
+
+    stale = replace(taken, epoch=0)
+    assert await recorder.submit(change(stale, Event.BUILD)) is None
