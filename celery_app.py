@@ -68,6 +68,9 @@ app.autodiscover_tasks(["orders", "routing", "triggers"])
 @celeryd_after_setup.connect
 def start_executor(sender: str, instance: Any, **_: Any) -> None:
     """A worker that consumes `orders` is an executor from its first second, not from its first order."""
+    from orders.telemetry import share_metrics
+
+    share_metrics(settings.METRICS_DIR, sender.partition("@")[0])
     if "orders" in instance.app.amqp.queues.consume_from:
         from orders import tasks
 

@@ -241,6 +241,11 @@ def database(url: str) -> dict[str, object]:
 DATABASES = {"default": database(DATABASE_URL)}
 
 
+# --- Observability ---------------------------------------------------------------------------------------------------
+METRICS_DIR = Path(read("METRICS_DIR", "") or DATA_DIR / "run" / "metrics")
+"""Where the processes of this host meet for `GET /metrics` (`runtime.slots`)."""
+
+
 # --- Channels and Celery ---------------------------------------------------------------------------------------------
 CHANNEL_LAYERS = {
     "default": {

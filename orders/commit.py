@@ -15,6 +15,7 @@ import psycopg
 
 from orders import ledger
 from orders.ledger import Accepted, Change, Claimed, KeyConflict, NewOrder
+from runtime import metrics
 from runtime.groupcommit import GroupCommit
 
 log = logging.getLogger(__name__)
@@ -194,6 +195,8 @@ class Recorder(SessionCommit[Change, datetime | None]):
                 broken = True
                 if self._closing.wait(RETRY_S):
                     raise
+        if lost := times.count(None):
+            metrics.FENCED.inc(lost)
         self._written([(change, at) for change, at in zip(changes, times, strict=True) if at is not None])
         return times
 

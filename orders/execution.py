@@ -6,6 +6,7 @@ a write comes back refused the order is in other hands, and its coroutine ends w
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -16,7 +17,10 @@ import psycopg
 from orders.commit import Claimer, Recorder
 from orders.ledger import Change, Claimed
 from orders.lifecycle import FINAL, Event, Status, advance
+from orders.models import OrderType
 from orders.steps import InternalError, Move, Steps, Work
+from orders.telemetry import accepted_at
+from runtime import metrics
 from runtime.faults import crash_point
 from runtime.groupcommit import GroupFull
 
@@ -70,7 +74,7 @@ class Executor:
                 order = await self._claim(order_id, trigger)
                 if order is not None:
                     crash_point("after_claim")
-                    await self._drive(order)
+                    await self._drive(order, trigger)
         except (psycopg.OperationalError, GroupFull) as error:
             log.warning("order %s waits for the reconciler: %s", order_id, str(error).strip())
         except Exception:
@@ -88,8 +92,9 @@ class Executor:
             self._claimer.withdraw(claim)
             raise
 
-    async def _drive(self, order: Claimed) -> None:
+    async def _drive(self, order: Claimed, trigger: Mapping[str, Any] | None) -> None:
         work = self.running[order.id] = Work.begin(order)
+        begun(order, trigger)
         while work.status not in FINAL and work.status is not Status.PENDING:
             move = await self._next(work)
             if move is None:
@@ -112,13 +117,15 @@ class Executor:
         if move.event is Event.CONFIRM:
             crash_point("before_confirm_commit")
         written = self._recorder.submit(change)
-        work.status, work.seq = change.status, change.seq
+        stage, work.status, work.seq = work.status, change.status, change.seq
         if move.event in NOT_WAITED_FOR:
             written.add_done_callback(_forget)
+            passed(work, stage)
             return True
         if await written is None:
             log.info("order %s is in other hands", work.order.id)
             return False
+        passed(work, stage)
         if move.event is Event.CONFIRM:
             crash_point("after_confirm_commit")
         elif move.event is Event.SUBMIT:
@@ -145,6 +152,29 @@ class Executor:
             driver.cancel()
         await asyncio.gather(*drivers, return_exceptions=True)
         return left
+
+
+STAGES = {status: metrics.STAGE_SECONDS.labels(status) for status in Status if status not in FINAL}
+FINALS = {status: metrics.FINAL.labels(status) for status in FINAL}
+
+
+def begun(order: Claimed, trigger: Mapping[str, Any] | None) -> None:
+    if order.event is None or order.attempts > 1:
+        return
+    if trigger is None:
+        STAGES[Status.PENDING].observe(max(0.0, time.time() - accepted_at(order.id)))
+    elif quoted := trigger.get("observedAt"):
+        metrics.TRIGGER_LAG_SECONDS.observe(max(0.0, time.time() - datetime.fromisoformat(quoted).timestamp()))
+
+
+def passed(work: Work, stage: Status) -> None:
+    now = time.monotonic()
+    STAGES[stage].observe(now - work.since)
+    work.since = now
+    if work.status in FINAL:
+        FINALS[work.status].inc()
+        if work.status is Status.CONFIRMED and work.order.type == OrderType.MARKET:
+            metrics.ACCEPT_TO_CONFIRM_SECONDS.observe(max(0.0, time.time() - accepted_at(work.order.id)))
 
 
 def change_of(work: Work, move: Move) -> Change:

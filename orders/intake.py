@@ -6,9 +6,11 @@ after its row is committed; the doorbell rings after that, and need not arrive.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +26,7 @@ from orders.commit import Acceptor
 from orders.errors import ApiError, rate_limited, request_id_of, unavailable
 from orders.ledger import Accepted, KeyConflict, NewOrder
 from orders.stream import timestamp
+from runtime import metrics
 from runtime.faults import crash_point
 from runtime.groupcommit import GroupFull
 
@@ -111,6 +114,7 @@ class Intake:
         await self._answer(scope, receive, send, self._batch)
 
     async def _answer(self, scope: Scope_, receive: Receive, send: Send, handle: Any) -> None:
+        began = time.perf_counter()
         request = Request.of(scope)
         extra = {"X-Request-Id": request.request_id}
         if self._origins:
@@ -128,6 +132,7 @@ class Intake:
             fault = ApiError("INTERNAL_ERROR", "The engine failed at this request; it is logged.")
             status, headers, answer = fault.status, fault.headers, fault.body(request.request_id)
         await respond(send, status, extra | headers, answer)
+        answered(scope["path"], status, time.perf_counter() - began)
 
     def _cors(self, request: Request) -> dict[str, str]:
         """What lets a page of an allowed origin read the answer; preflights are Django's (`orderengine.asgi`)."""
@@ -142,14 +147,14 @@ class Intake:
 
     async def _admitted(self, request: Request, headers: dict[str, str]) -> Caller:
         """The caller, within its limits. An address with an unknown key pays before the key is looked up."""
-        known, caller = self._keys.cached(request.header(b"authorization"))
-        if not known:
-            await self._charge(None, request.address, headers)
-            caller = await self._caller(request)
-            await self._charge(caller.account_id, None, headers)
-            return caller
-        await self._charge(caller.account_id if caller else None, request.address, headers)
-        return await self._caller(request)
+        _, caller = self._keys.cached(request.header(b"authorization"))
+        if caller is not None and request.header(b"authorization") is not None:
+            await self._charge(caller.account_id, request.address, headers)
+            return await self._caller(request)
+        await self._charge(None, request.address, headers)
+        caller = await self._caller(request)
+        await self._charge(caller.account_id, None, headers)
+        return caller
 
     async def _charge(
         self, account_id: int | None, address: str | None, headers: dict[str, str], cost: int = 1
@@ -159,6 +164,7 @@ class Intake:
         if decision is None:
             return
         if not decision.through:
+            metrics.RATE_LIMITED.inc()
             raise rate_limited(decision)
         headers.update(decision.headers)
 
@@ -168,13 +174,15 @@ class Intake:
         try:
             known, caller = self._keys.cached(authorization)
             browser = request.cookie if authorization is None and request.from_own_page else None
+            if authorization is None and not is_loopback(request.header(b"host") or ""):
+                known, caller = True, None  # A name of somebody else's: only its session counts.
             if browser or not known:
                 async with asyncio.timeout(self._timeout_s):
                     session = await asyncio.to_thread(self._keys.session, browser) if browser else None
-                    caller = session or await self._keys.caller(authorization)
+                    caller = session or (caller if known else await self._keys.caller(authorization))
         except (DatabaseError, psycopg.Error, TimeoutError):
             raise unavailable() from None
-        if caller is None or authorization is None and not is_loopback(request.header(b"host") or ""):
+        if caller is None:
             raise ApiError("UNAUTHENTICATED", "Send a valid key: `Authorization: Bearer <key>`.")
         if not caller.may(Scope.TRADE):
             raise ApiError("FORBIDDEN", "This key may not trade.")
@@ -288,6 +296,17 @@ class Intake:
             case error:
                 log.error("an order that passed the checks cannot be written", exc_info=error)
                 return ApiError("INTERNAL_ERROR", "The engine failed at this order; it is logged.")
+
+
+@cache
+def counter(endpoint: str, status: int) -> Any:
+    return metrics.ANSWERS.labels(endpoint, str(status))
+
+
+def answered(path: str, status: int, seconds: float) -> None:
+    counter(path.rpartition("/")[2], status).inc()
+    if status == 200:
+        metrics.ACCEPT_SECONDS.observe(seconds)
 
 
 def idempotency_key(request: Request) -> str | None:

@@ -5,6 +5,7 @@ A step writes nothing to the ledger; the executor does, and only then takes the 
 
 import asyncio
 import random
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -19,6 +20,7 @@ from routing.router import Router
 from routing.selection import NoQuote, min_out
 from routing.values import Fate, Fill, Pair, Quote, Selection, Swap, SwapStatus
 from routing.venues.base import NoRoute, SubmitUnknown, SwapRefused, VenueError
+from runtime import metrics
 from runtime.faults import crash_point
 
 
@@ -67,6 +69,8 @@ class Work:
     seq: int
     swap: Swap | None
     selection: Selection | None = None
+    since: float = field(default_factory=time.monotonic)
+    """When it came to this status."""
     sent: bool = False
     """Whether this process has sent the swap; a swap that was taken over is looked up first."""
 
@@ -214,6 +218,8 @@ class Steps:
                 status = (await venue.status([swap]))[0]
                 if status.fate is not Fate.PENDING:
                     return self._outcome(work, swap, status)
+            if work.sent or work.order.swap is not None:
+                metrics.RESUBMITS.inc()
             try:
                 async with asyncio.timeout(self._submit_timeout_s):
                     await venue.submit(swap)
@@ -273,6 +279,7 @@ class Steps:
             },
             **(quotes or {}),
         }
+        metrics.RETRIES.labels(error.code).inc()
         delay_ms = self._retry.delay_ms(attempt, permanent=error.permanent, rng=self._rng)
         if delay_ms is None:
             return Move(Event.FAIL, data, resolved=resolved)

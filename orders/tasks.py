@@ -16,6 +16,7 @@ from orders.doorbell import ring
 from orders.reconcile import Reconciler, Watch, expire
 from orders.stream import Publisher
 from orders.worker import Worker
+from runtime import metrics
 
 log = logging.getLogger(__name__)
 _worker: Worker | None = None
@@ -113,7 +114,10 @@ def reconcile(**_: Any) -> None:
         announce=announce,
         publish=publisher().publish,
     )
-    reconcile_session().run(reconciler.run)
+    done = reconcile_session().run(reconciler.run)
+    metrics.EXECUTORS_LOST.inc(done.get("dead", 0))
+    metrics.TAKEOVERS.inc(done.get("taken_over", 0))
+    metrics.RUNG_AGAIN.inc(done.get("rung", 0))
 
 
 @shared_task(name="expire_orders", queue="dbsync", ignore_result=True)

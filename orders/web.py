@@ -1,6 +1,7 @@
 """What a web process is made of, in the order it starts and stops."""
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 from accounts.auth import KeyRing
@@ -11,9 +12,16 @@ from orders.hub import Hub
 from orders.intake import Intake
 from orders.ledger import Accepted, NewOrder
 from orders.lifecycle import Status
+from orders.models import OrderType
 from orders.reading import Reader
 from orders.sockets import Sockets
 from orders.stream import News, Publisher
+from orders.telemetry import PoolWaits, share_metrics
+from runtime import metrics
+
+COUNT_EVERY_S = 2.0
+ACCEPTED = {kind: metrics.ACCEPTED.labels(kind) for kind in OrderType.values}
+COUNTED = (metrics.GAPS_REPAIRED, metrics.NEWS_DROPPED, metrics.DOORBELLS_LOST)
 
 
 class Web:
@@ -50,12 +58,28 @@ class Web:
         )
 
     async def start(self) -> None:
+        share_metrics(self._settings.METRICS_DIR, "web")
+        self._counting = asyncio.create_task(self._count_for_ever())
         self._loop = asyncio.get_running_loop()
         self._publisher = Publisher(self._settings.REDIS_URL)
         self._hub = Hub()
         self._reader = Reader()
 
+    async def _count_for_ever(self) -> None:
+        """What costs nothing on the way is added up here: every two seconds."""
+        pools = PoolWaits()
+        told = [0, 0, 0]
+        while True:
+            metrics.SOCKETS.set(len(self.sockets.open))
+            now = [self.sockets.repaired, self._publisher.dropped, self._doorbell.lost]
+            for counter, count, before in zip(COUNTED, now, told, strict=True):
+                counter.inc(count - before)
+            told = now
+            pools.count()
+            await asyncio.sleep(COUNT_EVERY_S)
+
     async def stop(self) -> None:
+        self._counting.cancel()
         await self._acceptor.close()
         await self._doorbell.close()
         await self._limiter.close()
@@ -63,6 +87,8 @@ class Web:
 
     def _accepted(self, orders: list[tuple[NewOrder, Accepted]]) -> None:
         """After the commit, in the writer's thread: tell whoever watches the account, and ring for what is due."""
+        for kind, many in Counter(order.type for order, _ in orders).items():
+            ACCEPTED[kind].inc(many)
         self._publisher.publish(
             [
                 News(

@@ -24,6 +24,7 @@ from orders.retry import RetryPolicy
 from orders.steps import Move, Steps, Work
 from orders.stream import News, Publisher
 from orders.world import world
+from runtime import metrics
 from runtime.loop import LoopThread
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Worker:
 
     async def _start(self) -> None:
         self._publisher = Publisher(settings.REDIS_URL)
+        self._told = 0
         self._recorder = Recorder(
             settings.DATABASE_URL,
             window_ms=settings.RECORD_WINDOW_MS,
@@ -146,6 +148,8 @@ class Worker:
                 log.exception("%s failed", act.__name__)
 
     async def _beat(self) -> None:
+        metrics.IN_FLIGHT.set(len(self.executor.running))
+        self._count()
         parameters = (len(self.executor.running), self._claimer.executor)
         alive = await self._query(lambda connection: connection.execute(BEAT, parameters).fetchone())
         if alive is None and not self.executor.draining:
@@ -154,6 +158,11 @@ class Worker:
             await self.executor.abandon()
             self._claimer.executor = uuid4()
             await self._register()
+
+    def _count(self) -> None:
+        """The publisher's own count, as far as it has not been told."""
+        metrics.NEWS_DROPPED.inc(self._publisher.dropped - self._told)
+        self._told = self._publisher.dropped
 
     async def _audit(self) -> None:
         """Hands back orders that the ledger says are ours though nobody here drives them: a claim whose answer was lost."""

@@ -10,6 +10,7 @@ from routing.clock import Clock, utc_now
 from routing.selection import select
 from routing.values import Pair, Quote, Refusal, Selection, VenueName
 from routing.venues.base import Venue, VenueError, VenueTimeout
+from runtime import metrics
 
 logger = logging.getLogger(__name__)
 
@@ -61,4 +62,5 @@ class Router:
 
 
 def _refusal(venue: VenueName, error: VenueError) -> Refusal:
+    metrics.VENUE_ERRORS.labels(venue, error.code).inc()
     return Refusal(venue, error.code, str(error), error.permanent)

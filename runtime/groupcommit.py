@@ -6,10 +6,13 @@ The writer runs in the group's own thread, because a database commit would other
 """
 
 import asyncio
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, TypeVar
+
+from runtime import metrics
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -49,6 +52,8 @@ class GroupCommit(Generic[Item, Result]):
         self._idle.set()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._task: asyncio.Task[None] | None = None
+        self._size = metrics.GROUP_SIZE.labels(name)
+        self._seconds = metrics.GROUP_SECONDS.labels(name)
         self.writes = 0
         self.written = 0
 
@@ -113,10 +118,13 @@ class GroupCommit(Generic[Item, Result]):
         items = [item for item, _ in batch]
         self.writes += 1
         self.written += len(batch)
+        self._size.observe(len(batch))
+        began = time.perf_counter()
         try:
             results = await asyncio.get_running_loop().run_in_executor(self._thread, self._write, items)
             if len(results) != len(batch):
                 raise RuntimeError(f"{self._name}: {len(results)} results for {len(batch)} items")
+            self._seconds.observe(time.perf_counter() - began)
         except Exception as error:
             for _, future in batch:
                 if not future.done():

@@ -1,0 +1,176 @@
+"""Metrics of every process of a host in one place, and cheap to keep.
+
+A value lives in its process; once the process has taken a slot in a shared folder, each change is also written through
+a memory map, which survives kill -9. A slot is a set of files and a lock that its process holds for as long as it
+lives. The next process of that kind takes over the slot of a dead one, so counters go on where they were, no file is
+left behind, and gauges count only while the lock is held. Containers may share the folder: nothing hangs on process ids.
+
+The file format and the merging are prometheus_client's multi-process mode.
+"""
+
+import contextlib
+import fcntl
+import itertools
+import json
+import os
+import struct
+import threading
+from pathlib import Path
+from typing import Any, ClassVar
+
+from prometheus_client import values
+from prometheus_client.mmap_dict import MmapedDict, mmap_key
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import CollectorRegistry
+
+SLOTS_MOST = 1_000
+BROKEN = (struct.error, RuntimeError, UnicodeDecodeError, ValueError, IndexError)
+"""What reading a file raises that a power cut left half-written."""
+
+
+class SlotsFull(Exception):
+    """No slot is free in the folder of metrics."""
+
+
+class SharedValue:
+    """A number of a metric, as prometheus_client wants them (`prometheus_client.values`)."""
+
+    _multiprocess = True
+    _lock: ClassVar[threading.Lock] = threading.Lock()
+    _all: ClassVar[list["SharedValue"]] = []
+    _files: ClassVar[dict[str, MmapedDict]] = {}
+    _slot: ClassVar[Path | None] = None
+    """The slot's files are `{type}_{slot's name}.db` beside this lock file."""
+
+    def __init__(
+        self,
+        typ: str,
+        metric_name: str,
+        name: str,
+        labelnames: list[str],
+        labelvalues: list[str],
+        help_text: str,
+        multiprocess_mode: str = "",
+        **_: Any,
+    ) -> None:
+        self._kind = f"gauge_{multiprocess_mode}" if typ == "gauge" else typ
+        self._key = mmap_key(metric_name, name, labelnames, labelvalues, help_text)
+        self._value = 0.0
+        self._file: MmapedDict | None = None
+        with self._lock:
+            self._all.append(self)
+            self._attach()
+
+    def _attach(self) -> None:
+        if self._slot is None:
+            return
+        self._file = self._files.get(self._kind)
+        if self._file is None:
+            path = self._slot.with_name(f"{self._kind}_{self._slot.stem}.db")
+            try:
+                self._file = MmapedDict(str(path))
+                if not 8 <= self._file._used <= self._file._capacity:
+                    raise ValueError("used")
+            except BROKEN:
+                path.unlink()
+                self._file = MmapedDict(str(path))
+            self._files[self._kind] = self._file
+        if not self._kind.startswith("gauge"):
+            self._value += self._file.read_value(self._key)[0]
+        self._file.write_value(self._key, self._value, 0.0)
+
+    def inc(self, amount: float) -> None:
+        with self._lock:
+            self._value += amount
+            if self._file is not None:
+                self._file.write_value(self._key, self._value, 0.0)
+
+    def set(self, value: float, timestamp: float | None = None) -> None:
+        with self._lock:
+            self._value = value
+            if self._file is not None:
+                self._file.write_value(self._key, value, timestamp or 0.0)
+
+    def get(self) -> float:
+        return self._value
+
+    def set_exemplar(self, exemplar: Any) -> None:
+        pass
+
+    def get_exemplar(self) -> None:
+        return None
+
+
+values.ValueClass = SharedValue
+
+
+def held(lock: Path) -> bool:
+    """Whether a living process has the slot."""
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
+
+
+def take(folder: Path, kind: str) -> str:
+    """This process's metrics are shared from now on; returns the slot's name. A second call changes nothing.
+
+    Raises `SlotsFull`, `OSError` where the folder cannot be written.
+    """
+    if SharedValue._slot is not None:
+        return SharedValue._slot.stem
+    folder.mkdir(parents=True, exist_ok=True)
+    for n in itertools.count(1):
+        if n > SLOTS_MOST:
+            raise SlotsFull(f"{SLOTS_MOST} processes of the kind {kind} hold slots in {folder}")
+        lock = folder / f"{kind}.{n}.lock"
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        os.close(descriptor)
+    with SharedValue._lock:
+        SharedValue._slot = lock
+        # A dead process's gauges tell nothing any more.
+        for stale in folder.glob(f"gauge*_{lock.stem}.db"):
+            stale.unlink()
+        for value in SharedValue._all:
+            value._attach()
+    return lock.stem
+
+
+def merged(folder: Path) -> CollectorRegistry:
+    """All processes' metrics as a registry to be exposed."""
+    living: dict[str, bool] = {}
+    files = []
+    for file in sorted(folder.glob("*.db")):
+        slot = file.stem.rpartition("_")[2]
+        if slot not in living:
+            living[slot] = held(folder / f"{slot}.lock")
+        if living[slot] or not file.name.startswith("gauge"):
+            files.append(str(file))
+    registry = CollectorRegistry()
+    registry.register(Merged(files))
+    return registry
+
+
+class Merged:
+    def __init__(self, files: list[str]) -> None:
+        self._files = files
+
+    def collect(self) -> Any:
+        try:
+            return MultiProcessCollector.merge(self._files)
+        except BROKEN:
+            return MultiProcessCollector.merge([file for file in self._files if readable(file)])
+
+
+def readable(file: str) -> bool:
+    try:
+        return all(json.loads(key) for key, *_ in MmapedDict.read_all_values_from_file(file))
+    except BROKEN:
+        return False
