@@ -5,12 +5,14 @@ import os
 from typing import Any
 
 from celery import Celery
-from celery.signals import celeryd_after_setup, worker_shutdown, worker_shutting_down
+from celery.signals import celeryd_after_setup, setup_logging, worker_shutdown, worker_shutting_down
 from kombu.entity import Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orderengine.settings")
 
 from django.conf import settings  # noqa: E402
+
+from runtime.process import ABOUT  # noqa: E402
 
 QUEUES = ("orders", "quotes", "limit", "sniper", "dbsync", "dead")
 
@@ -65,11 +67,17 @@ for name in ("celery.worker.strategy", "celery.app.trace"):
 app.autodiscover_tasks(["orders", "routing", "triggers"])
 
 
+@setup_logging.connect
+def keep_our_logging(**_: Any) -> None:
+    """Being connected is enough: Celery then leaves logging as the settings made it."""
+
+
 @celeryd_after_setup.connect
 def start_executor(sender: str, instance: Any, **_: Any) -> None:
     """A worker that consumes `orders` is an executor from its first second, not from its first order."""
     from orders.telemetry import share_metrics
 
+    ABOUT["worker"] = sender
     share_metrics(settings.METRICS_DIR, sender.partition("@")[0])
     if "orders" in instance.app.amqp.queues.consume_from:
         from orders import tasks

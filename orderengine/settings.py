@@ -8,6 +8,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from accounts.rates import Rate
+from orderengine import logs, tracing
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -244,6 +245,23 @@ DATABASES = {"default": database(DATABASE_URL)}
 # --- Observability ---------------------------------------------------------------------------------------------------
 METRICS_DIR = Path(read("METRICS_DIR", "") or DATA_DIR / "run" / "metrics")
 """Where the processes of this host meet for `GET /metrics` (`runtime.slots`)."""
+
+
+LOG_LEVEL = read("LOG_LEVEL", "INFO").upper()
+LOG_FORMAT = read("LOG_FORMAT", "auto")
+if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR") or LOG_FORMAT not in ("auto", "json", "console"):
+    raise ImproperlyConfigured("LOG_LEVEL is DEBUG, INFO, WARNING or ERROR; LOG_FORMAT is auto, json or console")
+LOGGING = logs.configuration(level=LOG_LEVEL, form=LOG_FORMAT)
+SENTRY_DSN = read("SENTRY_DSN", "")
+if SENTRY_DSN:
+    tracing.start_sentry(
+        SENTRY_DSN,
+        environment=read("SENTRY_ENVIRONMENT", "production"),
+        sample_rate=read_float("SENTRY_SAMPLE_RATE", 0.01, most=1),
+        hot_sample_rate=read_float("SENTRY_HOT_SAMPLE_RATE", 0.0001, most=1),
+    )
+if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+    tracing.start_opentelemetry(read_float("OTEL_SAMPLE_RATE", 0.01, most=1))
 
 
 # --- Channels and Celery ---------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from accounts.limits import Decision
 from accounts.rest import RateLimited
@@ -187,6 +188,8 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> Any:
         request.META["REQUEST_ID"] = request_id_of(request.META.get("HTTP_X_REQUEST_ID"))
+        clear_contextvars()
+        bind_contextvars(request_id=request.META["REQUEST_ID"])
         if iscoroutinefunction(self):
             return self._async(request)
         response = self.get_response(request)

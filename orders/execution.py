@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+from structlog.contextvars import bind_contextvars
 
 from orders.commit import Claimer, Recorder
 from orders.ledger import Change, Claimed
@@ -95,6 +96,7 @@ class Executor:
     async def _drive(self, order: Claimed, trigger: Mapping[str, Any] | None) -> None:
         work = self.running[order.id] = Work.begin(order)
         begun(order, trigger)
+        bind_contextvars(order_id=str(order.id), attempt=order.attempts, epoch=order.epoch)
         while work.status not in FINAL and work.status is not Status.PENDING:
             move = await self._next(work)
             if move is None:

@@ -1,6 +1,7 @@
 """What a web process is made of, in the order it starts and stops."""
 
 import asyncio
+import socket
 from collections import Counter
 from typing import Any
 
@@ -18,6 +19,7 @@ from orders.sockets import Sockets
 from orders.stream import News, Publisher
 from orders.telemetry import PoolWaits, share_metrics
 from runtime import metrics
+from runtime.process import ABOUT
 
 COUNT_EVERY_S = 2.0
 ACCEPTED = {kind: metrics.ACCEPTED.labels(kind) for kind in OrderType.values}
@@ -58,6 +60,7 @@ class Web:
         )
 
     async def start(self) -> None:
+        ABOUT["worker"] = f"web@{socket.gethostname()}"
         share_metrics(self._settings.METRICS_DIR, "web")
         self._counting = asyncio.create_task(self._count_for_ever())
         self._loop = asyncio.get_running_loop()

@@ -26,6 +26,7 @@ from orders.stream import News, Publisher
 from orders.world import world
 from runtime import metrics
 from runtime.loop import LoopThread
+from runtime.process import ABOUT
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +130,7 @@ class Worker:
             connection.execute(REGISTER, (self._claimer.executor, self.name, os.getpid()))
 
         await self._query(register)
+        ABOUT["executor"] = str(self._claimer.executor)
         log.info("executor %s is %s", self._claimer.executor, self.name)
 
     async def _query(self, function: Any) -> Any:

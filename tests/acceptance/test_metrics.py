@@ -23,8 +23,8 @@ def scrape(engine: Engine) -> dict[str, float]:
 
 def test_a_scrape_during_load_moves_across_all_processes(start_engine) -> None:  # type: ignore[no-untyped-def]
     engine: Engine = start_engine(MOCK_LATENCY="0.1", WEB_WORKERS="2", WORKERS_ORDERS="2")
+    until(lambda: scrape(engine)["orderengine_executors_alive{}"] == 2, 60)
     before = scrape(engine)
-    assert before["orderengine_executors_alive{}"] == 2
     for source in ("postgres", "broker", "redis"):
         assert before[f"orderengine_dependency_up{{dependency={source}}}"] == 1
     with httpx.Client() as client:
