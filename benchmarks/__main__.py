@@ -15,7 +15,18 @@ from datetime import UTC, datetime
 from benchmarks import machine
 from benchmarks.figures import QUICK_RESULTS, RESULTS, Figure, keep, number, shown
 
-BENCHMARKS = ("accept", "sustained", "drain", "streams", "idle", "memory", "sockets", "triggers", "growth")
+BENCHMARKS = (
+    "accept",
+    "sustained",
+    "drain",
+    "streams",
+    "idle",
+    "memory",
+    "sockets",
+    "triggers",
+    "partitions",
+    "growth",
+)
 
 
 def available() -> list[str]:

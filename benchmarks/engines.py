@@ -110,7 +110,7 @@ class BenchEngine:
         return ids
 
     def control(self, method: str, process: str) -> None:
-        """`startProcess` or `stopProcess` through the engine's own supervisor."""
+        """`startProcess`, `stopProcess` or `stopProcessGroup` through the engine's own supervisor."""
         settings = configparser.RawConfigParser()
         settings.read(self.run_dir / "supervisord.conf")
         folder = Path(settings["unix_http_server"]["file"]).parent

@@ -49,7 +49,7 @@ class Outcome:
     def row(self) -> tuple[str, ...]:
         times = (number(self.p50_ms), number(self.p95_ms), number(self.p99_ms))
         streams = f"{self.whole}/{self.streams}" if self.streams else ""
-        verdict = "; ".join(self.missed) or "met"
+        verdict = "MISSED" if self.missed else "met"
         return self.name, number(self.requests), number(self.accepted), number(self.rate), *times, streams, verdict
 
 
@@ -139,6 +139,9 @@ def main() -> int:
             print(error, file=sys.stderr)
             return 1
     print("\n" + table([HEAD, *(each.row() for each in outcomes)], right=range(1, 8)))
+    for each in outcomes:
+        if each.missed:
+            print(f"{each.name} missed: {'; '.join(each.missed)}")
     return 1 if any(each.missed for each in outcomes) else 0
 
 
