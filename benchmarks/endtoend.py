@@ -7,6 +7,7 @@ from benchmarks.consumption import spent
 from benchmarks.engines import BenchEngine
 from benchmarks.figures import Figure, percentile
 from benchmarks.ledgerview import Run, commits_per_order, group_sizes, run_since
+from benchmarks.storage import Snapshot, snapshot
 
 WATCH_EVERY = 10
 CONNECTIONS = 256
@@ -27,6 +28,8 @@ class Outcome:
     """CPU seconds by process, from the first order to the last final event."""
     groups: dict[str, dict[str, float]]
     commits_per_order: float
+    storage: tuple[Snapshot, Snapshot]
+    """Before and after."""
 
     @property
     def confirmed_per_s(self) -> float:
@@ -64,6 +67,7 @@ class Outcome:
 
 def run(engine: BenchEngine, rate: float, seconds: float, *, watch_every: int = WATCH_EVERY) -> Outcome:
     """Raises `Unfinished` when orders are still in work two minutes after the last."""
+    stored = snapshot(engine)
     before = engine.cpu()
     client = engine.load("open", rate=rate, seconds=seconds, connections=CONNECTIONS, watch_every=watch_every)
     engine.until_finished()
@@ -78,6 +82,7 @@ def run(engine: BenchEngine, rate: float, seconds: float, *, watch_every: int = 
         cpu=cpu,
         groups=group_sizes(engine, since),
         commits_per_order=commits_per_order(engine, since, len(ledger.orders)),
+        storage=(stored, snapshot(engine)),
     )
 
 

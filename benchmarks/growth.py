@@ -1,6 +1,6 @@
 """What an order costs as load grows, and what a second process brings: every rate on one and two workers and webs."""
 
-from benchmarks import endtoend
+from benchmarks import endtoend, storage
 from benchmarks.engines import BenchEngine, Unfinished, running
 from benchmarks.figures import Figure, percentile
 
@@ -40,5 +40,6 @@ def measured(engine: BenchEngine, rate: int, seconds: int, orders: int, webs: in
             for kind, ms in outcome.cpu_ms.items()
         ),
         Figure(f"{name}.commits", f"{what}: commits", outcome.commits_per_order, "an order"),
+        *storage.figures(name, what, *outcome.storage, len(ledger.orders)),
         Figure(f"{name}.client_cpu", f"{what}: client", client["cpu_s"] * 1000 / client["sent"], "ms/order"),
     ]

@@ -191,6 +191,7 @@ def run(quick: bool) -> list[Figure]:
         book = Ledger(engine)
         book.beat()
         empty = book.cost(groups)
+        database.execute("TRUNCATE orders_order, orders_orderevent, orders_transaction, orders_deadletter")
         database.execute(FILL_ORDERS, {"orders": orders, "step_s": DAYS * 86_400 / orders})
         database.execute(FILL_EVENTS)
         database.execute("VACUUM ANALYZE orders_order, orders_orderevent")
