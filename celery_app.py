@@ -9,6 +9,8 @@ from celery.signals import celeryd_after_setup, setup_logging, worker_shutdown, 
 from kombu.entity import Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orderengine.settings")
+# Celery would have every worker run Django's system checks, which import all views; `make check` runs them.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 from django.conf import settings  # noqa: E402
 

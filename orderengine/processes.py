@@ -50,7 +50,7 @@ def web() -> list[str]:
 
 
 def celery(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "celery", "-A", "celery_app", *arguments]
+    return [sys.executable, "-m", "orderengine.celeryd", *arguments]
 
 
 def worker(name: str, queue: str, threads: int) -> list[str]:
