@@ -47,7 +47,7 @@ async def trials(faults: list[Fault], seed: int, folder: Path) -> int:
                 told.update(fresh)
                 broken += len(fresh)
                 print(result.line(), flush=True)
-                for found in fresh[:20]:
+                for found in fresh[:8]:
                     print(f"    {found}", flush=True)
     return broken
 

@@ -125,7 +125,7 @@ class Load:
         # Impatient clients: the same request several times at once.
         copies = 3 if self._rng.random() < 0.1 else 1
         ends = time.monotonic() + GIVE_UP_S
-        while time.monotonic() < ends:
+        while time.monotonic() < ends and not self._http.is_closed:
             answers = await asyncio.gather(*(self._post(key, body) for _ in range(copies)))
             if taken := [answer for answer in answers if answer]:
                 for order_id in taken:
@@ -145,7 +145,7 @@ class Load:
                 outcome, order_id = "ok", answer.json()["orderId"]
             elif status < 500 and status != 429:
                 outcome = "failed"
-        except (httpx.HTTPError, ValueError, KeyError):
+        except (httpx.HTTPError, RuntimeError, ValueError, KeyError):
             pass
         self.operations.append(Operation(key, started, time.time() - started, outcome, status, order_id))
         return order_id

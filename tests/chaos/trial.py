@@ -41,7 +41,7 @@ class Fault:
     name: str
     shape: str
     inject: Callable[[Trial], Awaitable[None]]
-    rate: float = 8.0
+    rate: float = 6.0
     """Orders a second."""
     flaky: float = 0.2
     within_s: float = FINAL_WITHIN_S
