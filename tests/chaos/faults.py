@@ -1,12 +1,15 @@
 """The faults, each by plain means."""
 
 import asyncio
+import base64
 import contextlib
+import json
 import os
 import shutil
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import psutil
 
@@ -15,8 +18,9 @@ from tests.chaos.trial import Fault, Trial
 
 ONE = Shape("one", {})
 TWO = Shape("two", {"WORKERS_ORDERS": "2", "MOCK_VALID_S": "10", "DRAIN_S": "3"})
+CRASHES = Shape("crashes", {"WORKERS_ORDERS": "2", "MOCK_LATENCY": "0.3"})
 PROXIED = Shape("proxied", {"WORKERS_ORDERS": "2", "MOCK_VALID_S": "20", "DATABASE_POOL": "1"}, proxied=True)
-SHAPES = {shape.name: shape for shape in (ONE, TWO, PROXIED)}
+SHAPES = {shape.name: shape for shape in (ONE, CRASHES, TWO, PROXIED)}
 FAULTS: dict[str, Fault] = {}
 
 Inject = Callable[[Trial], Awaitable[None]]
@@ -49,6 +53,68 @@ async def kill_worker_with_50_orders(trial: Trial) -> None:
         trial.healed - 60,
     )
     trial.expect(not twice, f"{len(twice)} orders were signed twice")
+
+
+CRASH_POINTS = (
+    "before_accept_commit",
+    "after_accept_commit",
+    "after_claim",
+    "before_intent",
+    "after_intent",
+    "after_submit",
+    "before_confirm_commit",
+    "after_confirm_commit",
+    "after_takeover",
+)
+
+
+@fault(CRASHES, short=True)
+async def crash_points(trial: Trial) -> None:
+    """kill -9 at each named point of an order's path, one after the other."""
+    for point in CRASH_POINTS:
+        trial.arena.arm(point)
+        await trial.arena.until_fired(60)
+        trial.heal()
+
+
+@fault(ONE, rate=0)
+async def order_that_kills_its_worker(trial: Trial) -> None:
+    """Three deaths, a dead letter with one message, and a requeue that succeeds."""
+    arena, load = trial.arena, trial.load
+    arena.arm("after_claim")
+    await load.burst(1)
+    for _ in range(2):
+        await arena.until_fired(60)
+        arena.arm("after_claim")
+    await arena.until_fired(60)
+    [[order_id]] = [list(answers) for answers in load.orders.values()]
+    letter = await dead_letter(trial, order_id)
+    trial.expect(letter["reason"] == "EXECUTOR_LOST", f"the dead letter says {letter}")
+    await asyncio.sleep(3)
+    told = [message for message in arena.redis().lrange("dead", 0, -1) if order_id.encode() in body_of(message)]
+    trial.expect(len(told) == 1, f"{len(told)} messages on the queue dead")
+    await asyncio.to_thread(arena.staff, "POST", f"/api/dead-letters/{letter['id']}/requeue")
+    trial.heal()
+    ends = time.monotonic() + 30
+    while arena.sql("SELECT status FROM orders_order WHERE id = %s", order_id) != [("confirmed",)]:
+        if time.monotonic() > ends:
+            return trial.expect(False, "the requeued order was not confirmed")
+        await asyncio.sleep(0.2)
+
+
+async def dead_letter(trial: Trial, order_id: str) -> dict[str, Any]:
+    ends = time.monotonic() + 30
+    while time.monotonic() < ends:
+        answer = await asyncio.to_thread(trial.arena.staff, "GET", "/api/dead-letters")
+        for letter in answer["deadLetters"]:
+            if letter["orderId"] == order_id:
+                return dict(letter)
+        await asyncio.sleep(0.3)
+    raise AssertionError(f"{order_id} is not among the dead letters")
+
+
+def body_of(message: bytes) -> bytes:
+    return base64.b64decode(json.loads(message)["body"])
 
 
 @fault(TWO)
