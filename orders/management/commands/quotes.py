@@ -1,0 +1,70 @@
+"""Shows what both venues pay, and which is the better."""
+
+import queue
+import threading
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management import CommandError
+from rich.live import Live
+from rich.table import Table
+
+from orders.management.client import EngineCommand
+
+VENUES = ("raydium", "meteora", "best")
+
+
+class Command(EngineCommand):
+    help = "Shows the quotes of pairs such as SOL-USDC, once or with --watch as they come."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("pairs", metavar="PAIR", nargs="*", default=["SOL-USDC"])
+        parser.add_argument("--watch", action="store_true", help="go on, twice a second")
+        super().add_arguments(parser)
+
+    def run(self, **options: Any) -> None:
+        shown = {pair: self.client.call("GET", f"/api/quotes/{pair}") for pair in options["pairs"]}
+        if options["json"]:
+            for quotes in shown.values():
+                self.out(quotes)
+        if not options["watch"]:
+            return None if options["json"] else self.console.print(quote_table(shown))
+        news: queue.Queue[dict[str, Any] | CommandError] = queue.Queue()
+        for pair in options["pairs"]:
+            threading.Thread(target=self.listen, args=(pair, news), daemon=True).start()
+        with Live(quote_table(shown), console=self.console, auto_refresh=False) as live:
+            while True:
+                message = news.get()
+                if isinstance(message, CommandError):
+                    raise message
+                if options["json"]:
+                    self.out(message)
+                    continue
+                shown[message["pair"]] = message
+                live.update(quote_table(shown), refresh=True)
+
+    def listen(self, pair: str, news: "queue.Queue[dict[str, Any] | CommandError]") -> None:
+        try:
+            for message in self.client.stream(f"/ws/quotes/{pair}"):
+                news.put(message)
+        except CommandError as error:
+            news.put(error)
+
+
+def quote_table(shown: dict[str, dict[str, Any]]) -> Table:
+    table = Table(box=None, header_style="dim", padding=(0, 3, 0, 0))
+    for name, side in (("pair", "left"), ("venue", "left"), ("net price", "right"), ("fee", "right"), ("liquidity", "right")):
+        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    for pair, quotes in shown.items():
+        best = quotes.get("best") or {}
+        for venue in VENUES[:2]:
+            quote = quotes.get(venue)
+            wins = best.get("venue", "").lower() == venue
+            style = "bold green" if wins else None
+            if quote is None:
+                table.add_row(pair, venue.upper(), "not trading", "", "", style="dim")
+            else:
+                name = f"{venue.upper()}{' ✓' if wins else ''}"
+                fee = f"{quote['feeBps'] / 100:.2f} %"
+                table.add_row(pair, name, quote["netPrice"], fee, quote["liquidity"], style=style)
+    return table

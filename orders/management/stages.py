@@ -1,0 +1,72 @@
+"""An order's stages and lists of orders, drawn for a terminal."""
+
+from datetime import datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+STYLES = {
+    "pending": "yellow",
+    "routing": "cyan",
+    "building": "cyan",
+    "submitted": "cyan",
+    "confirmed": "green",
+    "failed": "bold red",
+    "cancelled": "dim",
+    "expired": "dim",
+}
+WORTH_SAYING = ("reason", "venue", "minOut", "signature", "executedPrice", "amountOut", "txHash", "trigger", "retryInMs")
+
+
+def wish(order: dict[str, Any]) -> str:
+    text = f"{order['amount']} {order['tokenIn']} → {order['tokenOut']}"
+    if order["type"] == "limit":
+        return f"{text}, {'≤' if order['triggerCondition'] == 'lte' else '≥'} {order['limitPrice']}"
+    return f"{text}, sniper: {order['trigger']['kind']}" if order.get("trigger") else text
+
+
+def moment(at: str) -> datetime:
+    return datetime.fromisoformat(at)
+
+
+def said(data: dict[str, Any]) -> str:
+    if error := data.get("error"):
+        again = f"; again in {data['retryInMs']} ms" if "retryInMs" in data else ""
+        return f"{error['code']}: {error['message']}{again}"
+    if data.get("resting"):
+        return "waits for its trigger"
+    return ", ".join(f"{name} {data[name]}" for name in WORTH_SAYING if name in data)
+
+
+def stages(events: list[dict[str, Any]], *, final: bool) -> RenderableType:
+    """A line a stage, with the time since the one before; the present one turns."""
+    table = Table.grid(padding=(0, 2))
+    for n, event in enumerate(events):
+        last = n == len(events) - 1
+        since = (moment(event["at"]) - moment(events[max(0, n - 1)]["at"])).total_seconds()
+        mark: RenderableType = Spinner("dots") if last and not final else Text("✓", style="green")
+        if event["status"] in ("failed", "cancelled", "expired"):
+            mark = Text("✗", style="red")
+        table.add_row(mark, Text(event["status"], style=STYLES[event["status"]]), f"+{since:.2f} s", said(event["data"]))
+    return table
+
+
+def progress(order: dict[str, Any], events: list[dict[str, Any]], *, final: bool) -> RenderableType:
+    return Group(Text(f"{order['orderId']}  {wish(order)}", style="bold"), stages(events, final=final))
+
+
+def order_table(orders: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for name in ("placed", "id", "order", "status", "venue", "received", "failure"):
+        table.add_column(name, no_wrap=name in ("placed", "id", "status"))
+    for order in orders:
+        status = "resting" if order["resting"] else order["status"]
+        received = f"{order['amountOut']} {order['tokenOut']}" if order["amountOut"] else ""
+        failure = order["failure"]["code"] if order["failure"] else ""
+        placed = f"{moment(order['createdAt']).astimezone():%m-%d %H:%M:%S}"
+        shown = Text(status, style=STYLES[order["status"]])
+        table.add_row(placed, order["orderId"], wish(order), shown, order["venue"] or "", received, failure)
+    return table
