@@ -46,9 +46,9 @@ class Client:
             raise CommandError(f"{self.url} is no orderengine ({answer.status_code})", returncode=UNREACHABLE) from None
         if answer.is_success:
             return body
-        error = body.get("error", {})
+        said = body.get("error", {})
         code = UNREACHABLE if answer.status_code >= 500 else REFUSED
-        raise CommandError(f"{error.get('code', answer.status_code)}: {error.get('message', '')}", returncode=code)
+        raise CommandError(f"{said.get('code', answer.status_code)}: {said.get('message', '')}", returncode=code)
 
     def stream(self, path: str) -> Iterator[dict[str, Any]]:
         """A socket's messages; comes back when it is cut off, and goes on after the last seq of an order's stream."""
@@ -94,7 +94,9 @@ class EngineCommand(BaseCommand):
     requires_system_checks = ()
     requires_migrations_checks = False
     key_name = "apiKey"
-    epilog = "Exit codes: 0 done, 1 the order did not end confirmed, 2 wrong use or refused, 3 the engine cannot be reached."
+    epilog = (
+        "Exit codes: 0 done, 1 the order did not end confirmed, 2 wrong use or refused, 3 the engine cannot be reached."
+    )
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> Any:
         return super().create_parser(prog_name, subcommand, epilog=self.epilog, **kwargs)
@@ -102,7 +104,9 @@ class EngineCommand(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         own = f"http://{settings.HOST}:{settings.PORT}"
         parser.add_argument("--url", default=os.environ.get("ORDERENGINE_URL", own), help=f"the engine ({own})")
-        parser.add_argument("--key", help="API key; by default ORDERENGINE_KEY, then the one of an engine of this folder")
+        parser.add_argument(
+            "--key", help="API key; by default ORDERENGINE_KEY, then the one of an engine of this folder"
+        )
         parser.add_argument("--json", action="store_true", help="one JSON text a line, for scripts")
 
     def handle(self, *args: Any, **options: Any) -> None:

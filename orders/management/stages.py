@@ -18,7 +18,20 @@ STYLES = {
     "cancelled": "dim",
     "expired": "dim",
 }
-WORTH_SAYING = ("reason", "venue", "minOut", "signature", "executedPrice", "amountOut", "txHash", "trigger", "retryInMs")
+ROOMY = 116
+SHOWN = 24
+"""Characters of a signature that are enough to know it again."""
+WORTH_SAYING = (
+    "reason",
+    "venue",
+    "minOut",
+    "signature",
+    "executedPrice",
+    "amountOut",
+    "txHash",
+    "trigger",
+    "retryInMs",
+)
 
 
 def wish(order: dict[str, Any]) -> str:
@@ -38,7 +51,12 @@ def said(data: dict[str, Any]) -> str:
         return f"{error['code']}: {error['message']}{again}"
     if data.get("resting"):
         return "waits for its trigger"
-    return ", ".join(f"{name} {data[name]}" for name in WORTH_SAYING if name in data)
+    return ", ".join(f"{name} {short(data[name])}" for name in WORTH_SAYING if name in data)
+
+
+def short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) < 2 * SHOWN or " " in text else f"{text[:SHOWN]}…"
 
 
 def stages(events: list[dict[str, Any]], *, final: bool) -> RenderableType:
@@ -50,7 +68,9 @@ def stages(events: list[dict[str, Any]], *, final: bool) -> RenderableType:
         mark: RenderableType = Spinner("dots") if last and not final else Text("✓", style="green")
         if event["status"] in ("failed", "cancelled", "expired"):
             mark = Text("✗", style="red")
-        table.add_row(mark, Text(event["status"], style=STYLES[event["status"]]), f"+{since:.2f} s", said(event["data"]))
+        table.add_row(
+            mark, Text(event["status"], style=STYLES[event["status"]]), f"+{since:.2f} s", said(event["data"])
+        )
     return table
 
 
@@ -58,15 +78,17 @@ def progress(order: dict[str, Any], events: list[dict[str, Any]], *, final: bool
     return Group(Text(f"{order['orderId']}  {wish(order)}", style="bold"), stages(events, final=final))
 
 
-def order_table(orders: list[dict[str, Any]]) -> Table:
+def order_table(orders: list[dict[str, Any]], width: int) -> Table:
+    """Ids whole, for they are copied; the time only where there is room for it."""
+    wide = width >= ROOMY
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for name in ("placed", "id", "order", "status", "venue", "received", "failure"):
+    for name in ("placed", "id", "order", "status", "result")[not wide :]:
         table.add_column(name, no_wrap=name in ("placed", "id", "status"))
     for order in orders:
         status = "resting" if order["resting"] else order["status"]
-        received = f"{order['amountOut']} {order['tokenOut']}" if order["amountOut"] else ""
-        failure = order["failure"]["code"] if order["failure"] else ""
-        placed = f"{moment(order['createdAt']).astimezone():%m-%d %H:%M:%S}"
-        shown = Text(status, style=STYLES[order["status"]])
-        table.add_row(placed, order["orderId"], wish(order), shown, order["venue"] or "", received, failure)
+        result = f"{order['amountOut']} {order['tokenOut']}, {order['venue']}" if order["amountOut"] else ""
+        if order["failure"]:
+            result = order["failure"]["code"]
+        cells = [f"{moment(order['createdAt']).astimezone():%m-%d %H:%M:%S}"] if wide else []
+        table.add_row(*cells, order["orderId"], wish(order), Text(status, style=STYLES[order["status"]]), result)
     return table

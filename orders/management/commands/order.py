@@ -26,8 +26,12 @@ class Command(EngineCommand):
         parser.add_argument("amount", metavar="AMOUNT", help="of the token that is paid")
         parser.add_argument("--limit", metavar="PRICE", help="limit order at this price (BUY per SELL)")
         side = parser.add_mutually_exclusive_group()
-        side.add_argument("--gte", action="store_const", const="gte", dest="side", help="fire at or above PRICE (default)")
-        side.add_argument("--lte", action="store_const", const="lte", dest="side", help="fire at or below PRICE: a stop")
+        side.add_argument(
+            "--gte", action="store_const", const="gte", dest="side", help="fire at or above PRICE (default)"
+        )
+        side.add_argument(
+            "--lte", action="store_const", const="lte", dest="side", help="fire at or below PRICE: a stop"
+        )
         parser.add_argument(
             "--snipe",
             nargs="?",

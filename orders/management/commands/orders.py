@@ -31,7 +31,7 @@ class Command(EngineCommand):
             for order in found:
                 self.out(order)
         else:
-            self.console.print(order_table(found) if found else "no orders")
+            self.console.print(order_table(found, self.console.width) if found else "no orders")
         if options["watch"]:
             self.feed(as_json=options["json"])
 

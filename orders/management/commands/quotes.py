@@ -53,7 +53,13 @@ class Command(EngineCommand):
 
 def quote_table(shown: dict[str, dict[str, Any]]) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 3, 0, 0))
-    for name, side in (("pair", "left"), ("venue", "left"), ("net price", "right"), ("fee", "right"), ("liquidity", "right")):
+    for name, side in (
+        ("pair", "left"),
+        ("venue", "left"),
+        ("net price", "right"),
+        ("fee", "right"),
+        ("liquidity", "right"),
+    ):
         table.add_column(name, justify=side)  # type: ignore[arg-type]
     for pair, quotes in shown.items():
         best = quotes.get("best") or {}
