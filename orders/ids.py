@@ -1,17 +1,17 @@
 """UUIDv7 (RFC 9562 section 5.7): ids that sort by the time they were made, so that new orders share index pages."""
 
-import os
 import time
 from datetime import datetime
+from random import getrandbits
 from uuid import UUID
 
 
 def uuid7() -> UUID:
     milliseconds = time.time_ns() // 1_000_000
-    random = int.from_bytes(os.urandom(10), "big")
+    # Not from the system's source, which is a system call each: an id is a name, not a secret.
     value = (milliseconds & (1 << 48) - 1) << 80
-    value |= 0x7 << 76 | (random >> 64 & 0xFFF) << 64
-    value |= 0b10 << 62 | random & (1 << 62) - 1
+    value |= 0x7 << 76 | getrandbits(12) << 64
+    value |= 0b10 << 62 | getrandbits(62)
     return UUID(int=value)
 
 

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -274,11 +275,20 @@ class Intake:
                 results.append(unavailable())
         crash_point("before_accept_commit")
         waiting = [result[1] for result in results if isinstance(result, tuple)]
-        if waiting:
-            _, late = await asyncio.wait(waiting, timeout=self._timeout_s)
-            for future in late:
-                self._acceptor.withdraw(future)
+        await self._written(waiting)
         return [result if isinstance(result, ApiError) else self._outcome(*result) for result in results]
+
+    async def _written(self, waiting: "list[asyncio.Future[Accepted | KeyConflict | psycopg.Error]]") -> None:
+        """Waits for the group commit; orders that it has not begun with when the time is up are taken back."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                for future in waiting:
+                    with suppress(psycopg.Error):
+                        await future
+        except TimeoutError:
+            for future in waiting:
+                if not future.done() or future.cancelled():
+                    self._acceptor.withdraw(future)
 
     def _outcome(
         self, new: NewOrder, future: "asyncio.Future[Accepted | KeyConflict | psycopg.Error]"
