@@ -20,6 +20,7 @@ from orders.stream import News, Publisher
 from orders.telemetry import PoolWaits, share_metrics
 from runtime import metrics
 from runtime.process import ABOUT
+from runtime.tuning import settle
 
 COUNT_EVERY_S = 2.0
 ACCEPTED = {kind: metrics.ACCEPTED.labels(kind) for kind in OrderType.values}
@@ -60,6 +61,7 @@ class Web:
         )
 
     async def start(self) -> None:
+        settle()
         ABOUT["worker"] = f"web@{socket.gethostname()}"
         share_metrics(self._settings.METRICS_DIR, "web")
         self._counting = asyncio.create_task(self._count_for_ever())

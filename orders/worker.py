@@ -27,6 +27,7 @@ from orders.world import world
 from runtime import metrics
 from runtime.loop import LoopThread
 from runtime.process import ABOUT
+from runtime.tuning import settle
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +98,7 @@ class Worker:
             asyncio.create_task(self._every(settings.HEARTBEAT_S, self._beat)),
             asyncio.create_task(self._every(AUDIT_EVERY_S, self._audit)),
         ]
+        settle()
 
     def execute(self, order_ids: Sequence[UUID], trigger: Mapping[str, Any] | None = None) -> None:
         """Executes orders and waits for them, from a task's thread."""
