@@ -4,7 +4,7 @@ import logging
 import os
 from typing import Any
 
-from celery import Celery
+from celery import Celery, bootsteps
 from celery.signals import celeryd_after_setup, setup_logging, worker_shutdown, worker_shutting_down
 from kombu.entity import Queue
 
@@ -14,6 +14,7 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 from django.conf import settings  # noqa: E402
 
+from runtime.liveness import PERIOD_S, touch  # noqa: E402
 from runtime.process import ABOUT  # noqa: E402
 
 QUEUES = ("orders", "quotes", "limit", "sniper", "dbsync", "dead")
@@ -67,6 +68,26 @@ app.conf.update(
 for name in ("celery.worker.strategy", "celery.app.trace"):
     logging.getLogger(name).setLevel(logging.WARNING)
 app.autodiscover_tasks(["orders", "routing", "triggers"])
+
+
+class Liveness(bootsteps.StartStopStep):  # type: ignore[misc]
+    """The consumer's own timer touches the file: a worker whose loop hangs is not alive."""
+
+    requires = {"celery.worker.components:Timer"}
+
+    def __init__(self, parent: Any, **_: Any) -> None:
+        self._entry: Any = None
+
+    def start(self, parent: Any) -> None:
+        touch()
+        self._entry = parent.timer.call_repeatedly(PERIOD_S, touch)
+
+    def stop(self, parent: Any) -> None:
+        if self._entry is not None:
+            self._entry.cancel()
+
+
+app.steps["worker"].add(Liveness)
 
 
 @setup_logging.connect

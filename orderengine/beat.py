@@ -12,6 +12,8 @@ from typing import Any
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler
 
+from runtime.liveness import touch
+
 log = logging.getLogger(__name__)
 
 ASK_EVERY_S = 1.0
@@ -51,6 +53,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
         super().setup_schedule()
 
     def schedule_changed(self) -> bool:
+        touch()
         if time.monotonic() - self._asked_at < ASK_EVERY_S:
             return False
         self._asked_at = time.monotonic()

@@ -5,11 +5,24 @@ import os
 import sys
 from pathlib import Path
 
+from orderengine import secret_files
+
+
+def basic_auth() -> str:
+    """FLOWER_BASIC_AUTH (name:password), else the administrator's of this data folder. Raises rather than be open."""
+    if given := os.environ.get("FLOWER_BASIC_AUTH"):
+        if not given.partition(":")[2]:
+            raise ValueError("FLOWER_BASIC_AUTH must be name:password")
+        return given
+    admin = json.loads((Path(os.environ["DATA_DIR"]) / "credentials.json").read_text())["admin"]
+    return f"{admin['username']}:{admin['password']}"
+
 
 def main() -> None:
-    admin = json.loads((Path(os.environ["DATA_DIR"]) / "credentials.json").read_text())["admin"]
-    os.environ["FLOWER_BASIC_AUTH"] = f"{admin['username']}:{admin['password']}"
-    address = ["--address=127.0.0.1", f"--port={os.environ['FLOWER_PORT']}", "--url_prefix=flower"]
+    secret_files.load()
+    os.environ["FLOWER_BASIC_AUTH"] = basic_auth()
+    host = os.environ.get("FLOWER_HOST") or "127.0.0.1"
+    address = [f"--address={host}", f"--port={os.environ['FLOWER_PORT']}", "--url_prefix=flower"]
     os.execv(sys.executable, [sys.executable, "-m", "celery", "-A", "celery_app", "flower", *address])
 
 

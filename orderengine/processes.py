@@ -32,9 +32,9 @@ class Process:
     stop_signal: str = "TERM"
 
 
-def web() -> list[str]:
+def web(*address: str) -> list[str]:
+    """`address` as uvicorn's options; by default the socket that `launch.py` hands over as descriptor 3."""
     options = {
-        "fd": "3",
         "loop": "uvloop",
         "http": "httptools",
         "ws": "websockets-sansio",
@@ -45,7 +45,7 @@ def web() -> list[str]:
         "ws-per-message-deflate": "false",
         "backlog": "4096",
     }
-    flags = ["--no-access-log", *(f"--{name}={value}" for name, value in options.items())]
+    flags = [*(address or ("--fd=3",)), "--no-access-log", *(f"--{name}={value}" for name, value in options.items())]
     return [sys.executable, "-m", "uvicorn", "orderengine.asgi:application", *flags]
 
 
@@ -57,6 +57,10 @@ def worker(name: str, queue: str, threads: int) -> list[str]:
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     pool = ["-P", "threads", "-c", str(threads)]
     return celery("worker", "-Q", queue, *pool, "-n", f"{name}@%h", *quiet, "--loglevel=info")
+
+
+def beat() -> list[str]:
+    return celery("beat", "-S", "orderengine.beat:Scheduler", "--pidfile=", "--loglevel=info")
 
 
 def count(environment: Mapping[str, str], name: str, default: int, most: int = 1000) -> int:
@@ -77,7 +81,7 @@ def engine(environment: Mapping[str, str], run_dir: Path, listener: Path) -> lis
         **{name: web() for name in webs},
         "dbsync": worker("dbsync", "dbsync", 4),
         "quotes": worker("quotes", "quotes", 4),
-        "beat": celery("beat", "-S", "orderengine.beat:Scheduler", "--pidfile=", "--loglevel=info"),
+        "beat": beat(),
         "limit": worker("limit", "limit", 4),
         "sniper": worker("sniper", "sniper", 4),
         "flower": [sys.executable, "-m", "orderengine.flower"],

@@ -8,7 +8,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from accounts.rates import Rate
-from orderengine import logs, tracing
+from orderengine import logs, secret_files, tracing
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -61,6 +61,12 @@ def read_rate(name: str, default: str) -> Rate | None:
 
 def read_list(name: str, default: str = "") -> list[str]:
     return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
+
+
+try:
+    secret_files.load()
+except ValueError as error:
+    raise ImproperlyConfigured(str(error)) from None
 
 
 # --- Where things are ------------------------------------------------------------------------------------------------
@@ -138,6 +144,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "orders.errors.RequestIdMiddleware",
+    "orderengine.headers.BrowserRules",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "corsheaders.middleware.CorsMiddleware",

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +27,8 @@ SAFE = ("GET", "HEAD")
 
 
 def authorization() -> dict[str, str]:
+    if given := os.environ.get("FLOWER_BASIC_AUTH"):
+        return {"Authorization": f"Basic {base64.b64encode(given.encode()).decode()}"}
     try:
         admin: dict[str, str] = json.loads((settings.DATA_DIR / "credentials.json").read_text())["admin"]
     except (OSError, ValueError, KeyError):

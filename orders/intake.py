@@ -346,6 +346,7 @@ def accepted_out(request: Request, new: NewOrder, accepted: Accepted) -> dict[st
 async def respond(send: Send, status: int, headers: dict[str, str], answer: Any) -> None:
     body = encode(answer)
     raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
-    raw += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    raw += [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
+    raw += [(b"cache-control", b"no-store"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})

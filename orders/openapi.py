@@ -3,7 +3,7 @@
 from typing import Any
 
 import msgspec
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from orders.requests import OrderIn
 
@@ -32,7 +32,7 @@ class SchemaView(SpectacularAPIView):
     permission_classes: list[Any] = []
 
 
-class DocsView(SpectacularSwaggerView):
+class DocsView(SpectacularSwaggerSplitView):
     authentication_classes: list[Any] = []
     permission_classes: list[Any] = []
     url_name = "schema"

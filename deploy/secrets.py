@@ -1,0 +1,87 @@
+"""`python3 deploy/secrets.py [folder]`: makes the secrets compose.yaml mounts, once; what is there stays.
+
+Needs the standard library only. The folder is closed to others; the files in it can be read by the containers' users.
+To replace one secret remove its file and run this again (docs/upgrades.md, "Keys and secrets").
+"""
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+import sys
+from pathlib import Path
+
+ROLES = {
+    # Kombu and the doorbell, rate limits, the trigger book and quotes, Channels' groups. Nothing that administers Redis:
+    # no CONFIG, FLUSHALL, KEYS, DEBUG, ACL.
+    "web": "~* &* +@all -@admin -@dangerous +info",
+    "worker": "~* &* +@all -@admin -@dangerous +info",
+    # Events and queue lengths; it can also tell workers to shut down, as Flower's superusers may.
+    "flower": "~_kombu.* ~orders ~quotes ~limit ~sniper ~dbsync ~dead ~*.reply.celery.pidbox ~celeryev* ~unacked* ~*pidbox* "
+    "&* +@all -@admin -@dangerous +info",
+    "health": "-@all +ping",
+}
+
+
+def make(folder: Path) -> list[str]:
+    """Returns the names of the secrets that were made."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    made: list[str] = []
+
+    def once(name: str, text: str) -> str:
+        file = folder / name
+        if not file.exists():
+            descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o444)
+            with os.fdopen(descriptor, "w") as stream:
+                stream.write(text + "\n")
+            file.chmod(0o444)
+            made.append(name)
+        return file.read_text().strip()
+
+    def password() -> str:
+        return secrets.token_hex(24)
+
+    once("secret_key", secrets.token_urlsafe(64))
+    postgres = once("postgres_password", password())
+    once("database_url", f"postgresql://orderengine:{postgres}@postgres:5432/orderengine")
+    passwords = {role: once(f"redis_{role}_password", password()) for role in ROLES}
+    for role in ("web", "worker", "flower"):
+        once(f"redis_url_{role}", f"redis://{role}:{passwords[role]}@redis:6379/0")
+    users = [f"user {role} on resetkeys resetchannels #{digest(passwords[role])} {ROLES[role]}" for role in ROLES]
+    once("redis_acl", "\n".join(["user default off", *users]))
+    once("flower_basic_auth", f"flower:{password()}")
+    once("grafana_password", password())
+    rabbitmq = once("rabbitmq_password", password())
+    once("rabbitmq_definitions", json.dumps(definitions(rabbitmq), indent=2))
+    once("broker_url", f"amqp://orderengine:{rabbitmq}@rabbitmq:5672//")
+    once("tunnel_token", "put the tunnel's token here")
+    return made
+
+
+def digest(password: str) -> str:
+    return hashlib.sha256(password.encode()).hexdigest()
+
+
+def definitions(password: str) -> dict[str, object]:
+    """RabbitMQ's users and permissions, its password salted and hashed as it stores it (SHA-256)."""
+    salt = secrets.token_bytes(4)
+    hashed = base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+    return {
+        "users": [
+            {
+                "name": "orderengine",
+                "password_hash": hashed,
+                "hashing_algorithm": "rabbit_password_hashing_sha256",
+                "tags": [],
+            }
+        ],
+        "vhosts": [{"name": "/"}],
+        "permissions": [{"user": "orderengine", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}],
+    }
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1] if len(sys.argv) > 1 else "secrets")
+    print(f"{target}: made {', '.join(make(target)) or 'nothing: everything is there'}")
