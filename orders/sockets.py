@@ -215,6 +215,13 @@ class Sockets:
             except DatabaseError:
                 await asyncio.sleep(1)
 
+    async def _since(self, order_id: UUID, seq: int) -> list[dict[str, Any]]:
+        while True:
+            try:
+                return await self._reader().since.submit((order_id, seq))
+            except DatabaseError:
+                await asyncio.sleep(1)
+
     async def _order(self, socket: Socket, caller: Caller) -> None:
         order_id = uuid_of(socket.scope["url_route"]["kwargs"]["order_id"])
         if order_id is None:
@@ -257,8 +264,7 @@ class Sockets:
         raise Closed(DONE)
 
     async def _catch_up(self, socket: Socket, order_id: UUID, seq: int, status: str) -> tuple[int, str]:
-        snapshot = await self._read(order_id, seq)
-        for event in snapshot.events if snapshot else ():
+        for event in await self._since(order_id, seq):
             self.repaired += 1
             await socket.send(encode({"type": "event", "orderId": order_id, **event}).decode())
             seq, status = event["seq"], event["status"]

@@ -1,0 +1,24 @@
+"""What sockets read again: the events they have not seen, and nothing when there is none."""
+
+from uuid import uuid4
+
+from orders import ledger
+from orders.ledger import Connection
+from orders.lifecycle import Event
+from orders.models import OrderEvent
+from orders.reading import read, read_since
+from orders.representation import event_out
+from tests.factories import accepted, change, claimed, new_order
+
+
+def test_each_socket_gets_what_it_has_not_seen(database: Connection, account: int) -> None:
+    order = claimed(database, accepted(database, new_order(account)))
+    data = {"venue": "RAYDIUM", "price": "150.10", "attempt": 1}
+    ledger.record(database, [change(order, Event.BUILD, data=data)])
+    untouched = accepted(database, new_order(account)).id
+    stored = [event_out(event) for event in OrderEvent.objects.filter(order_id=order.id).order_by("seq")]
+
+    asked = [(order.id, 3), (order.id, 1), (untouched, 1), (uuid4(), 0), (order.id, 0)]
+    assert read_since(asked) == [[], stored[1:], [], [], stored]
+    whole = read([(order.id, 1), (order.id, 0)])
+    assert [snapshot.events for snapshot in whole if snapshot] == [stored[1:], stored]
