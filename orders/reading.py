@@ -110,6 +110,6 @@ class Reader(GroupCommit[tuple[UUID, int], Snapshot | None]):
     def __init__(self) -> None:
         super().__init__(read, name="reader", window_ms=1, most=200, capacity=50_000)
         self.since: GroupCommit[tuple[UUID, int], list[dict[str, Any]]] = GroupCommit(
-            read_since, name="rereader", window_ms=5, most=1000, capacity=50_000
+            read_since, name="rereader", window_ms=20, most=1000, capacity=50_000
         )
         """(order, seq) → the events after it."""
