@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import Celery, bootsteps
 from celery.signals import celeryd_after_setup, setup_logging, worker_shutdown, worker_shutting_down
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orderengine.settings")
 # Celery would have every worker run Django's system checks, which import all views; `make check` runs them.
@@ -18,10 +18,20 @@ from runtime.liveness import PERIOD_S, touch  # noqa: E402
 from runtime.process import ABOUT  # noqa: E402
 
 QUEUES = ("orders", "quotes", "limit", "sniper", "dbsync", "dead")
+RABBITMQ = settings.CELERY_BROKER_URL.startswith(("amqp:", "amqps:", "pyamqp:"))
+
+
+def queue(name: str) -> Queue:
+    if not RABBITMQ:
+        return Queue(name)
+    # Replicated, on disk. Countdowns wait in the broker, which takes a topic exchange and no global QoS.
+    exchange = Exchange("orderengine", type="topic")
+    return Queue(name, exchange, routing_key=name, queue_arguments={"x-queue-type": "quorum"})
+
 
 app = Celery("orderengine", broker=settings.CELERY_BROKER_URL)
 app.conf.update(
-    task_queues=[Queue(name) for name in QUEUES],
+    task_queues=[queue(name) for name in QUEUES],
     task_default_queue="dbsync",
     # A misspelt queue must fail, not fill up unseen.
     task_create_missing_queues=False,
@@ -46,9 +56,10 @@ app.conf.update(
         # Every countdown is far below it; long waits live in Postgres.
         "visibility_timeout": 3600,
     }
-    if settings.CELERY_BROKER_URL.startswith("redis")
-    else {"confirm_publish": True},
-    broker_connection_timeout=1,
+    if not RABBITMQ
+    else {"confirm_publish": True, "read_timeout": 5, "write_timeout": 5},
+    broker_connection_timeout=4 if RABBITMQ else 1,
+    worker_detect_quorum_queues=True,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     task_publish_retry_policy={

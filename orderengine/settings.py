@@ -298,7 +298,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "POSTPROCESSING_HOOKS": ["orders.openapi.add_intake", "drf_spectacular.hooks.postprocess_schema_enums"],
+    # In this order: the enums' hook builds the components anew.
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "orders.openapi.add_intake"],
 }
 
 

@@ -31,6 +31,7 @@ from orders.tasks import publisher
 TICKET_S = 30
 PAGE, PAGE_MOST = 50, 200
 SEQ_MOST = 2**31 - 1
+LIMIT = {"type": "integer", "minimum": 1, "maximum": PAGE_MOST}
 ERRORS = dict.fromkeys((400, 401, 403, 404, 429, 503), ErrorOut)
 
 
@@ -69,8 +70,8 @@ class OrdersView(View):
             OpenApiParameter("type", enum=OrderType.values),
             OpenApiParameter("pair", description="`SOL-USDC`"),
             OpenApiParameter("clientOrderId"),
-            OpenApiParameter("cursor", description="`next` of the page before"),
-            OpenApiParameter("limit", OpenApiTypes.INT, description=f"1 to {PAGE_MOST}, {PAGE} by default"),
+            OpenApiParameter("cursor", OpenApiTypes.UUID, description="`next` of the page before"),
+            OpenApiParameter("limit", LIMIT, description=f"{PAGE} by default"),
         ],
         responses={200: OrdersOut, **ERRORS},
     )
@@ -149,7 +150,13 @@ class OrderView(View):
 
 class EventsView(View):
     @extend_schema(
-        parameters=[OpenApiParameter("after", OpenApiTypes.INT, description="Only events after this seq")],
+        parameters=[
+            OpenApiParameter(
+                "after",
+                {"type": "integer", "minimum": 0, "maximum": SEQ_MOST},
+                description="Only events after this seq",
+            )
+        ],
         responses={200: EventsOut, **ERRORS},
     )
     def get(self, request: Request, order_id: str) -> Response:
@@ -179,7 +186,10 @@ class QuotesOfOrderView(View):
 
 
 class TicketView(View):
-    @extend_schema(request=None, responses={200: {"type": "object", "properties": {"ticket": {"type": "string"}}}})
+    @extend_schema(
+        request=None,
+        responses={200: {"type": "object", "properties": {"ticket": {"type": "string"}}}, **ERRORS},
+    )
     def post(self, request: Request) -> Response:
         """A ticket that opens one WebSocket within thirty seconds: `/ws/…?ticket=…`."""
         secret = secrets.token_urlsafe(32)
@@ -216,8 +226,8 @@ class DeadLettersView(APIView):  # type: ignore[misc]
     @extend_schema(
         parameters=[
             OpenApiParameter("resolved", enum=["true", "false"], description="`false` by default"),
-            OpenApiParameter("cursor", OpenApiTypes.INT),
-            OpenApiParameter("limit", OpenApiTypes.INT),
+            OpenApiParameter("cursor", {"type": "integer", "minimum": 1, "maximum": SEQ_MOST}),
+            OpenApiParameter("limit", LIMIT, description=f"{PAGE} by default"),
         ],
         responses={200: DeadLettersOut, **ERRORS},
     )

@@ -4,13 +4,14 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.rest import IsStaff
-from orders.api import uuid_of
+from orders.api import ERRORS, uuid_of
 from orders.errors import ApiError, invalid
 from orders.requests import MarketIn, parse_market
 from orders.serializers import ErrorOut
@@ -24,7 +25,7 @@ class MockMarketView(APIView):  # type: ignore[misc]
 
     @extend_schema(
         request={"application/json": msgspec.json.schema(MarketIn)["$defs"]["MarketIn"]},
-        responses={200: {"type": "object"}, 400: ErrorOut, 404: ErrorOut, 415: ErrorOut},
+        responses={200: {"type": "object"}, 415: ErrorOut, **ERRORS},
     )
     def post(self, request: Request) -> Response:
         """Moves the mock market. A pair trades both ways: moving one direction moves the other with it."""
@@ -44,7 +45,9 @@ class MockMarketView(APIView):  # type: ignore[misc]
 class MockChainView(APIView):  # type: ignore[misc]
     permission_classes = [IsStaff]
 
-    @extend_schema(parameters=[OpenApiParameter("orderId")], responses={200: {"type": "object"}, 400: ErrorOut})
+    @extend_schema(
+        parameters=[OpenApiParameter("orderId", OpenApiTypes.UUID)], responses={200: {"type": "object"}, **ERRORS}
+    )
     def get(self, request: Request) -> Response:
         """The chain's own log: what was sent to it, and what landed. It knows nothing of the engine."""
         order_id = request.query_params.get("orderId")
