@@ -404,6 +404,10 @@ RETRY_BASE_MS = read_int("RETRY_BASE_MS", 500)
 RETRY_CAP_MS = 8_000
 QUOTE_DEADLINE_MS = 2_000
 QUOTE_MAX_AGE_MS = read_int("QUOTE_MAX_AGE_MS", 1_500)
+POLL_PAIRS = read_list("POLL_PAIRS", "SOL-USDC,USDC-SOL,JUP-USDC,USDC-JUP,BONK-USDC,USDC-BONK")
+"""Polled always; other pairs are while an order waits for them or somebody looks at them."""
+POLL_DEADLINE_MS = read_int("POLL_DEADLINE_MS", 300, least=1, most=400)
+"""Of a tick: a slow venue's absence must be settled before the next one."""
 SUBMIT_TIMEOUT_S = 10.0
 RESEND_AFTER_S = 4.0
 """A transaction that was not seen for this long is sent again, the same bytes: chains drop what they are sent."""

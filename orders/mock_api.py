@@ -15,9 +15,9 @@ from orders.api import ERRORS, uuid_of
 from orders.errors import ApiError, invalid
 from orders.requests import MarketIn, parse_market
 from orders.serializers import ErrorOut
-from orders.world import world
 from routing.market import InvalidMove
 from routing.tokens import pair_named
+from routing.world import world
 
 
 class MockMarketView(APIView):  # type: ignore[misc]

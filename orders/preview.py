@@ -14,9 +14,9 @@ from orders.errors import ApiError, invalid
 from orders.requests import checked_amount, checked_price
 from orders.serializers import PreviewOut
 from orders.steps import quote_out, text
-from orders.world import world
 from routing.selection import NoQuote, min_out
 from routing.tokens import pair_named
+from routing.world import world
 
 NUMBER_MOST = 80
 DEFAULT_SLIPPAGE_BPS = 50

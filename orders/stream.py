@@ -7,14 +7,13 @@ up, and what it loses the sockets read from the database (`orders.sockets`).
 import logging
 import queue
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import msgpack
 import msgspec
 import redis
 from redis.backoff import NoBackoff
@@ -22,6 +21,7 @@ from redis.retry import Retry
 
 from orders.ledger import Change
 from orders.lifecycle import Status
+from runtime.groups import group_channel, group_message
 
 log = logging.getLogger(__name__)
 encode = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical").encode
@@ -75,17 +75,6 @@ class News:
             "data": self.data,
         }
         return encode(message).decode()
-
-
-def group_channel(group: str, prefix: str = "asgi") -> str:
-    """The Redis channel of a group, as `channels_redis.pubsub` names it."""
-    return f"{prefix}__group__{group}"
-
-
-def group_message(group: str, texts: Sequence[tuple[str, int, str]]) -> bytes:
-    """A group's message in the wire format of `group_send`: (order id, seq, WebSocket text) of each event."""
-    packed: bytes = msgpack.packb({"type": "orders.news", "group": group, "news": texts})
-    return packed
 
 
 def messages(news: Iterable[News]) -> list[tuple[str, bytes]]:

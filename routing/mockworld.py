@@ -1,13 +1,15 @@
 """The mock world: a market, a chain and two venues that all processes of one data directory share."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from routing import prices
 from routing.chain.mock import MockChain
 from routing.clock import Clock, utc_now
 from routing.market import Market
 from routing.router import Router
-from routing.values import VenueName
+from routing.values import Pair, VenueName
 from routing.venues.mock import MockVenue
 
 
@@ -33,11 +35,13 @@ def mock_world(
     max_age_ms: int,
     valid_s: float,
     clock: Clock = utc_now,
+    cached: Callable[[Pair], Awaitable[prices.PairPrices | None]] | None = None,
 ) -> MockWorld:
     """Opens the world in `data_dir/mock`, making it at first use.
 
     `seed` repeats the prices, None draws one for the directory; `latency` is a factor on every wait.
-    `failure_rate` (0..1) is for venues and chain alike; a built transaction is valid for `valid_s` seconds.
+    `failure_rate` (0..1) is for venues and chain alike; a built transaction is valid for `valid_s` seconds;
+    `cached` reads the poller's prices.
     """
     directory = data_dir / "mock"
     market = Market(directory, seed=seed, clock=clock)
@@ -46,5 +50,5 @@ def mock_world(
         MockVenue(name, market, chain, valid_s=valid_s, latency=latency, failure_rate=failure_rate, clock=clock)
         for name in VenueName
     ]
-    router = Router(venues, deadline_ms=deadline_ms, max_age_ms=max_age_ms, clock=clock)
+    router = Router(venues, deadline_ms=deadline_ms, max_age_ms=max_age_ms, clock=clock, cached=cached)
     return MockWorld(router, market, chain)

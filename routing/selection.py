@@ -1,6 +1,6 @@
 """The arithmetic of a quote, and which venue wins. Pure: values and `now` go in, values come out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal, localcontext
 
@@ -51,6 +51,12 @@ def select(quotes: Sequence[Quote], refusals: Sequence[Refusal], *, now: datetim
         raise NoQuote(refused)
     ranked = sorted(usable, key=lambda quote: (-quote.amount_out, quote.observed_at, quote.venue))
     return Selection(winner=ranked[0], reason=_reason(ranked), quotes=tuple(quotes), refusals=refused)
+
+
+def best_tick(ticks: Iterable[Tick], *, now: datetime, max_age: timedelta) -> Tick | None:
+    """The highest net price (after the fee, before any impact) among fresh ticks; a tie as in `select`."""
+    fresh = [tick for tick in ticks if -FUTURE_TOLERANCE <= now - tick.observed_at <= max_age]
+    return min(fresh, key=lambda tick: (-tick.net_price, tick.observed_at, tick.venue), default=None)
 
 
 def quote_from_tick(pair: Pair, tick: Tick, amount: Decimal, *, cached: bool) -> Quote:

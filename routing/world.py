@@ -5,6 +5,13 @@ from functools import cache
 from django.conf import settings
 
 from routing.mockworld import MockWorld, mock_world
+from routing.prices import PriceFeed
+
+
+@cache
+def price_feed() -> PriceFeed:
+    """For the process' main event loop."""
+    return PriceFeed(settings.REDIS_URL)
 
 
 @cache
@@ -17,4 +24,5 @@ def world() -> MockWorld:
         deadline_ms=settings.QUOTE_DEADLINE_MS,
         max_age_ms=settings.QUOTE_MAX_AGE_MS,
         valid_s=settings.MOCK_VALID_S,
+        cached=price_feed().market,
     )
