@@ -21,6 +21,7 @@ SCHEDULE_MS = {
     "poll_quotes": ("quotes", 500),
     "reconcile": ("dbsync", 1_000),
     "expire_orders": ("dbsync", 500),
+    "keep_book": ("dbsync", 1_000),
     "prune": ("dbsync", 600_000),
 }
 

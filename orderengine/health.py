@@ -7,6 +7,8 @@ from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
+from routing.prices import PriceStore
+
 ALIVE_S = 6
 
 
@@ -20,9 +22,10 @@ def healthz(request: HttpRequest) -> JsonResponse:
 def readyz(request: HttpRequest) -> JsonResponse:
     """Each dependency. Without Postgres nothing can be accepted (503); without Redis work waits, accepting goes on (200)."""
     postgres, executors = postgres_state()
-    dependencies = {"postgres": postgres, "redis": redis_state(), "executors": executors}
+    redis_said, venues = redis_state()
+    dependencies = {"postgres": postgres, "redis": redis_said, "executors": executors, **venues}
     ready = postgres == "ok"
-    degraded = ready and any(state not in ("ok", 0) and not isinstance(state, int) for state in dependencies.values())
+    degraded = any(isinstance(state, str) and state not in ("ok", "closed") for state in dependencies.values())
     status = "unavailable" if not ready else "degraded" if degraded or not executors else "ok"
     return JsonResponse({"status": status, "dependencies": dependencies}, status=200 if ready else 503)
 
@@ -39,12 +42,12 @@ def postgres_state() -> tuple[str, int]:
         return "unreachable", 0
 
 
-def redis_state() -> str:
-    client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=0.5, socket_connect_timeout=0.5)
+def redis_state() -> tuple[str, dict[str, str]]:
+    """Whether Redis answers, and how the poller's circuit breaker of each venue stands: closed, open or half-open."""
+    prices = PriceStore(settings.REDIS_URL)
     try:
-        client.ping()
-        return "ok"
+        return "ok", {venue.lower(): state for venue, state in sorted(prices.venue_states().items())}
     except redis.RedisError:
-        return "unreachable"
+        return "unreachable", {}
     finally:
-        client.close()
+        prices.close()

@@ -16,8 +16,10 @@ from orders.ledger import Change
 from orders.lifecycle import FINAL, Event, Status, advance
 from orders.models import Order, OrderType
 from orders.requests import AmendIn, checked_amount, checked_expiry, checked_price, token
+from orders.resting import arming, left, rest_of
 from orders.steps import text
 from orders.stream import News
+from triggers.book import Arm
 
 TRIES = 10
 """Races with executors and triggers: each lost one means that the order has moved, which it does at most a few times."""
@@ -51,7 +53,10 @@ def cancel(order: Order, publish: Callable[[list[News]], None]) -> Order:
             raise ApiError("TOO_LATE", f"The order is {order.status} and cannot be stopped any more.")
         return change(order, Event.CANCEL, {})
 
-    return _apply(order, decide, publish)
+    cancelled = _apply(order, decide, publish)
+    if cancelled.type != OrderType.MARKET:
+        arming().tell(left(cancelled, cancelled.seq))
+    return cancelled
 
 
 def amend(order: Order, wanted: AmendIn, publish: Callable[[list[News]], None]) -> Order:
@@ -66,7 +71,7 @@ def amend(order: Order, wanted: AmendIn, publish: Callable[[list[News]], None]) 
             raise ApiError(code, "Only an order that waits for its trigger can be amended.")
         return change(order, Event.AMEND, {"resting": True, "amended": amended}, resting=True)
 
-    return _apply(order, decide, publish)
+    return _rearmed(_apply(order, decide, publish))
 
 
 def requeue(order: Order, by: str, publish: Callable[[list[News]], None]) -> Order:
@@ -75,9 +80,18 @@ def requeue(order: Order, by: str, publish: Callable[[list[News]], None]) -> Ord
     def decide(order: Order) -> Change | None:
         if order.status != Status.FAILED:
             raise ApiError("ALREADY_FINAL", f"The order is {order.status}; only failed orders are requeued.")
-        return change(order, Event.REQUEUE, {"requeued": {"by": by}}, delay_ms=0)
+        data: dict[str, Any] = {"requeued": {"by": by}}
+        if order.type == OrderType.MARKET:
+            return change(order, Event.REQUEUE, data, delay_ms=0)
+        return change(order, Event.REQUEUE, {"resting": True, **data}, resting=True)
 
-    return _apply(order, decide, publish)
+    return _rearmed(_apply(order, decide, publish))
+
+
+def _rearmed(order: Order) -> Order:
+    if order.resting:
+        arming().tell(Arm(rest_of(order, order.seq)))
+    return order
 
 
 def _amended(order: Order, wanted: AmendIn) -> dict[str, Any]:

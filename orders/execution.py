@@ -36,7 +36,8 @@ NOT_WAITED_FOR = frozenset({Event.BUILD})
 class Executor:
     """Executes orders in one process.
 
-    `ring(order_ids, delay_s)` sends a doorbell for orders that are to be tried again.
+    `ring(order_ids, delay_s)` sends a doorbell for orders that are to be tried again. `rested(order, seq, data)` is told
+    who is back at rest.
     """
 
     def __init__(
@@ -47,7 +48,9 @@ class Executor:
         *,
         in_flight_most: int,
         ring: Callable[[Sequence[UUID], float], None],
+        rested: Callable[[Claimed, int, Mapping[str, Any]], None] = lambda order, seq, data: None,
     ) -> None:
+        self._rested = rested
         self._claimer = claimer
         self._recorder = recorder
         self._steps = steps
@@ -132,6 +135,8 @@ class Executor:
             crash_point("after_confirm_commit")
         elif move.event is Event.SUBMIT:
             crash_point("after_intent")
+        elif move.event is Event.REST:
+            self._rested(work.order, change.seq, change.data)
         elif move.event is Event.RETRY:
             self._ring([work.order.id], (move.delay_ms or 0) / 1000)
         return True

@@ -6,6 +6,11 @@ from random import getrandbits
 from uuid import UUID
 
 
+def uuid7_at(seconds: float) -> UUID:
+    """The least id of that time (since 1970)."""
+    return UUID(int=(int(seconds * 1000) & (1 << 48) - 1) << 80 | 0x7 << 76 | 0b10 << 62)
+
+
 def uuid7() -> UUID:
     milliseconds = time.time_ns() // 1_000_000
     # Not from the system's source, which is a system call each: an id is a name, not a secret.

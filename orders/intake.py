@@ -98,7 +98,7 @@ class Intake:
         origins: frozenset[str] = frozenset(),
         body_most: int,
         timeout_s: float,
-        screen: Callable[[requests.OrderIn, NewOrder], Awaitable[None]] | None = None,
+        screen: Callable[[requests.OrderIn, NewOrder], Awaitable[NewOrder]] | None = None,
     ) -> None:
         self._acceptor = acceptor
         self._keys = keys
@@ -267,7 +267,7 @@ class Intake:
             try:
                 new = requests.checked(item[0], account_id=caller.account_id, idempotency_key=item[1], now=now)
                 if self._screen is not None and new.resting:
-                    await self._screen(item[0], new)
+                    new = await self._screen(item[0], new)
                 results.append((new, self._acceptor.submit(new)))
             except ApiError as error:
                 results.append(error)

@@ -43,6 +43,7 @@ class NewOrder:
     trigger_kind: str | None = None
     min_liquidity: Decimal | None = None
     volume_factor: Decimal | None = None
+    launched_before: bool | None = None
     max_price_impact_bps: int | None = None
     expires_at: datetime | None = None
     resting: bool = False
@@ -81,6 +82,7 @@ ORDER_COLUMNS = {
     "trigger_kind": "text",
     "min_liquidity": "numeric",
     "volume_factor": "numeric",
+    "launched_before": "boolean",
     "max_price_impact_bps": "int",
     "expires_at": "timestamptz",
     "resting": "boolean",
@@ -194,7 +196,9 @@ WITH due AS MATERIALIZED (
     RETURNING o.*
 ), started AS (
     SELECT c.id, c.seq, c.epoch, c.status,
-        jsonb_strip_nulls(jsonb_build_object('attempt', c.attempts, 'trigger', f.trigger)) AS data
+        jsonb_strip_nulls(jsonb_build_object('attempt', c.attempts, 'trigger', f.trigger || jsonb_build_object(
+            'limit', trim_scale(c.limit_price)::text,
+            'lagMs', round(extract(epoch FROM now() - (f.trigger ->> 'observedAt')::timestamptz) * 1000)))) AS data
     FROM claimed c LEFT JOIN unnest(%(fired)s::uuid[], %(triggers)s::text[]::jsonb[]) AS f(id, trigger) ON f.id = c.id
     WHERE c.status = 'routing'
 ), event AS (
@@ -217,8 +221,8 @@ def claim(
 ) -> list[Claimed]:
     """Takes those of the orders that are due, for this executor; the others belong to somebody else or are done.
 
-    `triggers` tells for orders whose trigger fired what fired them; only they may leave their rest. Counts an attempt
-    before any work, so that an order that kills its worker comes to an end.
+    `triggers` tells for orders whose trigger fired what fired them, and when that was observed (`observedAt`); only they may
+    leave their rest. Counts an attempt before any work, so that an order that kills its worker comes to an end.
     """
     parameters = {
         "ids": list(order_ids),

@@ -58,6 +58,8 @@ class Order(models.Model):
     trigger_kind = models.CharField(max_length=16, choices=SniperKind.choices, null=True, blank=True)
     min_liquidity = models.DecimalField(null=True, blank=True, **PRICE)
     volume_factor = models.DecimalField(null=True, blank=True, **PRICE)
+    launched_before = models.BooleanField(null=True, blank=True)
+    """Of a launch sniper: the pair was already traded when the order came, so it waits for another launch."""
     max_price_impact_bps = models.IntegerField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
 

@@ -15,8 +15,10 @@ from orders import ledger
 from orders.doorbell import BROKER_AWAY
 from orders.ledger import Change, Connection
 from orders.lifecycle import Event, Status, advance
+from orders.models import OrderType
 from orders.stream import News
 from runtime.faults import crash_point
+from triggers.book import Left
 
 log = logging.getLogger(__name__)
 
@@ -193,14 +195,15 @@ class Reconciler:
 
 
 EXPIRED = """
-SELECT id, account_id, epoch, seq FROM orders_order
+SELECT id, account_id, epoch, seq, type, token_in, token_out FROM orders_order
 WHERE expires_at <= now() AND finished_at IS NULL AND status = 'pending'
 ORDER BY expires_at LIMIT %s
 """
 
 
-def expire(connection: Connection, *, most: int = BATCH) -> list[News]:
-    """Ends orders that waited past their time; those already being executed run on."""
+def expire(connection: Connection, gone: Callable[[Left], None], *, most: int = BATCH) -> list[News]:
+    """Ends orders that waited past their time; those already being executed run on. `gone` is told who rests no more."""
+    rows = connection.execute(EXPIRED, (most,)).fetchall()
     changes = [
         Change(
             order_id=order_id,
@@ -210,9 +213,16 @@ def expire(connection: Connection, *, most: int = BATCH) -> list[News]:
             was=Status.PENDING,
             status=advance(Status.PENDING, Event.EXPIRE),
         )
-        for order_id, account_id, epoch, seq in connection.execute(EXPIRED, (most,)).fetchall()
+        for order_id, account_id, epoch, seq, *_ in rows
     ]
     if not changes:
         return []
+    news = []
     times = ledger.record(connection, changes)
-    return [News.of(change, at) for change, at in zip(changes, times, strict=True) if at]
+    for change, at, (*_, kind, token_in, token_out) in zip(changes, times, rows, strict=True):
+        if at is None:
+            continue
+        news.append(News.of(change, at))
+        if kind != OrderType.MARKET:
+            gone(Left(change.order_id, f"{token_in}-{token_out}", change.seq, kind == OrderType.SNIPER))
+    return news

@@ -97,3 +97,41 @@ class DeadLetterOut(s.Serializer):  # type: ignore[misc]
 class DeadLettersOut(s.Serializer):  # type: ignore[misc]
     deadLetters = DeadLetterOut(many=True)
     next = s.CharField(allow_null=True)
+
+
+class TokenOut(s.Serializer):  # type: ignore[misc]
+    symbol = s.CharField()
+    mint = s.CharField()
+    decimals = s.IntegerField()
+
+
+class PairOut(s.Serializer):  # type: ignore[misc]
+    pair = s.CharField()
+    tokenIn = s.CharField()
+    tokenOut = s.CharField()
+    listed = s.BooleanField(help_text="It is traded now.")
+    polled = s.BooleanField(help_text="Its prices are always kept fresh.")
+
+
+class PairsOut(s.Serializer):  # type: ignore[misc]
+    pairs = PairOut(many=True)
+    tokens = TokenOut(many=True)
+
+
+class VenueQuoteOut(s.Serializer):  # type: ignore[misc]
+    venue = s.CharField()
+    price = s.CharField(help_text="tokenOut per tokenIn, before the fee.")
+    netPrice = s.CharField(help_text="After the fee, before any impact.")
+    feeBps = s.IntegerField()
+    liquidity = s.CharField(help_text="Depth of one side of the pool, in its quote token.")
+    volume = s.CharField(help_text="Of the last minute, in the pool's quote token.")
+    observedAt = s.DateTimeField()
+    ageMs = s.IntegerField()
+
+
+class QuotesOut(s.Serializer):  # type: ignore[misc]
+    pair = s.CharField()
+    at = s.DateTimeField()
+    raydium = VenueQuoteOut(allow_null=True)
+    meteora = VenueQuoteOut(allow_null=True)
+    best = VenueQuoteOut(allow_null=True, help_text="The highest net price among fresh ones.")

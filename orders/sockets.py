@@ -23,8 +23,11 @@ from accounts.auth import Caller, KeyRing, is_loopback, redeem
 from accounts.models import Scope
 from orders.hub import Hub
 from orders.lifecycle import FINAL
+from orders.quotes import Quotes
 from orders.reading import Reader, Snapshot, newest_seqs
 from orders.stream import account_group, order_group, quotes_group
+from routing.tokens import pair_named
+from triggers.ticker import WATCHED_S
 
 log = logging.getLogger(__name__)
 encode = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical").encode
@@ -120,11 +123,13 @@ class Sockets:
         *,
         most: int,
         account_most: int,
+        prices: Callable[[], Quotes],
     ) -> None:
         """`most` sockets of this process, `account_most` of one account in it."""
         self._hub = hub
         self._reader = reader
         self._keys = keys
+        self._prices = prices
         self._most = most
         self._account_most = account_most
         self._of_account: Counter[int] = Counter()
@@ -315,13 +320,25 @@ class Sockets:
                 await asyncio.sleep(1)
 
     async def _quotes(self, socket: Socket, caller: Caller) -> None:
-        group = quotes_group(socket.scope["url_route"]["kwargs"]["pair"])
+        """The present prices, then every tick's. Whoever looks keeps a pair polled."""
+        pair = pair_named(socket.scope["url_route"]["kwargs"]["pair"])
+        if pair is None:
+            raise Closed(NOT_FOUND)
+        group = quotes_group(pair.name)
         await self._hub().join(group, socket)
         try:
             while True:
-                await socket.wait(60)
-                while socket.inbox:
-                    await socket.send(socket.inbox.popleft()[2])
+                await self._prices().watch(pair)
+                # Without Redis nothing comes by itself.
+                if not socket.inbox:
+                    await socket.send(encode(await self._prices().message(pair)).decode())
+                watched_until = time.monotonic() + WATCHED_S / 2
+                while time.monotonic() < watched_until:
+                    await socket.wait(REREAD_S)
+                    if not socket.inbox:
+                        break
+                    while socket.inbox:
+                        await socket.send(socket.inbox.popleft()[2])
         finally:
             self._hub().leave(group, socket)
 

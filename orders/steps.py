@@ -19,9 +19,10 @@ from routing import tokens
 from routing.router import Router
 from routing.selection import NoQuote, min_out
 from routing.values import Fate, Fill, Pair, Quote, Selection, Swap, SwapStatus
-from routing.venues.base import NoRoute, SubmitUnknown, SwapRefused, VenueError
 from runtime import metrics
+from routing.venues.base import AmountTooSmall, NoRoute, SubmitUnknown, SwapRefused, VenueError
 from runtime.faults import crash_point
+from triggers.rules import fillable_at, is_due
 
 
 class PriceImpactTooHigh(VenueError):
@@ -157,20 +158,21 @@ class Steps:
         if order.attempts > self._retry.max_attempts:
             raise AttemptsExhausted
         try:
-            selection = await self._router.quote(work.pair, order.amount)
+            # What fired an order is looked at again, with the venues' own word; so is a market order that failed once.
+            fresh = order.type != OrderType.MARKET or order.attempts > 1
+            selection = await self._router.quote(work.pair, order.amount, fresh=fresh)
         except NoQuote as error:
+            if order.type == OrderType.SNIPER and error.code != AmountTooSmall.code:
+                error.permanent = False  # A pool that is not ready yet may be in a moment.
             refusals = [{"venue": r.venue, "code": r.code, "message": r.message} for r in error.refusals]
-            return self.failed(work, error, quotes={"quotes": [], "refusals": refusals, "reason": str(error)})
+            move = self.failed(work, error, quotes={"quotes": [], "refusals": refusals, "reason": str(error)})
+            if order.type == OrderType.SNIPER and move.event is Event.FAIL and not error.permanent:
+                return Move(Event.REST, {"resting": True, "attempt": order.attempts, "reason": "NOT_QUOTABLE"})
+            return move
         work.selection = selection
         best = selection.winner
-        if order.type == OrderType.LIMIT and order.limit_price is not None:
-            above = best.net_price >= order.limit_price
-            gone = not above if order.trigger_condition == TriggerCondition.GTE else best.net_price > order.limit_price
-            if gone:
-                return Move(
-                    Event.REST,
-                    {"resting": True, "reason": "MARKET_MOVED_BACK", "price": text(best.net_price)},
-                )
+        if order.type == OrderType.LIMIT and (back := moved_back(order, selection)) is not None:
+            return back
         if order.max_price_impact_bps is not None and best.impact_bps > order.max_price_impact_bps:
             raise PriceImpactTooHigh(f"the price impact would be {best.impact_bps:.2f} bps", venue=best.venue)
         return Move(
@@ -284,6 +286,25 @@ class Steps:
         if delay_ms is None:
             return Move(Event.FAIL, data, resolved=resolved)
         return Move(Event.RETRY, {**data, "retryInMs": delay_ms}, delay_ms=delay_ms, resolved=resolved)
+
+
+def moved_back(order: Claimed, selection: Selection) -> Move | None:
+    """The way back to rest, when the limit is not reached (any more); None when it is.
+
+    A sale at a limit must really bring it, after its own impact on the pool; `firesAt` is the BEST price at which it would.
+    A stop looks at the market as it fired, without its own impact.
+    """
+    limit = order.limit_price
+    assert limit is not None and order.trigger_condition is not None
+    best = max(quote.price * (10_000 - quote.fee_bps) / 10_000 for quote in selection.quotes)
+    gte = order.trigger_condition == TriggerCondition.GTE
+    price = selection.winner.net_price if gte else best
+    if is_due(order.trigger_condition, limit, price):
+        return None
+    data = {"resting": True, "reason": "MARKET_MOVED_BACK", "price": text(price)}
+    if gte:
+        data["firesAt"] = text(fillable_at(limit, best, price))
+    return Move(Event.REST, data)
 
 
 def fill_out(swap: Swap, fill: Fill) -> dict[str, Any]:

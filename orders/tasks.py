@@ -7,18 +7,23 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
+import redis
 from celery import current_app, shared_task
 from django.conf import settings
 from kombu.exceptions import ChannelError
 
 from orders.commit import Session
 from orders.doorbell import ring
-from orders.reconcile import Reconciler, Watch, expire
+from orders.reconcile import BATCH, Reconciler, Watch, expire
+from orders.resting import Keeper, arming
 from orders.stream import Publisher
 from orders.worker import Worker
 from runtime import metrics
+from triggers.book import Book
 
 log = logging.getLogger(__name__)
+EXPIRE_ROUNDS = 10
+"""Batches a task ends before it makes room for another."""
 _worker: Worker | None = None
 _starting = threading.Lock()
 
@@ -123,7 +128,28 @@ def reconcile(**_: Any) -> None:
 @shared_task(name="expire_orders", queue="dbsync", ignore_result=True)
 def expire_orders(**_: Any) -> None:
     """Ends orders that waited past their time."""
-    publisher().publish(reconcile_session().run(expire))
+    for _round in range(EXPIRE_ROUNDS):
+        news = reconcile_session().run(expire, arming().tell)
+        publisher().publish(news)
+        if len(news) < BATCH:
+            return
+
+
+@cache
+def keeper() -> Keeper:
+    return Keeper(Book(settings.REDIS_URL))
+
+
+@shared_task(name="keep_book", queue="dbsync", ignore_result=True)
+def keep_book(**_: Any) -> None:
+    """Keeps the trigger book true to Postgres."""
+    try:
+        done = reconcile_session().run(keeper().run)
+    except redis.RedisError as error:
+        log.warning("the trigger book cannot be kept: %s", error)
+        return
+    if found := {name: count for name, count in done.items() if count and name != "swept"}:
+        log.warning("the trigger book was put right: %s", found)
 
 
 PRUNE = """

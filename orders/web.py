@@ -14,13 +14,18 @@ from orders.intake import Intake
 from orders.ledger import Accepted, NewOrder
 from orders.lifecycle import Status
 from orders.models import OrderType
+from orders.quotes import Quotes
 from orders.reading import Reader
+from orders.requests import OrderIn
+from orders.resting import arming, rest_of
 from orders.sockets import Sockets
 from orders.stream import News, Publisher
 from orders.telemetry import PoolWaits, share_metrics
 from runtime import metrics
 from runtime.process import ABOUT
 from runtime.tuning import settle
+from routing.world import price_feed, world
+from triggers.book import Arm
 
 COUNT_EVERY_S = 2.0
 ACCEPTED = {kind: metrics.ACCEPTED.labels(kind) for kind in OrderType.values}
@@ -51,6 +56,7 @@ class Web:
             origins=frozenset(settings.CORS_ALLOWED_ORIGINS),
             body_most=settings.BODY_BYTES_MOST,
             timeout_s=settings.ACCEPT_TIMEOUT_S,
+            screen=self._screen,
         )
         self.sockets = Sockets(
             lambda: self._hub,
@@ -58,6 +64,7 @@ class Web:
             keys,
             most=settings.SOCKETS_MOST,
             account_most=settings.SOCKETS_PER_ACCOUNT_MOST,
+            prices=lambda: self._quotes,
         )
 
     async def start(self) -> None:
@@ -69,6 +76,7 @@ class Web:
         self._publisher = Publisher(self._settings.REDIS_URL)
         self._hub = Hub()
         self._reader = Reader()
+        self._quotes = Quotes(world().router, price_feed())
 
     async def _count_for_ever(self) -> None:
         """What costs nothing on the way is added up here: every two seconds."""
@@ -89,6 +97,10 @@ class Web:
         await self._doorbell.close()
         await self._limiter.close()
         self._publisher.close()
+        arming().close()
+
+    async def _screen(self, order: OrderIn, new: NewOrder) -> NewOrder:
+        return await self._quotes.screen(order, new)
 
     def _accepted(self, orders: list[tuple[NewOrder, Accepted]]) -> None:
         """After the commit, in the writer's thread: tell whoever watches the account, and ring for what is due."""
@@ -109,3 +121,5 @@ class Web:
         )
         due = [order.id for order, _ in orders if not order.resting]
         self._loop.call_soon_threadsafe(self._doorbell.ring, due)
+        if resting := [Arm(rest_of(order, 1)) for order, _ in orders if order.resting]:
+            arming().tell(*resting)

@@ -20,11 +20,12 @@ from orders.doorbell import ring
 from orders.execution import Executor, change_of
 from orders.ledger import Change, Claimed
 from orders.lifecycle import Event, Status
+from orders.resting import arming, rested, taken
 from orders.retry import RetryPolicy
 from orders.steps import Move, Steps, Work
 from orders.stream import News, Publisher
-from orders.world import world
 from runtime import metrics
+from routing.world import world
 from runtime.loop import LoopThread
 from runtime.process import ABOUT
 from runtime.tuning import settle
@@ -92,6 +93,7 @@ class Worker:
             steps,
             in_flight_most=settings.ORDERS_IN_FLIGHT_MOST,
             ring=self._ring_again,
+            rested=rested,
         )
         await self._register()
         self._tasks = [
@@ -113,6 +115,7 @@ class Worker:
         self._loop.run(self._close(), timeout_s=5)
 
     def _publish_claims(self, claimed: list[Claimed]) -> None:
+        taken(claimed)
         self._publisher.publish(
             [
                 News(order.id, order.account_id, order.seq, order.status, order.at, order.event)
@@ -222,6 +225,7 @@ class Worker:
         self._recorder.give_up()
         await self._recorder.drain()
         self._publisher.close()
+        arming().close()
         executor = self._claimer.executor
         try:
             await self._query(lambda c: c.execute(STOP, (executor,)))

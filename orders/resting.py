@@ -1,0 +1,203 @@
+"""Orders at rest: told to the trigger book as they come and go, and read from Postgres when the book has to be made good.
+
+Postgres is asked for three things, all bounded: what the book lists to be looked at again; a page a second of what rests, and
+of what the book holds, compared in turn; and everything at once after Redis was wiped, restarted or doubted.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from orders.ids import uuid7_at
+from orders.ledger import Claimed, Connection, NewOrder
+from orders.models import Order, OrderType
+from triggers import rules
+from triggers.arming import Arming
+from triggers.book import LISTED, Arm, Book, Left, Rest, details_key, ms, order_of
+
+log = logging.getLogger(__name__)
+
+SNIPER_PAUSE_S, SNIPER_PAUSE_MOST_S = 4, 300
+EVENTS_A_ROUND = 7
+"""Of a sniper that fires, tries three times and goes back to rest."""
+HIGHER_FOR_S = 30
+PAGE = 2_000
+AGAIN_MOST = 1_000
+NEWEST_S = 20
+"""A web process that dies between the commit and the book leaves orders of its last moment."""
+NEWEST_EVERY = 5
+LOCK = 0x62_6F_6F_6B  # "book"
+SEQ_MOST = 2**31 - 1
+
+RESTING = """
+SELECT id, token_in, token_out, type, seq, limit_price, trigger_condition, trigger_kind, min_liquidity, volume_factor,
+    launched_before
+FROM orders_order WHERE resting
+"""
+RESTING_AFTER = RESTING + "AND (token_in, token_out, id) > (%s, %s, %s) ORDER BY token_in, token_out, id LIMIT %s"
+RESTING_NEWEST = RESTING + "AND id > %s ORDER BY id DESC LIMIT %s"
+RESTING_OF = RESTING + "AND id = ANY(%s)"
+SEQS_OF_OTHERS = "SELECT id, seq FROM orders_order WHERE NOT resting AND id = ANY(%s)"
+
+
+@cache
+def arming() -> Arming:
+    """This process' way to the book."""
+    return Arming(settings.REDIS_URL)
+
+
+def rest_of(order: "NewOrder | Order | Row", seq: int) -> Rest:
+    """The order's place in the book, at rest since its event `seq`."""
+    if order.type == OrderType.LIMIT:
+        kind, price = order.trigger_condition, order.limit_price
+    else:
+        kind = order.trigger_kind or rules.LAUNCH
+        if kind == rules.LIQUIDITY:
+            price = order.min_liquidity
+        elif kind == rules.VOLUME:
+            price = order.volume_factor
+        else:
+            kind, price = LISTED if order.launched_before else rules.LAUNCH, rules.NOTHING
+    assert kind is not None and price is not None
+    return Rest(order.id, f"{order.token_in}-{order.token_out}", seq, kind, price)
+
+
+def left(order: Order | Claimed, seq: int) -> Left:
+    """The order rests no more since its event `seq`."""
+    return Left(order.id, f"{order.token_in}-{order.token_out}", seq, order.type == OrderType.SNIPER)
+
+
+def taken(orders: Iterable[Claimed]) -> None:
+    """An executor has the orders."""
+    if gone := [left(order, order.seq) for order in orders if order.type != OrderType.MARKET]:
+        arming().tell(*gone)
+
+
+def rested(order: Claimed, seq: int, data: Mapping[str, Any]) -> None:
+    """The order is back at rest since its event `seq`, which said `data`.
+
+    A limit whose own impact kept it from filling waits for the price at which it would fill, else it would fire again at every
+    tick; pools get deeper, so after a while it is armed at its limit again. A sniper waits a while, longer every time.
+    """
+    now_ms, pair = ms(datetime.now(UTC)), f"{order.token_in}-{order.token_out}"
+    if order.type == OrderType.SNIPER:
+        pause_s = min(SNIPER_PAUSE_MOST_S, SNIPER_PAUSE_S * 2 ** (seq // EVENTS_A_ROUND))
+        rest = Rest(order.id, pair, seq, rules.LAUNCH, rules.NOTHING)
+        arming().tell(Arm(rest, again_at_ms=now_ms + pause_s * 1000, shelved=True))
+        return
+    assert order.trigger_condition is not None and order.limit_price is not None
+    price = Decimal(data.get("firesAt", order.limit_price))
+    again_at_ms = now_ms + HIGHER_FOR_S * 1000 if price != order.limit_price else 0
+    arming().tell(Arm(Rest(order.id, pair, seq, order.trigger_condition, price), again_at_ms=again_at_ms))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of RESTING."""
+
+    id: UUID
+    token_in: str
+    token_out: str
+    type: str
+    seq: int
+    limit_price: Decimal | None
+    trigger_condition: str | None
+    trigger_kind: str | None
+    min_liquidity: Decimal | None
+    volume_factor: Decimal | None
+    launched_before: bool | None
+
+
+class Keeper:
+    """Keeps the book true to Postgres. One a process; its place in the rounds is all it remembers."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._passes = 0
+        self._place: tuple[str, str, UUID] | None = None
+        self._cursor = 0
+
+    def run(self, connection: Connection) -> dict[str, int]:
+        """One pass, unless another process is at it; what was put right, by name. Raises `redis.RedisError`."""
+        if not connection.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,)).fetchone()[0]:  # type: ignore[index]
+            return {}
+        try:
+            self._passes += 1
+            done = {} if self._book.is_whole() else {"swept": self._sweep(connection)}
+            done["again"] = self._look_again(connection)
+            if self._passes % NEWEST_EVERY == 0:
+                done["newest"] = self._arm_newest(connection)
+            self._place, done["missed"] = self._arm_page(connection, self._place)
+            done["gone"] = self._drop_page(connection)
+            return done
+        finally:
+            connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK,))
+
+    def _sweep(self, connection: Connection) -> int:
+        """Arms everything that rests. What comes to rest meanwhile arms itself."""
+        started = time.monotonic()
+        sweep = self._book.begin_sweep()
+        place, armed = self._arm_page(connection, None)
+        while place is not None:
+            place, more = self._arm_page(connection, place)
+            armed += more
+            self._look_again(connection)
+        whole = self._book.end_sweep(sweep)
+        if armed or not whole:
+            taken = time.monotonic() - started
+            log.warning("the trigger book got %d orders in %.1f s%s", armed, taken, "" if whole else "; once more")
+        return armed
+
+    def _arm_page(
+        self, connection: Connection, place: tuple[str, str, UUID] | None
+    ) -> tuple[tuple[str, str, UUID] | None, int]:
+        """Arms what is missing among the next orders at rest; the place to go on from, None at the end."""
+        rows = _rows(connection, RESTING_AFTER, (*(place or ("", "", UUID(int=0))), PAGE))
+        armed = self._book.change(Arm(rest_of(row, row.seq)) for row in rows)
+        last = rows[-1] if len(rows) == PAGE else None
+        return (last.token_in, last.token_out, last.id) if last else None, armed
+
+    def _arm_newest(self, connection: Connection) -> int:
+        since = uuid7_at(time.time() - NEWEST_S)
+        rows = _rows(connection, RESTING_NEWEST, (since, PAGE))
+        return self._book.change(Arm(rest_of(row, row.seq)) for row in rows)
+
+    def _look_again(self, connection: Connection) -> int:
+        """Claimed orders nobody took, and shelved ones: still at rest → to where they belong, else forgotten."""
+        details = self._book.overdue(ms(datetime.now(UTC)), AGAIN_MOST)
+        ids = [order_of(key) for key in details]
+        if not ids:
+            return 0
+        rows = {row.id: row for row in _rows(connection, RESTING_OF, (ids,))}
+        seqs = dict(connection.execute(SEQS_OF_OTHERS, (ids,)).fetchall())
+        changes: list[Arm | Left] = [Arm(rest_of(row, row.seq), force=True) for row in rows.values()]
+        changes += [_left(key, seqs.get(order_of(key), SEQ_MOST)) for key in details if order_of(key) not in rows]
+        return self._book.change(changes)
+
+    def _drop_page(self, connection: Connection) -> int:
+        """Forgets those among the next of the book's orders that rest no more."""
+        self._cursor, held = self._book.page(self._cursor, AGAIN_MOST)
+        ids = [order_of(key) for key in held]
+        if not ids:
+            return 0
+        at_rest = {row.id for row in _rows(connection, RESTING_OF, (ids,))}
+        return self._book.change(_left(key, seq) for key, seq in held.items() if order_of(key) not in at_rest)
+
+
+def _left(details: str, seq: int) -> Left:
+    kind, pair, order_id = details.split(":")
+    left = Left(UUID(order_id), pair, seq, sniper=kind == "sniper")
+    assert details_key(left.order_id, left.pair, sniper=left.sniper) == details
+    return left
+
+
+def _rows(connection: Connection, query: str, parameters: Sequence[Any]) -> list[Row]:
+    return [Row(*row) for row in connection.execute(query, parameters, prepare=True)]

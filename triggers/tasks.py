@@ -1,0 +1,72 @@
+"""The Celery tasks of prices and triggers: thin, by name."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from celery import current_app, shared_task
+from django.conf import settings
+
+from routing import tokens
+from routing.prices import PriceStore
+from routing.world import world
+from triggers.book import Book
+from triggers.matcher import Matcher
+from triggers.ticker import Ticker
+
+QUEUES = {"match_limits": "limit", "match_snipers": "sniper"}
+MATCH_EXPIRES_S = 2
+"""The next tick asks again."""
+
+
+def send_due(task: str, pair: str) -> None:
+    current_app.send_task(task, kwargs={"pair": pair}, queue=QUEUES[task], expires=MATCH_EXPIRES_S)
+
+
+def send_fired(order_ids: Sequence[UUID], trigger: dict[str, Any]) -> None:
+    kwargs = {"order_ids": [str(order_id) for order_id in order_ids], "trigger": trigger}
+    current_app.send_task("execute_orders", kwargs=kwargs, queue="orders")
+
+
+@cache
+def ticker() -> Ticker:
+    pairs = [pair for name in settings.POLL_PAIRS if (pair := tokens.pair_named(name)) is not None]
+    return Ticker(
+        world().router,
+        PriceStore(settings.REDIS_URL),
+        Book(settings.REDIS_URL),
+        send_due,
+        pairs=pairs,
+        deadline_ms=settings.POLL_DEADLINE_MS,
+    )
+
+
+@cache
+def matcher() -> Matcher:
+    return Matcher(
+        Book(settings.REDIS_URL),
+        PriceStore(settings.REDIS_URL),
+        send_fired,
+        max_age=timedelta(milliseconds=settings.QUOTE_MAX_AGE_MS),
+        most=settings.DOORBELL_IDS_MOST,
+    )
+
+
+@shared_task(name="poll_quotes", queue="quotes", ignore_result=True)
+def poll_quotes(**_: Any) -> None:
+    """One tick of the market."""
+    ticker().tick()
+
+
+@shared_task(name="match_limits", queue="limit", ignore_result=True)
+def match_limits(*, pair: str, **_: Any) -> None:
+    """Fires the pair's limits and stops that are due."""
+    matcher().match_limits(pair)
+
+
+@shared_task(name="match_snipers", queue="sniper", ignore_result=True)
+def match_snipers(*, pair: str, **_: Any) -> None:
+    """Fires the pair's snipers whose event is there."""
+    matcher().match_snipers(pair)

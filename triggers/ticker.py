@@ -1,0 +1,130 @@
+"""One tick of the market: poll, write, see what is due, tell who listens."""
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+import redis
+
+from routing import tokens
+from routing.poller import Poller
+from routing.prices import PairPrices, PriceStore, fields_of, stamp
+from routing.router import Router
+from routing.values import Pair, Tick, VenueName
+from runtime.groups import group_channel, group_message
+from runtime.loop import LoopThread
+from triggers.book import PAIRS, Book
+from triggers.matcher import edge_of
+
+log = logging.getLogger(__name__)
+encode = msgspec.json.Encoder().encode
+
+TURN = "quotes:turn"
+TURN_MS = 400
+"""Shorter than the period of 500 ms by what beat may be early; two beats or two workers still make one poll a period."""
+WATCHED = "quotes:watched"
+"""Pairs that somebody looks at (sorted set, by the time in ms until which they are polled)."""
+WATCHED_S = 30
+
+
+def market_out(market: PairPrices, now: datetime) -> dict[str, Any]:
+    """A pair's prices as clients read them."""
+
+    def out(tick: Tick) -> dict[str, Any]:
+        fields = fields_of(tick)
+        return {
+            "venue": tick.venue,
+            "price": fields["price"],
+            "netPrice": fields["net_price"],
+            "feeBps": tick.fee_bps,
+            "liquidity": fields["liquidity"],
+            "volume": fields["volume"],
+            "observedAt": fields["observed_at"],
+            "ageMs": max(0, round((now - tick.observed_at).total_seconds() * 1000)),
+        }
+
+    return {
+        "pair": market.pair,
+        "at": stamp(now),
+        **{venue.lower(): None if venue not in market.ticks else out(market.ticks[venue]) for venue in VenueName},
+        "best": None if market.best is None else out(market.best),
+    }
+
+
+class Ticker:
+    """`due(task, pair)` is told which matcher has something to do. Ticks from several threads or processes do not overlap."""
+
+    def __init__(
+        self,
+        router: Router,
+        prices: PriceStore,
+        book: Book,
+        due: Callable[[str, str], None],
+        *,
+        pairs: Sequence[Pair],
+        deadline_ms: int,
+    ) -> None:
+        self._router = router
+        self._poller = Poller(router, deadline_ms=deadline_ms)
+        self._prices = prices
+        self._book = book
+        self._due = due
+        self._pairs = pairs
+        self._loop = LoopThread("quotes")
+        self._busy = threading.Lock()
+        self.dropped = 0
+
+    def tick(self) -> bool:
+        """False: another tick is at work, or was just now; this one is not needed."""
+        if not self._busy.acquire(blocking=False):
+            self.dropped += 1
+            return False
+        try:
+            return self._tick()
+        except redis.RedisError as error:
+            log.warning("a tick is lost: %s", error)
+            return False
+        finally:
+            self._busy.release()
+
+    def _tick(self) -> bool:
+        now_ms = self._router.now().timestamp() * 1000
+        with self._prices.redis.pipeline(transaction=False) as pipe:
+            pipe.set(TURN, "1", nx=True, px=TURN_MS)
+            pipe.smembers(PAIRS)
+            pipe.zrangebyscore(WATCHED, now_ms, "+inf")
+            ours, waited_for, watched = pipe.execute()
+        if not ours:
+            self.dropped += 1
+            return False
+        names = {pair.name for pair in self._pairs}.union(waited_for, watched)
+        wanted = [pair for name in sorted(names) if (pair := tokens.pair_named(name)) is not None]
+        markets = self._loop.run(self._poller.poll(wanted))
+        self._prices.write(markets, self._router.breakers.states())
+        self.look([market for market in markets if market.pair in waited_for])
+        self._tell(market for market in markets if market.ticks)
+        return True
+
+    def look(self, markets: Sequence[PairPrices]) -> None:
+        """Calls the matchers for what is due in pairs that orders wait for."""
+        if not markets:
+            return
+        edges = [edge_of(market, market.seen_at, self._router.max_age) for market in markets]
+        for market, (limits, snipers) in zip(markets, self._book.peek(edges), strict=True):
+            if limits:
+                self._due("match_limits", market.pair)
+            if snipers:
+                self._due("match_snipers", market.pair)
+            if market.listed is False:
+                self._book.unlist(market.pair)
+
+    def _tell(self, markets: Iterable[PairPrices]) -> None:
+        with self._prices.redis.pipeline(transaction=False) as pipe:
+            for market in markets:
+                text = encode({"type": "quotes", **market_out(market, market.seen_at)}).decode()
+                group = f"quotes.{market.pair}"
+                pipe.publish(group_channel(group), group_message(group, [(market.pair, 0, text)]))
+            pipe.execute()
