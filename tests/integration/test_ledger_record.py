@@ -132,7 +132,7 @@ def test_an_order_that_rests_needs_a_trigger(database: Connection, account: int)
     assert ledger.claim(database, hand, [order.id], {}) == []
     [taken] = ledger.claim(database, hand, [order.id], {order.id: {"price": Decimal("200.5")}})
 
-    assert taken.event == {"attempt": 1, "trigger": {"price": "200.5"}}
+    assert taken.event == {"attempt": 1, "trigger": {"price": "200.5", "limit": "200"}}
     assert not row(order.id).resting and row(order.id).run_at is not None
 
 
