@@ -19,8 +19,8 @@ from routing import tokens
 from routing.router import Router
 from routing.selection import NoQuote, min_out
 from routing.values import Fate, Fill, Pair, Quote, Selection, Swap, SwapStatus
-from runtime import metrics
 from routing.venues.base import AmountTooSmall, NoRoute, SubmitUnknown, SwapRefused, VenueError
+from runtime import metrics
 from runtime.faults import crash_point
 from triggers.rules import fillable_at, is_due
 

@@ -21,10 +21,10 @@ from orders.resting import arming, rest_of
 from orders.sockets import Sockets
 from orders.stream import News, Publisher
 from orders.telemetry import PoolWaits, share_metrics
+from routing.world import price_feed, world
 from runtime import metrics
 from runtime.process import ABOUT
 from runtime.tuning import settle
-from routing.world import price_feed, world
 from triggers.book import Arm
 
 COUNT_EVERY_S = 2.0

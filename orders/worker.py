@@ -24,8 +24,8 @@ from orders.resting import arming, rested, taken
 from orders.retry import RetryPolicy
 from orders.steps import Move, Steps, Work
 from orders.stream import News, Publisher
-from runtime import metrics
 from routing.world import world
+from runtime import metrics
 from runtime.loop import LoopThread
 from runtime.process import ABOUT
 from runtime.tuning import settle
