@@ -223,15 +223,24 @@ class OrderAdmin(KeysetMixin, ReadOnlyAdmin):
     def cancel_orders(self, request: HttpRequest, queryset: QuerySet[Order]) -> None:
         on_each(request, list(queryset), cancel, "cancelled")
 
-    @action(
-        description="Cancel", permissions=["operate"], url_path="cancel", icon="cancel", attrs={"data-act": "cancel"}
-    )
+    def has_cancel_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Its button is there while the order can be cancelled."""
+        return self._may(request, object_id, Status.PENDING)
+
+    def has_requeue_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self._may(request, object_id, Status.FAILED)
+
+    def _may(self, request: HttpRequest, object_id: Any, status: Status) -> bool:
+        """Whether a button shows. What is pressed too late is refused by `orders.changes`."""
+        order_id = uuid_of(str(object_id))
+        shown = request.method == "POST" or Order.objects.filter(pk=order_id, status=status).exists()
+        return self.has_operate_permission(request) and shown
+
+    @action(description="Cancel", permissions=["cancel"], url_path="cancel", icon="cancel")
     def cancel_order(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._changed(request, object_id, cancel, "order cancelled")
 
-    @action(
-        description="Requeue", permissions=["operate"], url_path="requeue", icon="replay", attrs={"data-act": "requeue"}
-    )
+    @action(description="Requeue", permissions=["requeue"], url_path="requeue", icon="replay")
     def requeue_order(self, request: HttpRequest, object_id: str) -> HttpResponse:
         by = request.user.get_username()
         return self._changed(request, object_id, lambda order: requeue(order, by), "order requeued")

@@ -77,7 +77,8 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]
 class KeysetMixin:
     """For a `ModelAdmin`."""
 
-    list_per_page = 50
+    list_per_page = 30
+    # A row costs the theme's templates 4 ms.
     show_full_result_count = False
     list_disable_select_all = True
     ordering = ("-pk",)

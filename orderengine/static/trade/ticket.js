@@ -176,17 +176,18 @@ export class Ticket {
   #show(preview, tokenOut) {
     if (preview.expectedOut === null) return this.#empty(this.type === "sniper" ? "Not trading yet: the sniper waits for it." : preview.reason);
     byId("expected").textContent = `≈ ${amount(preview.expectedOut, 6)}`;
-    facts(byId("preview"), [
+    facts(byId("preview").firstElementChild, [
       [this.type === "market" ? "Price" : "Price now", `${price(preview.netPrice)} ${tokenOut}`],
       ["At least", `${amount(preview.minOut, 6)} ${tokenOut}`],
       ["Price impact", percent(preview.impactBps)],
       ["Venue", preview.venue],
     ]);
-    byId("preview").append(Object.assign(document.createElement("div"), { className: "why", textContent: `${preview.reason}.` }));
+    byId("preview").lastElementChild.textContent = `${preview.reason}.`;
   }
 
   #empty(message) {
     byId("expected").textContent = "–";
-    byId("preview").replaceChildren(Object.assign(document.createElement("div"), { className: "quiet", textContent: message }));
+    byId("preview").firstElementChild.replaceChildren();
+    byId("preview").lastElementChild.textContent = message;
   }
 }

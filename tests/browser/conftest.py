@@ -1,0 +1,99 @@
+"""A real Chromium against one running engine for all browser tests."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.engine import Engine
+
+NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+FLAGS = ["--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
+PATIENCE_MS = 20_000
+"""For what takes two seconds on a quiet machine."""
+
+
+def chromium() -> str | None:
+    named = os.environ.get("CHROMIUM")
+    return named if named else next((found for name in NAMES if (found := shutil.which(name))), None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if chromium():
+        return
+    why = "no Chromium here: `apt install chromium`, or say where it is with CHROMIUM=/path"
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.skip(reason=why))
+
+
+@pytest.fixture(scope="package")
+def engine() -> Iterator[Engine]:
+    with Engine(MOCK_LATENCY="0.3", MOCK_SEED="5", RETRY_BASE_MS="100").running() as engine:
+        yield engine
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    root = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS + root)
+        yield browser
+        browser.close()
+
+
+class Looks:
+    """Opens pages of the engine; a script's error on any of them fails the test."""
+
+    def __init__(self, browser: Browser, url: str) -> None:
+        self._browser = browser
+        self._url = url
+        self.contexts: list[BrowserContext] = []
+        self.errors: list[str] = []
+
+    def __call__(self, path: str = "/", **options: Any) -> Page:
+        context = self._browser.new_context(**({"viewport": {"width": 1360, "height": 900}} | options))
+        context.set_default_timeout(PATIENCE_MS)
+        self.contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.goto(self._url + path)
+        return page
+
+
+@pytest.fixture
+def look(browser: Browser, engine: Engine) -> Iterator[Looks]:
+    looks = Looks(browser, engine.url)
+    yield looks
+    for context in looks.contexts:
+        context.close()
+    assert not looks.errors
+
+
+class Staff:
+    """What staff does over the API while somebody looks at the page."""
+
+    def __init__(self, engine: Engine) -> None:
+        headers = {"Authorization": f"Bearer {engine.credentials['staffApiKey']}"}
+        self._http = httpx.Client(base_url=engine.url, headers=headers, timeout=10)
+
+    def move(self, pair: str, **changes: Any) -> None:
+        self._http.post("/api/mock/market", json={"pair": pair, **changes}).raise_for_status()
+
+
+@pytest.fixture
+def staff(engine: Engine) -> Staff:
+    return Staff(engine)
+
+
+def sign_in(page: Page, engine: Engine) -> None:
+    admin = engine.credentials["admin"]
+    page.fill("#id_username", admin["username"])
+    page.fill("#id_password", admin["password"])
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_load_state()
