@@ -232,9 +232,12 @@ class OrderAdmin(KeysetMixin, ReadOnlyAdmin):
 
     def _may(self, request: HttpRequest, object_id: Any, status: Status) -> bool:
         """Whether a button shows. What is pressed too late is refused by `orders.changes`."""
+        if not self.has_operate_permission(request):
+            return False
         order_id = uuid_of(str(object_id))
-        shown = request.method == "POST" or Order.objects.filter(pk=order_id, status=status).exists()
-        return self.has_operate_permission(request) and shown
+        return order_id is not None and (
+            request.method == "POST" or Order.objects.filter(pk=order_id, status=status).exists()
+        )
 
     @action(description="Cancel", permissions=["cancel"], url_path="cancel", icon="cancel")
     def cancel_order(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -82,13 +82,18 @@ class Staff:
         headers = {"Authorization": f"Bearer {engine.credentials['staffApiKey']}"}
         self._http = httpx.Client(base_url=engine.url, headers=headers, timeout=10)
 
+    def close(self) -> None:
+        self._http.close()
+
     def move(self, pair: str, **changes: Any) -> None:
         self._http.post("/api/mock/market", json={"pair": pair, **changes}).raise_for_status()
 
 
 @pytest.fixture
-def staff(engine: Engine) -> Staff:
-    return Staff(engine)
+def staff(engine: Engine) -> Iterator[Staff]:
+    staff = Staff(engine)
+    yield staff
+    staff.close()
 
 
 def sign_in(page: Page, engine: Engine) -> None:
