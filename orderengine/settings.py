@@ -90,6 +90,8 @@ REDIS_URL = os.environ.get("REDIS_URL") or embedded_service("redisUrl") or "redi
 CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL") or REDIS_URL
 FLOWER_URL = os.environ.get("FLOWER_URL") or embedded_service("flowerUrl")
 """Where the web process reaches Flower, to show it at `/flower/` to signed-in staff."""
+FLOWER_BASIC_AUTH = os.environ.get("FLOWER_BASIC_AUTH", "")
+"""`name:password` that Flower asks for; an embedded engine uses the administrator's."""
 
 
 # --- Django ----------------------------------------------------------------------------------------------------------

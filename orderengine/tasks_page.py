@@ -27,14 +27,15 @@ SAFE = ("GET", "HEAD")
 
 
 def authorization() -> dict[str, str]:
-    if given := os.environ.get("FLOWER_BASIC_AUTH"):
-        return {"Authorization": f"Basic {base64.b64encode(given.encode()).decode()}"}
-    try:
-        admin: dict[str, str] = json.loads((settings.DATA_DIR / "credentials.json").read_text())["admin"]
-    except (OSError, ValueError, KeyError):
-        return {}
-    pair = base64.b64encode(f"{admin['username']}:{admin['password']}".encode()).decode()
-    return {"Authorization": f"Basic {pair}"}
+    """Flower's own name and password: FLOWER_BASIC_AUTH, else the administrator's of an embedded engine."""
+    pair = settings.FLOWER_BASIC_AUTH
+    if not pair:
+        try:
+            admin = json.loads((settings.DATA_DIR / "credentials.json").read_text())["admin"]
+            pair = f"{admin['username']}:{admin['password']}"
+        except (OSError, ValueError, KeyError):
+            return {}
+    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
 
 @csrf_exempt  # Flower's own forms know nothing of our tokens; the Origin is checked instead.
