@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 from typing import Any
 from urllib.parse import urlsplit
 
