@@ -1,0 +1,369 @@
+"""An order as its client lives it: posted, worked on by a real worker, watched to its end."""
+
+import asyncio
+import json
+import re
+import time
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from tests.acceptance.client import ORDER, STAGES, Client
+
+ALL = list(enumerate(STAGES, start=1))
+
+
+async def test_a_market_order_is_confirmed_and_every_stage_is_seen(client: Client) -> None:
+    started = time.monotonic()
+    order = await client.place(clientOrderId="the-first")
+    watched = await client.watch(order["orderId"])
+    seconds = time.monotonic() - started
+
+    assert watched.stages == ALL and watched.code == 1000
+    assert 2 <= seconds < 8, "2 to 3 s of waits, and what a busy machine adds"
+    assert order["status"] == "pending" and order["clientOrderId"] == "the-first"
+    assert order["ws"] == f"{client.engine.ws_url}/ws/{order['orderId']}"
+
+    row = await client.get(f"/api/orders/{order['orderId']}")
+    assert (row["status"], row["seq"], row["attempts"], row["failure"]) == ("confirmed", 5, 1, None)
+    fill = watched.events[-1]["data"]
+    assert {row[name] == fill[name] for name in ("venue", "executedPrice", "amountOut", "fee", "txHash")} == {True}
+    assert Decimal(row["amountOut"]) == pytest.approx(
+        Decimal(row["executedPrice"]) * Decimal("1.5"), rel=Decimal("1e-6")
+    )
+    stored = (await client.get(f"/api/orders/{order['orderId']}/events"))["events"]
+    assert stored == watched.facts
+    assert all(before["at"] <= after["at"] for before, after in pairwise(stored))
+
+    quotes = (await client.get(f"/api/orders/{order['orderId']}/quotes"))["attempts"]
+    assert [(one["attempt"], one["winner"]) for one in quotes] == [(1, row["venue"])]
+    assert {quote["venue"] for quote in quotes[0]["quotes"]} == {"RAYDIUM", "METEORA"} and quotes[0]["reason"]
+    best = max(quotes[0]["quotes"], key=lambda quote: Decimal(quote["amountOut"]))
+    assert best["venue"] == row["venue"]
+
+    chain = await client.chain(order["orderId"])
+    assert (chain["landed"], [one["signature"] for one in chain["submissions"]]) == (1, [row["txHash"]])
+
+
+async def test_a_client_may_come_before_during_and_after_the_end(client: Client) -> None:
+    order = await client.place()
+    before = asyncio.create_task(client.watch(order["orderId"]))
+    await asyncio.sleep(1)
+    during = asyncio.create_task(client.watch(order["orderId"]))
+    first, second = await before, await during
+    after = await client.watch(order["orderId"])
+
+    assert first.stages == second.stages == after.stages == ALL
+    assert [one.code for one in (first, second, after)] == [1000] * 3
+    assert len(after.messages) == 1 and after.snapshot["status"] == "confirmed"
+    assert first.facts == second.facts == after.facts
+
+
+async def test_a_client_that_comes_back_gets_what_it_missed(client: Client) -> None:
+    order_id = (await client.place())["orderId"]
+    seen: list[tuple[int, str]] = []
+    while not seen or seen[-1][0] < 4:  # Every connection is dropped after one message.
+        after = seen[-1][0] if seen else 0
+        async with connect(f"{client.engine.ws_url}/ws/{order_id}?after={after}") as socket:
+            message = json.loads(await socket.recv())
+            assert message["type"] == "snapshot"
+            seen += [(event["seq"], event["status"]) for event in message["events"]]
+    last = await client.watch(order_id, after=seen[-1][0])
+
+    assert [*seen, *last.stages] == ALL and last.code == 1000
+    for after in (0, 1, 4, 5, 6, 2**31):
+        again = await client.watch(order_id, after=after)
+        assert again.stages == [stage for stage in ALL if stage[0] > after]
+        assert (again.snapshot["status"], again.code, len(again.messages)) == ("confirmed", 1000, 1)
+
+
+@pytest.mark.parametrize("after", ["", "-1", "x", "1.5", "٣", "0" * 5000])
+async def test_an_after_that_is_no_number_means_from_the_start(client: Client, after: str) -> None:
+    async with connect(f"{client.engine.ws_url}/ws/{(await client.place())['orderId']}?after={after}") as socket:
+        assert json.loads(await socket.recv())["events"][0]["seq"] == 1
+
+
+async def test_two_hundred_orders_are_each_watched_from_their_post_to_their_end(client: Client) -> None:
+    """Each client connects right after its POST, and has every event once and in order."""
+
+    async def one() -> list[tuple[int, str]]:
+        order = await client.place()
+        watched = await client.watch(order["orderId"])
+        assert watched.code == 1000
+        return watched.stages
+
+    assert await asyncio.gather(*(one() for _ in range(200))) == [ALL] * 200
+
+
+async def test_the_account_s_feed_tells_of_every_order(client: Client) -> None:
+    seen: dict[str, list[tuple[int, str]]] = {}
+    async with connect(f"{client.engine.ws_url}/ws/orders") as socket:
+        assert json.loads(await socket.recv())["type"] == "snapshot"
+        placed = await asyncio.gather(*(client.place() for _ in range(20)))
+        wanted = {order["orderId"] for order in placed}
+        async with asyncio.timeout(60):
+            while sum(len(seen.get(order_id, ())) for order_id in wanted) < 5 * 20:
+                message = json.loads(await socket.recv())
+                seen.setdefault(message["orderId"], []).append((message["seq"], message["status"]))
+
+    assert {order_id: seen[order_id] for order_id in wanted} == dict.fromkeys(wanted, ALL)
+
+
+async def test_a_batch_is_answered_in_order_each_on_its_own(client: Client) -> None:
+    orders: list[Any] = [
+        ORDER,
+        {**ORDER, "amount": "-1"},
+        {**ORDER, "tokenIn": "DOGE"},
+        None,
+        {**ORDER, "clientOrderId": "in-batch"},
+        {**ORDER, "clientOrderId": "in-batch"},
+        {**ORDER, "clientOrderId": "in-batch", "amount": "2"},
+        "text",
+    ]
+    results = (await client.http.post("/api/orders/batch", json={"orders": orders})).json()["results"]
+
+    codes = [result.get("error", {}).get("code") for result in results]
+    bad, conflict = "VALIDATION_FAILED", "IDEMPOTENCY_CONFLICT"
+    assert codes == [None, bad, "UNKNOWN_TOKEN", bad, None, None, conflict, bad]
+    assert results[4]["orderId"] == results[5]["orderId"] != results[0]["orderId"]
+    assert (await client.watch(results[0]["orderId"])).stages == ALL
+
+
+async def test_a_batch_with_an_idempotency_key_is_taken_once(client: Client) -> None:
+    batch, headers = {"orders": [ORDER, ORDER]}, {"Idempotency-Key": "batch-1"}
+    first, again = [(await client.http.post("/api/orders/batch", json=batch, headers=headers)).json() for _ in (1, 2)]
+
+    assert [one["orderId"] for one in first["results"]] == [one["orderId"] for one in again["results"]]
+    assert len({one["orderId"] for one in first["results"]}) == 2
+
+
+async def test_one_key_sent_ten_times_at_once_is_one_order(client: Client) -> None:
+    headers = {"Idempotency-Key": "ten-at-once"}
+    answers = await asyncio.gather(*(client.execute(headers) for _ in range(10)))
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["orderId"] for answer in answers}) == 1
+    assert sum("idempotency-replayed" not in answer.headers for answer in answers) == 1
+    other = await client.execute(headers, amount="2")
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "IDEMPOTENCY_CONFLICT")
+    order_id = answers[0].json()["orderId"]
+    assert (await client.watch(order_id)).stages == ALL
+    later = await client.execute(headers)
+    assert (later.json()["orderId"], later.json()["status"]) == (order_id, "confirmed")
+    assert (await client.chain(order_id))["landed"] == 1
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "a\tb"])
+async def test_a_key_that_is_none_is_refused(client: Client, key: str) -> None:
+    answer = await client.execute({"Idempotency-Key": key})
+
+    assert (answer.status_code, list(answer.json()["error"]["details"])) == (400, ["Idempotency-Key"])
+
+
+async def rests(client: Client, **fields: Any) -> str:
+    """A limit order far from the market."""
+    fields = {"type": "limit", "limitPrice": "100000", "allowFarPrice": True, **fields}
+    return str((await client.place(**fields))["orderId"])
+
+
+async def test_an_order_that_rests_is_cancelled_once_and_for_all(client: Client) -> None:
+    order_id = await rests(client)
+    watching = asyncio.create_task(client.watch(order_id))
+    await asyncio.sleep(0.2)
+    first = await client.http.delete(f"/api/orders/{order_id}")
+    again = await client.http.delete(f"/api/orders/{order_id}")
+
+    assert first.status_code == again.status_code == 200 and first.json() == again.json()
+    assert first.json()["status"] == "cancelled"
+    watched = await watching
+    assert watched.stages == [(1, "pending"), (2, "cancelled")] and watched.code == 1000
+    assert watched.events[0]["data"] == {"resting": True}
+
+
+async def test_cancels_at_the_same_moment_are_one_cancel(client: Client) -> None:
+    order_id = await rests(client)
+    answers = await asyncio.gather(*(client.http.delete(f"/api/orders/{order_id}") for _ in range(8)))
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert [event["status"] for event in (await client.get(f"/api/orders/{order_id}/events"))["events"]] == [
+        "pending",
+        "cancelled",
+    ]
+
+
+async def test_it_is_too_late_to_cancel_what_is_being_executed_or_over(client: Client) -> None:
+    order_id = (await client.place())["orderId"]
+    async with asyncio.timeout(30):
+        while (await client.get(f"/api/orders/{order_id}"))["status"] == "pending":
+            await asyncio.sleep(0.02)
+    during = await client.http.delete(f"/api/orders/{order_id}")
+    await client.watch(order_id)
+    after = await client.http.delete(f"/api/orders/{order_id}")
+
+    assert (during.status_code, during.json()["error"]["code"]) == (409, "TOO_LATE")
+    assert (after.status_code, after.json()["error"]["code"]) == (409, "ALREADY_FINAL")
+
+
+async def test_an_order_that_rests_is_amended_and_others_are_not(client: Client) -> None:
+    order_id = await rests(client)
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    wanted = {"limitPrice": "90000", "amount": "2", "slippageBps": 7, "expiresAt": until, "allowFarPrice": True}
+    answer = await client.http.patch(f"/api/orders/{order_id}", json=wanted)
+    if answer.status_code == 400 and "allowFarPrice" in answer.text:
+        del wanted["allowFarPrice"]
+        answer = await client.http.patch(f"/api/orders/{order_id}", json=wanted)
+
+    order = answer.json()
+    assert (order["limitPrice"], order["amount"], order["slippageBps"]) == ("90000", "2", 7)
+    assert order["expiresAt"] and order["seq"] == 2 and order["status"] == "pending"
+    bad = await client.http.patch(f"/api/orders/{order_id}", json={"amount": "0"})
+    assert (bad.status_code, list(bad.json()["error"]["details"])) == (400, ["amount"])
+    await client.http.delete(f"/api/orders/{order_id}")
+    final = await client.http.patch(f"/api/orders/{order_id}", json={"amount": "1"})
+    assert (final.status_code, final.json()["error"]["code"]) == (409, "ALREADY_FINAL")
+
+
+async def test_orders_are_listed_by_what_is_asked_for_page_by_page(client: Client) -> None:
+    first = await rests(client, tokenIn="JUP", clientOrderId="listed")
+    others = [await rests(client, tokenIn="JUP") for _ in range(4)]
+    mine = [*reversed(others), first]
+
+    async def listed(query: str) -> tuple[list[str], str | None]:
+        page = await client.get(f"/api/orders?{query}")
+        return [order["orderId"] for order in page["orders"]], page["next"]
+
+    assert await listed("pair=JUP-USDC") == (mine, None)
+    assert await listed("pair=JUP-USDC&type=limit&status=pending") == (mine, None)
+    assert await listed("pair=JUP-USDC&type=market") == ([], None)
+    assert await listed("pair=JUP-USDC&status=confirmed") == ([], None)
+    assert await listed("clientOrderId=listed") == ([first], None)
+    pages, cursor = [], ""
+    while cursor is not None:
+        page, cursor = await listed(f"pair=JUP-USDC&limit=2{f'&cursor={cursor}' if cursor else ''}")
+        pages.append(page)
+    assert pages == [mine[:2], mine[2:4], mine[4:]]
+    await client.http.delete(f"/api/orders/{first}")
+    assert await listed("pair=JUP-USDC&status=cancelled") == ([first], None)
+    assert await listed("pair=JUP-USDC&status=pending") == (mine[:4], None)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("status=x", "status"),
+        ("status=", "status"),
+        ("type=stop", "type"),
+        ("limit=0", "limit"),
+        ("limit=201", "limit"),
+        ("limit=-1", "limit"),
+        ("limit=1e2", "limit"),
+        ("limit=99999999999999999999", "limit"),
+        ("limit=٣", "limit"),
+        ("cursor=x", "cursor"),
+        ("pair=a%00b", "pair"),
+        ("clientOrderId=%00", "clientOrderId"),
+    ],
+)
+async def test_a_question_that_makes_no_sense_is_refused(client: Client, query: str, field: str) -> None:
+    answer = await client.http.get(f"/api/orders?{query}")
+
+    assert (answer.status_code, list(answer.json()["error"]["details"])) == (400, [field])
+
+
+async def test_every_request_has_an_id(client: Client) -> None:
+    mine = {"X-Request-Id": "my-id/1"}
+    for answer in (
+        await client.execute(mine, amount="-1"),
+        await client.http.get("/api/orders/x", headers=mine),
+        await client.http.get("/nowhere", headers=mine),
+    ):
+        assert answer.headers["x-request-id"] == answer.json()["error"]["requestId"] == "my-id/1"
+    for sent in ("", "a b", "x" * 129, "é"):
+        answer = await client.execute({"X-Request-Id": sent.encode("latin-1")}, amount="-1")  # type: ignore[dict-item]
+        made = answer.headers["x-request-id"]
+        assert made != sent and re.fullmatch("[0-9a-f]{16}", made)
+        assert answer.json()["error"]["requestId"] == made
+
+
+async def test_what_is_not_asked_rightly_is_answered_rightly(client: Client) -> None:
+    http, paths = client.http, ("/api/orders/execute", "/api/orders/batch")
+    json_type = {"Content-Type": "application/json"}
+    for path in paths:
+        for method in ("GET", "PUT", "PATCH", "DELETE"):
+            refused(await http.request(method, path), 405, "METHOD_NOT_ALLOWED")
+        for kind in ("text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""):
+            refused(await http.post(path, content=b"{}", headers={"Content-Type": kind}), 415, "UNSUPPORTED_MEDIA_TYPE")
+        packed = {**json_type, "Content-Encoding": "gzip"}
+        refused(await http.post(path, content=b"{}", headers=packed), 415, "UNSUPPORTED_MEDIA_TYPE")
+        refused(await http.post(path, content=b" " * 300_000, headers=json_type), 413, "BODY_TOO_LARGE")
+        refused(await http.post(path, content=b"{", headers=json_type), 400, "INVALID_JSON")
+    charset = {"Content-Type": "Application/JSON; charset=utf-8"}
+    taken = await http.post(paths[0], content=json.dumps(ORDER), headers=charset)
+    assert taken.status_code == 200
+    refused(await http.delete("/api/orders"), 405, "METHOD_NOT_ALLOWED")
+    refused(await http.get("/api/orders/not-an-id"), 404, "NOT_FOUND")
+    refused(await http.get("/api/dead-letters"), 403, "FORBIDDEN")
+    refused(await http.get("/api/orders", headers={"Authorization": "Bearer nonsense"}), 401, "UNAUTHENTICATED")
+    refused(await client.execute({"Authorization": "Bearer nonsense"}), 401, "UNAUTHENTICATED")
+
+
+def refused(answer: httpx.Response, status: int, code: str) -> None:
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code), answer.text
+    assert answer.headers["content-type"] == "application/json"
+
+
+async def closed_with(client: Client, path: str, headers: dict[str, str] | None = None) -> int | None:
+    async with connect(client.engine.ws_url + path, additional_headers=headers, proxy=None) as socket:
+        with pytest.raises(ConnectionClosed) as closed:
+            while True:
+                await socket.recv()
+    return closed.value.rcvd and closed.value.rcvd.code
+
+
+async def test_sockets_that_are_not_opened_rightly(client: Client) -> None:
+    order_id = await rests(client)
+    foreign = {"Origin": "https://evil.example"}
+
+    assert await closed_with(client, f"/ws/{order_id}", {"Authorization": "Bearer nonsense"}) == 4401
+    assert await closed_with(client, f"/ws/{order_id}?ticket=nonsense") == 4401
+    assert await closed_with(client, f"/ws/{order_id}", foreign) == 4401
+    assert await closed_with(client, "/ws/nonsense") == 4404
+    assert await closed_with(client, "/ws/00000000-0000-7000-8000-000000000000") == 4404
+
+
+async def test_a_ticket_opens_one_socket(client: Client) -> None:
+    order_id = (await client.place())["orderId"]
+    ticket = (await client.http.post("/api/ws-ticket", headers=client.staff)).json()["ticket"]
+    path = f"/ws/{order_id}?ticket={ticket}"
+
+    assert await closed_with(client, path, {"Origin": "https://evil.example"}) == 1000
+    assert await closed_with(client, path) == 4401
+
+
+async def test_a_socket_that_idles_stays_open(client: Client) -> None:
+    """redis-py ends a read after five seconds unless told otherwise, and the channel layer closed with it."""
+    order_id = await rests(client)
+    async with (
+        connect(f"{client.engine.ws_url}/ws/{order_id}") as socket,
+        connect(f"{client.engine.ws_url}/ws/orders") as feed,
+    ):
+        assert json.loads(await socket.recv())["type"] == json.loads(await feed.recv())["type"] == "snapshot"
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(15):
+                await socket.recv()
+        await client.http.delete(f"/api/orders/{order_id}")
+        async with asyncio.timeout(1):  # Through Redis: the next look into the database may be three seconds away.
+            assert json.loads(await socket.recv())["status"] == "cancelled"
+
+
+async def test_the_page_of_the_api_and_its_document(client: Client) -> None:
+    assert "swagger" in (await client.http.get("/api/docs")).text.lower()
+    assert (await client.http.get("/api/schema")).status_code == 200
+    assert (await client.get("/healthz"))["status"] == "ok"
+    assert (await client.get("/readyz"))["dependencies"]["postgres"] == "ok"
