@@ -1,0 +1,217 @@
+"""An order whose executor died at any status comes to its end in other hands, with one transaction on the chain."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from orders import ledger
+from orders.commit import Claimer, Recorder
+from orders.execution import Executor
+from orders.ledger import Claimed, Connection
+from orders.lifecycle import Event, Status
+from orders.reconcile import Reconciler, Watch
+from orders.retry import RetryPolicy
+from orders.steps import Steps
+from routing import tokens
+from routing.chain.faults import Fault
+from routing.mockworld import MockWorld, mock_world
+from routing.values import Pair, Swap
+from tests.factories import accepted, change, claimed, executor, new_order
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[MockWorld]:
+    made = mock_world(tmp_path, seed=1, latency=0, failure_rate=0, deadline_ms=5_000, max_age_ms=60_000, valid_s=60)
+    yield made
+    await made.close()
+
+
+class Hand:
+    """An executor in this process, with all it needs."""
+
+    def __init__(self, database: Connection, url: str, world: MockWorld) -> None:
+        self.id = executor(database)
+        self.rung: list[UUID] = []
+        self.claimer = Claimer(url, self.id, window_ms=1, most=100, capacity=100, written=lambda _: None)
+        self.recorder = Recorder(url, window_ms=1, most=100, capacity=100, written=lambda _: None)
+        steps = Steps(world.router, RetryPolicy(3, 0, 0), random.Random(1), submit_timeout_s=5, resend_after_s=0.2)
+        self.executor = Executor(
+            self.claimer,
+            self.recorder,
+            steps,
+            in_flight_most=100,
+            ring=lambda order_ids, _: self.rung.extend(order_ids),
+        )
+
+    async def execute(self, order_id: UUID) -> None:
+        async with asyncio.timeout(30):
+            await self.executor.execute([order_id])
+
+    async def close(self) -> None:
+        await self.claimer.close()
+        await self.recorder.close()
+
+
+@pytest.fixture
+async def hand(database: Connection, database_url: str, world: MockWorld) -> AsyncIterator[Hand]:
+    made = Hand(database, database_url, world)
+    yield made
+    await made.close()
+
+
+async def swap_for(world: MockWorld, taken: Claimed) -> Swap:
+    """What the dead executor had built and signed."""
+    selection = await world.router.quote(pair(taken), taken.amount)
+    venue = world.router.venue(selection.winner.venue)
+    least = selection.winner.amount_out / 2
+    return await venue.build(
+        pair(taken), selection.winner, min_out=least, reference=str(taken.id), attempt=taken.attempts
+    )
+
+
+def pair(taken: Claimed) -> Pair:
+    found = tokens.pair(taken.token_in, taken.token_out)
+    assert found is not None
+    return found
+
+
+def submit(database: Connection, taken: Claimed, swap: Swap) -> None:
+    changes = [
+        change(taken, Event.BUILD, data={"attempt": 1, "venue": swap.venue}),
+        change(taken, Event.SUBMIT, was=Status.BUILDING, seq=taken.seq + 1, intent=swap),
+    ]
+    assert all(ledger.record(database, changes))
+
+
+def reconcile(database: Connection) -> list[UUID]:
+    """One pass; the orders that it rang for."""
+    rung: list[UUID] = []
+    Reconciler(
+        watch=Watch(gap_s=3),
+        max_attempts=3,
+        dead_after_s=6,
+        settle_s=4,
+        grace_s=2,
+        backlog_grace_s=20,
+        ring=rung.extend,
+        waiting=lambda: 0,
+        announce=lambda *_: None,
+        publish=lambda _: None,
+    ).run(database)
+    return rung
+
+
+def statuses(database: Connection, order_id: UUID) -> list[str]:
+    rows = database.execute("SELECT seq, status FROM orders_orderevent WHERE order_id = %s ORDER BY seq", (order_id,))
+    found = rows.fetchall()
+    assert [seq for seq, _ in found] == list(range(1, len(found) + 1))
+    return [status for _, status in found]
+
+
+async def died_at(database: Connection, world: MockWorld, account: int, at: str) -> tuple[Claimed, list[str]]:
+    """An order whose executor died; and the statuses that it has been through."""
+    order = accepted(database, new_order(account))
+    dead = executor(database)
+    taken = claimed(database, order, dead)
+    if at == "building":
+        assert ledger.record(database, [change(taken, Event.BUILD, data={})])[0]
+    elif at != "routing":
+        swap = await swap_for(world, taken)
+        submit(database, taken, swap)
+        venue = world.router.venue(swap.venue)
+        if at == "lost":
+            world.chain.misbehave(Fault.DROP, count=1)
+        if at in ("sent", "lost", "landed"):
+            await venue.submit(swap)
+        if at == "landed":
+            await venue.wait(swap, timeout_s=5)
+    database.execute("UPDATE orders_executor SET state = 'dead' WHERE id = %s", (dead,))
+    return taken, statuses(database, order.id)
+
+
+@pytest.mark.parametrize("at", ["routing", "building", "written down", "sent", "lost", "landed"])
+async def test_another_hand_brings_it_to_its_end(
+    database: Connection, account: int, world: MockWorld, hand: Hand, at: str
+) -> None:
+    taken, before = await died_at(database, world, account, at)
+
+    assert reconcile(database) == [taken.id]
+    await hand.execute(taken.id)
+
+    again = ["pending", "routing", "building", "submitted"] if at in ("routing", "building") else []
+    assert statuses(database, taken.id) == [*before, *again, "confirmed"]
+    report = world.chain.report(str(taken.id))
+    assert (report["landed"], report["ordersLandedTwice"]) == (1, 0)
+    assert len({submission["signature"] for submission in report["submissions"]}) == 1
+    assert len(report["submissions"]) == (2 if at == "lost" else 1)
+    unresolved = database.execute("SELECT count(*) FROM orders_transaction WHERE resolution IS NULL").fetchone()
+    assert unresolved == (0,)
+
+
+async def test_the_living_are_left_alone(database: Connection, account: int, world: MockWorld, hand: Hand) -> None:
+    taken = claimed(database, accepted(database, new_order(account)))
+
+    assert reconcile(database) == []
+    await hand.execute(taken.id)
+
+    assert statuses(database, taken.id) == ["pending", "routing"]
+    assert world.chain.report()["submissions"] == []
+
+
+async def test_nothing_is_sent_before_it_is_written_down(
+    database: Connection, account: int, world: MockWorld, hand: Hand
+) -> None:
+    """The order goes to another hand while this one quotes: its intent is refused and nothing leaves the process."""
+    order = accepted(database, new_order(account))
+    router = world.router
+    quote, other = router.quote, executor(database)
+
+    async def taken_meanwhile(pair: Pair, amount: Any) -> Any:
+        database.execute("UPDATE orders_order SET executor = %s, epoch = epoch + 1 WHERE id = %s", (other, order.id))
+        return await quote(pair, amount)
+
+    router.quote = taken_meanwhile  # type: ignore[method-assign]
+    await hand.execute(order.id)
+
+    assert statuses(database, order.id) == ["pending", "routing"]
+    assert world.chain.report()["submissions"] == []
+    assert database.execute("SELECT count(*) FROM orders_transaction").fetchone() == (0,)
+
+
+async def test_the_intent_is_there_when_the_chain_hears_of_it(
+    database: Connection, account: int, world: MockWorld, hand: Hand
+) -> None:
+    order = accepted(database, new_order(account))
+    send, seen = world.chain.submit, []
+
+    async def look_first(swap: Swap) -> None:
+        query = "SELECT t.payload, o.status FROM orders_transaction t JOIN orders_order o ON o.id = t.order_id"
+        seen.append((database.execute(f"{query} WHERE signature = %s", (swap.signature,)).fetchone(), swap.payload))
+        await send(swap)
+
+    world.chain.submit = look_first  # type: ignore[method-assign]
+    await hand.execute(order.id)
+
+    [(row, payload)] = seen
+    assert row == (payload, "submitted")
+    assert statuses(database, order.id)[-1] == "confirmed"
+
+
+async def test_two_doorbells_are_one_execution(
+    database: Connection, database_url: str, account: int, world: MockWorld, hand: Hand
+) -> None:
+    """The same order on two processes and twice on each, at the same moment."""
+    second = Hand(database, database_url, world)
+    orders = [accepted(database, new_order(account)) for _ in range(20)]
+    await asyncio.gather(*(each.execute(order.id) for order in orders for each in (hand, second, hand, second)))
+    await second.close()
+
+    whole = ["pending", "routing", "building", "submitted", "confirmed"]
+    assert all(statuses(database, order.id) == whole for order in orders)
+    report = world.chain.report()
+    assert (report["landed"], report["ordersLandedTwice"], len(report["submissions"])) == (20, 0, 20)
