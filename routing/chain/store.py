@@ -173,7 +173,7 @@ class ChainStore:
         ]
         if expired:
             db.executemany(
-                f"{rows.INSERT_TRANSACTION} ON CONFLICT (signature) DO UPDATE SET fate = excluded.fate",
+                f"{rows.INSERT_TRANSACTION} ON CONFLICT (signature) DO UPDATE SET fate = excluded.fate",  # nosec B608
                 expired,
             )
         return {sighting.status.signature: sighting for sighting in seen}
