@@ -1,0 +1,254 @@
+"""Streams: one wire format with Channels, and whole whatever Redis loses."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+import redis
+from channels.layers import get_channel_layer
+from django.conf import settings
+
+from accounts.auth import Caller, KeyRing
+from orders import ledger, sockets
+from orders.hub import Hub
+from orders.ledger import Change, Claimed, Connection
+from orders.lifecycle import Event, Status
+from orders.reading import Reader
+from orders.sockets import INBOX_MOST, Socket, Sockets
+from orders.stream import News, Publisher, account_group, group_channel, group_message, order_group
+from tests.factories import FILL, accepted, change, claimed, new_order, swap
+
+ENTRY = ("01900000-0000-7000-8000-000000000000", 2, '{"type":"event"}')
+
+
+async def test_a_group_s_message_is_what_group_send_sends() -> None:
+    """Byte for byte, on the same Redis channel."""
+    layer = get_channel_layer()
+    group = order_group(ENTRY[0])
+    client = redis.Redis.from_url(settings.REDIS_URL)
+    with client.pubsub() as heard:
+        heard.subscribe(group_channel(group))
+        assert (heard.get_message(timeout=5) or {})["type"] == "subscribe"
+        await layer.group_send(group, {"type": "orders.news", "group": group, "news": [ENTRY]})
+        message = await asyncio.to_thread(heard.get_message, timeout=5)
+    client.close()
+    await layer.flush()
+
+    assert message is not None and message["data"] == group_message(group, [ENTRY])
+
+
+async def test_a_channel_of_the_layer_hears_what_the_publisher_says() -> None:
+    layer = get_channel_layer()
+    order_id, at = UUID(ENTRY[0]), datetime.now(UTC)
+    channel = await layer.new_channel()
+    await layer.group_add(order_group(order_id), channel)
+    await layer.group_add(account_group(7), channel)
+    publisher = Publisher(settings.REDIS_URL)
+    news = News(order_id, 7, 2, Status.ROUTING, at, {"attempt": 1})
+
+    publisher.publish([news])
+    async with asyncio.timeout(10):
+        messages = [await layer.receive(channel) for _ in range(2)]
+    publisher.close()
+    await layer.flush()
+
+    assert {message["group"] for message in messages} == {order_group(order_id), account_group(7)}
+    assert all(message["type"] == "orders.news" for message in messages)
+    assert [list(message["news"][0]) for message in messages] == [[str(order_id), 2, news.text()]] * 2
+
+
+class Browser:
+    """The other end of a socket, at the server's own interface."""
+
+    def __init__(self) -> None:
+        self.sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._said: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._said.put_nowait({"type": "websocket.connect"})
+
+    async def receive(self) -> dict[str, Any]:
+        return await self._said.get()
+
+    async def send(self, message: dict[str, Any]) -> None:
+        await self.sent.put(message)
+
+    async def hears(self, *, within_s: float = 20) -> dict[str, Any]:
+        """The next message, or how the socket was closed."""
+        async with asyncio.timeout(within_s):
+            while True:
+                message = await self.sent.get()
+                if message["type"] == "websocket.send":
+                    return dict(json.loads(message["text"]))
+                if message["type"] == "websocket.close":
+                    return {"closed": message["code"]}
+
+
+class Everyone(KeyRing):
+    """Whoever comes is the account."""
+
+    def __init__(self, account_id: int) -> None:
+        super().__init__(local_mode=True)
+        self._caller = Caller(account_id, frozenset({"read"}))
+
+    async def caller(self, authorization: str | None) -> Caller:
+        return self._caller
+
+
+class Stage:
+    """A hub, a reader, sockets, and what publishes to them."""
+
+    def __init__(self, account_id: int) -> None:
+        self.hub, self.reader = Hub(), Reader()
+        self.publisher = Publisher(settings.REDIS_URL)
+        self.sockets = Sockets(
+            lambda: self.hub,
+            lambda: self.reader,
+            Everyone(account_id),
+            most=100,
+            account_most=100,
+            prices=lambda: pytest.fail("no prices here"),
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def open(self, order_id: UUID, query: str = "") -> Browser:
+        browser = Browser()
+        scope = {
+            "headers": [(b"host", b"127.0.0.1")],
+            "client": ("127.0.0.1", 1),
+            "query_string": query.encode(),
+            "url_route": {"kwargs": {"order_id": str(order_id)}},
+        }
+        self._tasks.append(asyncio.create_task(self.sockets.order(scope, browser.receive, browser.send)))
+        return browser
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.publisher.close()
+        await self.reader.close()
+        await self.reader.since.close()
+        if self.hub._dispatcher is not None:
+            self.hub._dispatcher.cancel()
+        await get_channel_layer().flush()
+
+
+@pytest.fixture
+async def stage(database: Connection, account: int) -> AsyncIterator[Stage]:
+    made = Stage(account)
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+def taken(database: Connection, account: int) -> Claimed:
+    return claimed(database, accepted(database, new_order(account)))
+
+
+def life(taken: Claimed) -> list[Change]:
+    """What follows the claim."""
+    intent = swap(taken.id)
+    resolved = (intent.signature, "landed")
+    return [
+        change(taken, Event.BUILD),
+        change(taken, Event.SUBMIT, was=Status.BUILDING, seq=3, intent=intent),
+        change(taken, Event.CONFIRM, was=Status.SUBMITTED, seq=4, data=FILL, resolved=resolved),
+    ]
+
+
+def write(database: Connection, *changes: Change) -> list[News]:
+    return [News.of(one, at) for one, at in zip(changes, ledger.record(database, changes), strict=True) if at]
+
+
+async def test_a_gap_is_read_from_the_database_before_what_follows_it(
+    database: Connection, stage: Stage, taken: Claimed
+) -> None:
+    """Redis loses the second of three messages."""
+    browser = stage.open(taken.id)
+    assert (await browser.hears())["seq"] == 2
+    changes = life(taken)
+    for one, lost in zip(changes, (False, True, False), strict=True):
+        news = write(database, one)
+        if not lost:
+            stage.publisher.publish(news)
+
+    heard = [await browser.hears() for _ in range(4)]
+
+    assert [message.get("seq") for message in heard] == [3, 4, 5, None]
+    assert heard[-1] == {"closed": 1000}
+
+
+async def test_all_that_redis_lost_is_found_within_a_re_read(
+    database: Connection, stage: Stage, taken: Claimed
+) -> None:
+    browser = stage.open(taken.id)
+    await browser.hears()
+    for one in life(taken):
+        write(database, one)
+
+    heard = [await browser.hears(within_s=sockets.REREAD_S + 10) for _ in range(4)]
+
+    assert [message.get("seq") for message in heard] == [3, 4, 5, None]
+    assert stage.sockets.repaired >= 3
+
+
+async def test_what_comes_twice_or_late_is_told_once(database: Connection, stage: Stage, taken: Claimed) -> None:
+    browser = stage.open(taken.id)
+    await browser.hears()
+    told: list[News] = []
+    for one in life(taken)[:2]:
+        told += write(database, one)
+        for news in (told[-1:], told, told[:1]):
+            stage.publisher.publish(news)
+    first, second = await browser.hears(), await browser.hears()
+    stage.publisher.publish(told)
+    stage.publisher.publish(write(database, life(taken)[2]))
+
+    assert [first["seq"], second["seq"], (await browser.hears())["seq"]] == [3, 4, 5]
+    assert await browser.hears() == {"closed": 1000}
+
+
+async def test_a_stream_goes_on_after_what_the_client_has_seen(
+    database: Connection, stage: Stage, taken: Claimed
+) -> None:
+    changes = life(taken)
+    write(database, changes[0])
+    browser = stage.open(taken.id, "after=2")
+    snapshot = await browser.hears()
+    assert (snapshot["type"], snapshot["seq"], [one["seq"] for one in snapshot["events"]]) == ("snapshot", 3, [3])
+
+    stage.publisher.publish(write(database, changes[1]))
+    assert (await browser.hears())["seq"] == 4
+
+
+async def test_a_slow_client_s_inbox_is_bounded() -> None:
+    browser = Browser()
+    socket = Socket({}, browser.receive, browser.send)
+    for seq in range(10 * INBOX_MOST):
+        socket.offer({"news": [("id", seq, "text")]})
+
+    assert len(socket.inbox) == INBOX_MOST and socket.overflowed
+
+
+async def test_an_overflowed_inbox_costs_no_event(database: Connection, stage: Stage, taken: Claimed) -> None:
+    browser = stage.open(taken.id)
+    await browser.hears()
+    [socket] = stage.sockets.open
+    changes = life(taken)
+    news = write(database, changes[0])
+    socket.offer({"news": [(str(taken.id), 1, "old")] * 2 * INBOX_MOST})
+    assert socket.overflowed
+    stage.publisher.publish(news)
+    assert (await browser.hears())["seq"] == 3
+    stage.publisher.publish(write(database, *changes[1:]))
+
+    assert [(await browser.hears()).get("seq") for _ in range(3)] == [4, 5, None]
+
+
+async def test_another_account_s_order_is_not_there(database: Connection, stage: Stage, account: int) -> None:
+    foreign = accepted(database, new_order(account + 1))
+
+    assert await stage.open(foreign.id).hears() == {"closed": 4404}
