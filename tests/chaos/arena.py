@@ -176,6 +176,33 @@ class Arena:
             await asyncio.sleep(0.02)
         return int(self.fired.read_text())
 
+    # --- Wholeness ---------------------------------------------------------------------------------------------------
+    def whole(self) -> bool:
+        """Whether the web answers, every order worker beats and the reconciler is at work: in the lives they live now."""
+        with contextlib.suppress(OSError, ValueError, psutil.Error, psycopg.Error, httpx.HTTPError):
+            httpx.get(f"{self.engine.url}/healthz", timeout=2).raise_for_status()
+            beating = self.sql(
+                "SELECT pid FROM orders_executor WHERE state = 'alive' AND heartbeat_at > now() - interval '4 s'"
+            )
+            born = psutil.Process(self.engine.pid("dbsync")).create_time()
+            passes = self.sql(
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'orderengine:dbsync'"
+                " AND backend_start > to_timestamp(%s)",
+                born,
+            )
+            return {self.engine.pid(name) for name in self.order_workers} <= {row[0] for row in beating} and passes[0][
+                0
+            ] > 0
+        return False
+
+    async def until_whole(self, limit_s: float) -> bool:
+        ends = time.monotonic() + limit_s
+        while not await asyncio.to_thread(self.whole):
+            if time.monotonic() > ends:
+                return False
+            await asyncio.sleep(0.3)
+        return True
+
     # --- Normality ---------------------------------------------------------------------------------------------------
     def abnormal(self) -> list[str]:
         """What a quiet engine should not show: connections, memory, queues, executors."""

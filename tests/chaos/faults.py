@@ -40,7 +40,7 @@ def thaw(pid: int) -> None:
 
 
 # --- Processes -------------------------------------------------------------------------------------------------------
-@fault(ONE, rate=0, within_s=15, short=True)
+@fault(ONE, rate=0, within_s=15, from_strike=True, short=True)
 async def kill_worker_with_50_orders(trial: Trial) -> None:
     """kill -9 of the only order worker while 50 orders are executing."""
     await trial.load.burst(50)

@@ -14,7 +14,9 @@ from tests.chaos.checker import Evidence, violations
 from tests.chaos.clients import Load
 
 FINAL_WITHIN_S = 30.0
-"""After healing, for every accepted order."""
+"""After healing, for every accepted order: healed is the engine once all of it runs again."""
+WHOLE_WITHIN_S = 90.0
+"""A worker takes a few seconds to start, and many times that on a machine that is busy with other things."""
 NORMAL_WITHIN_S = 15.0
 
 
@@ -41,10 +43,12 @@ class Fault:
     name: str
     shape: str
     inject: Callable[[Trial], Awaitable[None]]
-    rate: float = 6.0
+    rate: float = 5.0
     """Orders a second."""
     flaky: float = 0.2
     within_s: float = FINAL_WITHIN_S
+    from_strike: bool = False
+    """Its limit counts from the fault itself, restarts included."""
     short: bool = False
     """Belongs to the selection for CI."""
 
@@ -85,11 +89,15 @@ async def run(fault: Fault, arena: Arena, rng: random.Random) -> Result:
             await asyncio.sleep(1.5)
         await fault.inject(trial)
         trial.healed = trial.healed or time.time()
+        trial.expect(
+            await arena.until_whole(WHOLE_WITHIN_S), f"not all of it runs {WHOLE_WITHIN_S:.0f} s after healing"
+        )
+        whole = trial.healed if fault.from_strike else time.time()
         await asyncio.sleep(max(0.0, trial.healed + 2.0 - time.time()) if fault.rate else 0)
         await load.stop()
-        await load.settle(max(5.0, trial.healed + fault.within_s - time.time()) + 3.0)
-        seen, open_ = await asyncio.to_thread(_final, arena, load, trial.healed + fault.within_s)
-        found = [*trial.problems, *open_, *violations(seen), *await _normal(arena)]
+        await load.settle(max(5.0, whole + fault.within_s - time.time()) + 3.0)
+        seen = await asyncio.to_thread(_final, arena, load, whole + fault.within_s)
+        found = [*trial.problems, *violations(seen), *await _normal(arena)]
     finally:
         await load.close()
     mine = [row for row in seen.orders.values() if row["created_at"].timestamp() >= started]
@@ -98,18 +106,20 @@ async def run(fault: Fault, arena: Arena, rng: random.Random) -> Result:
         for row in mine
         if row["finished_at"] and row["created_at"].timestamp() <= trial.healed < row["finished_at"].timestamp()
     ]
-    late = [seconds for seconds in recovery if seconds > fault.within_s]
+    late = [seconds for seconds in recovery if seconds > whole - trial.healed + fault.within_s]
     if late:
-        found.append(f"everything_ends: {len(late)} orders ended later than {fault.within_s:.0f} s after healing")
+        found.append(
+            f"everything_ends: {len(late)} orders ended later than {fault.within_s:.0f} s after the engine was whole"
+        )
     return Result(fault.name, len(mine), recovery, found, time.time() - started)
 
 
-def _final(arena: Arena, load: Load, ends: float) -> tuple[Evidence, list[str]]:
+def _final(arena: Arena, load: Load, ends: float) -> Evidence:
     """The evidence, once every order is final or the time is up."""
     while True:
         seen = Evidence.gather(arena.database_url, arena.engine.data_dir, load)
         if all(row["status"] in FINAL for row in seen.orders.values()) or time.time() > ends:
-            return seen, []
+            return seen
         time.sleep(0.3)
 
 
