@@ -168,11 +168,10 @@ async def freeze_past_expiry(trial: Trial) -> None:
 
 @fault(TWO)
 async def rolling_restart(trial: Trial) -> None:
-    """SIGTERM to every process, one after the other."""
+    """Every process stopped in order (SIGTERM, a while, SIGKILL) and started, one after the other."""
     for name in trial.arena.processes:
-        old = trial.arena.signal(name, signal.SIGTERM)
-        if old is not None:
-            await asyncio.to_thread(trial.arena.engine.wait_restarted, name, old)
+        await asyncio.to_thread(trial.arena.supervisor, "stopProcess", name)
+        await asyncio.to_thread(trial.arena.supervisor, "startProcess", name)
         await asyncio.sleep(1.5)
     trial.heal()
 

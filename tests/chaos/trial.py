@@ -8,6 +8,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import httpx
+import psycopg
+import redis
+
 from orders.lifecycle import FINAL
 from tests.chaos.arena import Arena
 from tests.chaos.checker import Evidence, violations
@@ -87,7 +91,10 @@ async def run(fault: Fault, arena: Arena, rng: random.Random) -> Result:
         if fault.rate:
             load.start()
             await asyncio.sleep(1.5)
-        await fault.inject(trial)
+        try:
+            await fault.inject(trial)
+        except (AssertionError, psycopg.Error, redis.RedisError, httpx.HTTPError, OSError) as error:
+            trial.problems.append(f"the fault could not be injected to its end: {str(error).partition(chr(10))[0]}")
         trial.healed = trial.healed or time.time()
         trial.expect(
             await arena.until_whole(WHOLE_WITHIN_S), f"not all of it runs {WHOLE_WITHIN_S:.0f} s after healing"
