@@ -44,6 +44,9 @@ WHERE run_at < now() - %(grace_s)s * interval '1 second'
     AND (status = 'pending' AND (expires_at IS NULL OR expires_at > now())
         -- Its transaction may have landed: that has to be found out, expired or not.
         OR status = 'submitted' AND executor IS NULL)
+    -- While doorbells wait in the broker an order's own is most likely among them: rung for once more, then left in peace.
+    AND (NOT %(backlog)s OR run_at > now() - (%(grace_s)s + 2) * interval '1 second'
+        OR run_at < now() - %(backlog_grace_s)s * interval '1 second')
 ORDER BY run_at LIMIT %(most)s
 """
 UNANNOUNCED = "SELECT id, order_id, reason FROM orders_deadletter WHERE announced_at IS NULL ORDER BY id LIMIT %s"
@@ -174,8 +177,8 @@ class Reconciler:
         waiting = self.waiting()
         if waiting is None:
             return 0
-        grace_s = self.backlog_grace_s if waiting else self.grace_s
-        rows = connection.execute(UNCLAIMED, {"grace_s": grace_s, "most": BATCH}).fetchall()
+        graces = {"grace_s": self.grace_s, "backlog_grace_s": self.backlog_grace_s, "backlog": waiting > 0}
+        rows = connection.execute(UNCLAIMED, {**graces, "most": BATCH}).fetchall()
         if rows:
             log.warning("%d orders were accepted and not claimed; ringing again", len(rows))
             self._ring([row[0] for row in rows])

@@ -45,7 +45,7 @@ class Bell:
         self.announced.append(dead_letter)
 
 
-def reconciler(bell: Bell, watch: Watch | None = None) -> Reconciler:
+def reconciler(bell: Bell, watch: Watch | None = None, waiting: int = 0) -> Reconciler:
     return Reconciler(
         watch=watch or Watch(gap_s=3),
         max_attempts=3,
@@ -54,7 +54,7 @@ def reconciler(bell: Bell, watch: Watch | None = None) -> Reconciler:
         grace_s=0,
         backlog_grace_s=20,
         ring=bell.ring,
-        waiting=lambda: 0,
+        waiting=lambda: waiting,
         announce=bell.announce,
         publish=lambda news: None,
     )
@@ -99,6 +99,19 @@ def test_lost_doorbells_are_rung_for_again(database: Connection, account: int) -
     bell = Bell()
     assert reconciler(bell).run(database)["rung"] == 1
     assert bell.rung == [order.id]
+
+
+@pytest.mark.parametrize(("age_s", "rings"), [(0.5, True), (10, False), (21, True)])
+def test_behind_a_backlog_orders_are_rung_for_once_more_and_then_left_in_peace(
+    database: Connection, account: int, age_s: float, rings: bool
+) -> None:
+    order = accepted(database, new_order(account))
+    database.execute(
+        "UPDATE orders_order SET run_at = now() - %s * interval '1 second' WHERE id = %s", (age_s, order.id)
+    )
+    bell = Bell()
+    reconciler(bell, waiting=5).run(database)
+    assert bell.rung == [order.id] * rings
 
 
 def test_an_expired_order_whose_transaction_may_land_is_still_looked_after(database: Connection, account: int) -> None:
