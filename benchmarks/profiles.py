@@ -22,6 +22,8 @@ from benchmarks.figures import number, table
 SAMPLES_PER_S = 250
 TOP = 25
 PROCESSES = ("web", "orders-1")
+OURS = ("accounts/", "orderengine/", "orders/", "routing/", "runtime/", "triggers/")
+"""Only these are shown with what they call: every sample is below the server's main function."""
 BACKENDS = """
 SELECT pid, COALESCE(NULLIF(application_name, ''), backend_type) FROM pg_stat_activity WHERE pid <> pg_backend_pid()
 """
@@ -61,6 +63,7 @@ def shares(stacks: Counter[tuple[str, ...]]) -> tuple[Counter[str], Counter[str]
 def shown(name: str, stacks: Counter[tuple[str, ...]], cpu_ms: float) -> str:
     """The functions that take most, as a share and as milliseconds of an order."""
     own, whole = shares(stacks)
+    whole = Counter({frame: count for frame, count in whole.items() if any(f"({folder}" in frame for folder in OURS)})
     total = max(1, sum(own.values()))
     parts = []
     for title, counts in (("own time", own), ("with all that it calls", whole)):

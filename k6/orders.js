@@ -26,11 +26,12 @@ export const sniper = () => ({
   trigger: { kind: 'liquidity', minLiquidity: '1' },
 });
 
+// The pair's best price now, so that limits lie where a user would put them.
 export function price(pair) {
   const answer = http.get(`${BASE}/api/quotes/${pair}`, { headers: HEADERS });
-  const best = answer.status === 200 ? answer.json() : {};
-  const found = Number((best.best || best.BEST || {}).price);
-  return found > 0 ? found : 150;
+  const found = answer.status === 200 ? Number((answer.json('best') || {}).price) : NaN;
+  if (!(found > 0)) throw new Error(`no price for ${pair}: ${answer.status} ${answer.body}`);
+  return found;
 }
 
 // Posts an order; its id, null where it was not accepted.
