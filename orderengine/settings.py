@@ -419,6 +419,8 @@ RECONCILE_GRACE_S = 2.0
 """A doorbell not answered for this long is taken for lost."""
 RECONCILE_BACKLOG_GRACE_S = 20.0
 """While the broker still holds doorbells, an order's own is most likely among them."""
+RETENTION_DAYS = read_int("RETENTION_DAYS", 0, most=36_500)
+"""Finished orders are forgotten after so many days; 0 keeps them."""
 DRAIN_S = read_float("DRAIN_S", 5.0)
 BODY_BYTES_MOST = DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 RATE_LIMIT_ACCOUNT = read_rate("RATE_LIMIT_ACCOUNT", "" if LOCAL_MODE else "6000/minute")

@@ -93,7 +93,7 @@ class OrdersView(View):
             orders = orders.filter(token_in=token_in, token_out=token_out)
         if client_order_id := asked.get("clientOrderId"):
             orders = orders.filter(client_order_id=text_of(client_order_id, "clientOrderId"))
-        if cursor := asked.get("cursor"):
+        if (cursor := asked.get("cursor")) is not None:
             orders = orders.filter(id__lt=uuid_of(cursor, "cursor"))
         page = list(orders[: limit + 1])
         following = str(page[limit - 1].id) if len(page) > limit else None

@@ -21,7 +21,7 @@ ACCEPTED = {
 KEY_HEADER = {
     "in": "header",
     "name": "Idempotency-Key",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
     "description": "The same key and body again: the first order again, with `Idempotency-Replayed: true`.",
 }
 DECIMAL = {"oneOf": [{"type": "string"}, {"type": "number"}]}

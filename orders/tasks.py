@@ -16,6 +16,7 @@ from orders.commit import Session
 from orders.doorbell import ring
 from orders.reconcile import BATCH, Reconciler, Watch, expire
 from orders.resting import Keeper, arming
+from orders.retention import forget
 from orders.stream import Publisher
 from orders.worker import Worker
 from runtime import metrics
@@ -160,5 +161,8 @@ DELETE FROM orders_executor WHERE state <> 'alive' AND heartbeat_at < now() - in
 
 @shared_task(name="prune", queue="dbsync", ignore_result=True)
 def prune(**_: Any) -> None:
-    """Forgets executors that left long ago."""
+    """Forgets executors that left long ago, and finished orders where RETENTION_DAYS says so."""
     reconcile_session().run(lambda connection: connection.execute(PRUNE))
+    if settings.RETENTION_DAYS:
+        forgotten = reconcile_session().run(lambda connection: forget(connection, days=settings.RETENTION_DAYS))
+        log.info("%d orders that ended more than %d days ago are forgotten", forgotten, settings.RETENTION_DAYS)
