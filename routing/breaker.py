@@ -10,6 +10,7 @@ from pybreaker import CircuitBreaker, CircuitBreakerError
 
 from routing.values import VenueName
 from routing.venues.base import AmountTooSmall, InsufficientLiquidity, NoRoute, VenueError
+from runtime import metrics
 
 Answer = TypeVar("Answer")
 
@@ -43,6 +44,7 @@ class Breakers:
             )
             for venue in venues
         }
+        self._told: dict[VenueName, bool] = {}
 
     async def guard(self, venue: VenueName, ask: Callable[[], Awaitable[Answer]]) -> Answer:
         """The venue's answer. Being cancelled for lateness counts as a failure. Raises `VenueResting`."""
@@ -51,6 +53,14 @@ class Breakers:
                 return await ask()
         except CircuitBreakerError:
             raise VenueResting(venue=venue) from None
+        finally:
+            self._tell(venue)
+
+    def _tell(self, venue: VenueName) -> None:
+        open_ = self.is_open(venue)
+        if self._told.get(venue) is not open_:
+            self._told[venue] = open_
+            metrics.BREAKER_OPEN.labels(venue).set(open_)
 
     def states(self) -> dict[VenueName, str]:
         """closed, open or half-open."""
