@@ -292,6 +292,7 @@ class Sockets:
         for snapshot in snapshots:
             if snapshot is not None:
                 seqs[UUID(snapshot.order["orderId"])] = snapshot.order["seq"]
+        over: dict[UUID, None] = {}  # Orders that have ended, the first to end first.
         while True:
             await socket.wait(REREAD_S)
             behind: set[UUID] = set()
@@ -302,15 +303,22 @@ class Sockets:
                 if news_seq == seqs.get(order_id, 0) + 1:
                     await socket.send(text)
                     seqs[order_id] = news_seq
+                    if status_of(text) in FINAL:
+                        over[order_id] = None
                 elif news_seq > seqs.get(order_id, 0):
                     behind.add(order_id)
             if quiet:
                 latest = await self._newest(account_id, tuple(seqs))
                 behind |= {order_id for order_id, seq in latest.items() if seq > seqs.get(order_id, 0)}
             for order_id in sorted(behind):
-                seqs[order_id], _ = await self._catch_up(socket, order_id, seqs.get(order_id, 0), "")
-            for order_id in sorted(seqs)[: max(0, len(seqs) - TRACKED_MOST)]:
-                del seqs[order_id]
+                seqs[order_id], status = await self._catch_up(socket, order_id, seqs.get(order_id, 0), "")
+                if status in FINAL:
+                    over[order_id] = None
+            while len(seqs) > TRACKED_MOST:
+                # Of an order that is forgotten while it runs all events would be told again.
+                forgotten = next(iter(over or seqs))
+                seqs.pop(forgotten, None)
+                over.pop(forgotten, None)
 
     async def _newest(self, account_id: int, known: Iterable[UUID]) -> dict[UUID, int]:
         while True:

@@ -113,6 +113,12 @@ class Stage:
         )
         self._tasks: list[asyncio.Task[None]] = []
 
+    def open_feed(self) -> Browser:
+        browser = Browser()
+        scope = {"headers": [(b"host", b"127.0.0.1")], "client": ("127.0.0.1", 1), "query_string": b""}
+        self._tasks.append(asyncio.create_task(self.sockets.account(scope, browser.receive, browser.send)))
+        return browser
+
     def open(self, order_id: UUID, query: str = "") -> Browser:
         browser = Browser()
         scope = {
@@ -246,6 +252,30 @@ async def test_an_overflowed_inbox_costs_no_event(database: Connection, stage: S
     stage.publisher.publish(write(database, *changes[1:]))
 
     assert [(await browser.hears()).get("seq") for _ in range(3)] == [4, 5, None]
+
+
+async def test_a_feed_of_more_orders_than_it_tracks_tells_each_event_once(
+    database: Connection, stage: Stage, account: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "TRACKED_MOST", 12)
+    browser = stage.open_feed()
+    assert (await browser.hears())["type"] == "snapshot"
+    running: list[tuple[Claimed, list[Change]]] = []
+    for _ in range(10):
+        taken = claimed(database, accepted(database, new_order(account)))
+        running.append((taken, life(taken)))
+    for _ in range(10):  # These come and go meanwhile.
+        taken = claimed(database, accepted(database, new_order(account)))
+        stage.publisher.publish(write(database, *life(taken)))
+    for step in range(3):
+        for _, changes in running:
+            stage.publisher.publish(write(database, changes[step]))
+
+    seen: dict[str, list[int]] = {}
+    while sum(map(len, seen.values())) < 20 * 5:
+        message = await browser.hears()
+        seen.setdefault(message["orderId"], []).append(message["seq"])
+    assert list(seen.values()) == [[1, 2, 3, 4, 5]] * 20
 
 
 async def test_another_account_s_order_is_not_there(database: Connection, stage: Stage, account: int) -> None:
