@@ -148,4 +148,12 @@ def running(quiet: bool = True, **environment: str) -> Iterator[BenchEngine]:
             finally:
                 bench.database.close()
     finally:
-        shutil.rmtree(data_dir, ignore_errors=True)
+        remove(data_dir)
+
+
+def remove(folder: Path) -> None:
+    """A Postgres that was cut short may still be writing for a moment."""
+    end = time.monotonic() + 30
+    while folder.exists():
+        shutil.rmtree(folder, ignore_errors=time.monotonic() < end)
+        time.sleep(0.1)

@@ -154,16 +154,15 @@ def timed(run: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def boundary(day: int) -> UUID:
-    """The least id of a day, counted back from now; ids sort by time."""
-    moment = int((time.time() - day * 86_400) * 1000)
-    return UUID(int=moment << 80)
+def boundary(day: int, now: float) -> UUID:
+    """The least id of a day, counted back from now (Unix seconds); ids sort by time."""
+    return UUID(int=int((now - day * 86_400) * 1000) << 80)
 
 
-def make_partitions(database: psycopg.Connection[tuple[object, ...]]) -> None:
+def make_partitions(database: psycopg.Connection[tuple[object, ...]], now: float) -> None:
     database.execute(PARTITIONED)
     for day in range(DAYS + 1, -1, -1):
-        low, high = boundary(day), boundary(day - 1)
+        low, high = boundary(day, now), boundary(day - 1, now)
         database.execute(
             f"CREATE TABLE events_day_{day} PARTITION OF events_by_day FOR VALUES FROM ('{low}') TO ('{high}')"
         )
@@ -197,17 +196,18 @@ def run(quick: bool) -> list[Figure]:
         database.execute("VACUUM ANALYZE orders_order, orders_orderevent")
         database.execute("CHECKPOINT")
         full = book.cost(groups)
+        print(f"  an order: empty {empty}, full {full}", flush=True)
         size = engine.row(
             "SELECT pg_total_relation_size('orders_orderevent') + pg_total_relation_size('orders_order')"
         )[0]
         rows = engine.row("SELECT count(*) FROM orders_orderevent")[0]
-        make_partitions(database)
+        now = time.time()
+        make_partitions(database, now)
         inserts = insert_ms(database, groups * 2)
         delete_s = timed(
-            lambda: database.execute("DELETE FROM orders_orderevent WHERE order_id < %s", (boundary(DAYS - 1),))
+            lambda: database.execute("DELETE FROM orders_orderevent WHERE order_id < %s", (boundary(DAYS - 1, now),))
         ) + timed(lambda: database.execute("VACUUM orders_orderevent"))
         drop_s = timed(lambda: database.execute(f"DROP TABLE events_day_{DAYS}"))
-    print(f"  an order: empty {empty}, with {rows:,} events {full}; inserts {inserts}", flush=True)
     name = f"{rows / 1e6:.1f} million events"
     return [
         Figure("partitions.events", "events in the full ledger", rows),
