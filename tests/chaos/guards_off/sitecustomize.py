@@ -21,6 +21,12 @@ def no_fence(ledger: Any) -> None:
     ledger.record = lambda connection, changes: [at or datetime.now(UTC) for at in record(connection, changes)]
 
 
+def no_heartbeat_fence(worker: Any) -> None:
+    """Whoever was taken for dead does not learn it."""
+    assert " AND state = 'alive'" in worker.BEAT
+    worker.BEAT = worker.BEAT.replace(" AND state = 'alive'", "")
+
+
 def no_intent(mock: Any) -> None:
     """A transaction is sent as soon as it is signed, before it is written down."""
     build = mock.MockVenue.build
@@ -38,10 +44,10 @@ def no_reconciler(reconcile: Any) -> None:
     reconcile.Reconciler.run = lambda self, connection: {}
 
 
-GUARDS = {
-    "fence": ("orders.ledger", no_fence),
-    "intent": ("routing.venues.mock", no_intent),
-    "reconciler": ("orders.reconcile", no_reconciler),
+GUARDS: dict[str, dict[str, Any]] = {
+    "fence": {"orders.ledger": no_fence, "orders.worker": no_heartbeat_fence},
+    "intent": {"routing.venues.mock": no_intent},
+    "reconciler": {"orders.reconcile": no_reconciler},
 }
 
 
@@ -69,4 +75,5 @@ class After(importlib.abc.MetaPathFinder):
         return spec
 
 
-sys.meta_path.insert(0, After(*GUARDS[os.environ["GUARD_OFF"]]))
+for module_name, switch_off in GUARDS[os.environ["GUARD_OFF"]].items():
+    sys.meta_path.insert(0, After(module_name, switch_off))
