@@ -1,5 +1,5 @@
 # `make run` starts everything; `make test` tests it. CONTRACT of every target: README.md.
-.PHONY: run test check load bench chaos setup setup-dev clean
+.PHONY: run test check audit load bench chaos setup setup-dev clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 PYTHON = .venv/bin/python
@@ -17,6 +17,10 @@ check: setup-dev
 	.venv/bin/lint-imports
 	@$(PYTHON) scripts/deploy_check.py
 	$(PYTHON) -m bandit -q -ll -r accounts orderengine orders routing runtime triggers
+
+# Asks a vulnerability service about the pinned packages; needs the internet.
+audit: setup-dev
+	.venv/bin/pip-audit -r requirements.txt -r requirements-otel.txt --no-deps --disable-pip
 
 load: setup-dev
 	@exec $(PYTHON) -m benchmarks.load $(ARGS)

@@ -122,7 +122,11 @@ class Intake:
             extra |= self._cors(request)
         try:
             if request.method != "POST":
-                raise ApiError("METHOD_NOT_ALLOWED", f"Method {request.method!r} is not allowed here; POST is.")
+                raise ApiError(
+                    "METHOD_NOT_ALLOWED",
+                    f"Method {request.method!r} is not allowed here; POST is.",
+                    headers={"Allow": "POST, OPTIONS"},
+                )
             caller = await (self._admitted(request, extra) if self._limiter.on else self._caller(request))
             body = await self._body(request, receive)
             status, headers, answer = await handle(request, caller, body)

@@ -169,6 +169,12 @@ def test_bodies_are_bounded(public: Engine) -> None:
     refused(httpx.patch(f"{public.url}/api/orders/{order}", content=big, headers=headers), "BODY_TOO_LARGE")
 
 
+def test_a_wrong_method_is_told_the_right_one(public: Engine) -> None:
+    answer = httpx.request("TRACE", f"{public.url}/api/orders/execute")
+    refused(answer, "METHOD_NOT_ALLOWED")
+    assert answer.headers["allow"] == "POST, OPTIONS"
+
+
 def test_a_host_that_is_not_ours_gets_nothing(public: Engine) -> None:
     answer = httpx.get(f"{public.url}/admin/", headers={"Host": "evil.example"})
     assert answer.status_code == 400 and "Traceback" not in answer.text
