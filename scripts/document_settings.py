@@ -76,8 +76,8 @@ MEANINGS = {
 """Of those whose docstring in the settings does not say it."""
 HEAD = """# Configuration
 
-Everything is set by environment variables; nothing needs to be set to begin with. A value that cannot be read stops the engine with
-a message that names the variable. This page is made from `orderengine/settings.py` by `scripts/document_settings.py`.
+Everything is set by environment variables; nothing needs to be set to begin with. A value that cannot be read stops the
+engine with a message that names the variable. This page is made from `orderengine/settings.py` by `scripts/document_settings.py`.
 """
 
 
