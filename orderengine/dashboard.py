@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import redis
 from django.conf import settings
 from django.http import HttpRequest
 
 from orderengine import figures
 from orders.lifecycle import FINAL, Status
 from orders.models import OrderType
+from routing.prices import PriceStore
 
 HEARTBEAT_LATE_S = settings.EXECUTOR_DEAD_AFTER_S
 WIDTH, HEIGHT = 600, 120
@@ -52,6 +54,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
             }
             for row in figures.executors()
         ],
+        "quotes": quotes(now),
         "dead": dead,
         "dead_more": dead >= figures.LETTERS_MOST,
         "letters": newest_letters,
@@ -142,7 +145,12 @@ def kinds(recent: figures.Recent) -> list[dict[str, Any]]:
 
 
 def venues(shares: dict[str, int], done: int) -> list[dict[str, Any]]:
-    states: dict[str, str] = {}
+    try:
+        prices = PriceStore(settings.REDIS_URL)
+        states = prices.venue_states()
+        prices.close()
+    except redis.RedisError:
+        states = {}
     names = sorted({*shares, *states})
     total = max(1, sum(shares.values()))
     return [
@@ -153,6 +161,25 @@ def venues(shares: dict[str, int], done: int) -> list[dict[str, Any]]:
             "state": states.get(name, "unknown"),
         }
         for name in names
+    ]
+
+
+def quotes(now: datetime) -> list[dict[str, Any]]:
+    """The age of each listed pair's quotes."""
+    try:
+        prices = PriceStore(settings.REDIS_URL)
+        markets = prices.read(settings.POLL_PAIRS)
+        prices.close()
+    except redis.RedisError:
+        return []
+    return [
+        {
+            "pair": pair,
+            "best": market.best,
+            "age": age(market.seen_at, now),
+            "fresh": (now - market.seen_at).total_seconds() * 1000 <= settings.QUOTE_MAX_AGE_MS,
+        }
+        for pair, market in markets.items()
     ]
 
 

@@ -1,9 +1,8 @@
-"""What an order would get if it were placed now: the same router and arithmetic that will execute it."""
+"""What an order would get if it were placed now: the arithmetic that will execute it, on the present prices."""
 
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from asgiref.sync import async_to_sync
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -11,11 +10,14 @@ from rest_framework.views import APIView
 
 from orders.api import ERRORS, whole
 from orders.errors import ApiError, invalid
+from orders.prices_api import present
 from orders.requests import checked_amount, checked_price
 from orders.serializers import PreviewOut
 from orders.steps import quote_out, text
-from routing.selection import NoQuote, min_out
+from routing.selection import NoQuote, min_out, quote_from_tick, select
 from routing.tokens import pair_named
+from routing.values import Pair, Quote, Refusal, Selection, VenueName
+from routing.venues.base import NoRoute, VenueError
 from routing.world import world
 
 NUMBER_MOST = 80
@@ -42,7 +44,7 @@ class PreviewView(APIView):  # type: ignore[misc]
         slippage_bps = whole(asked, "slippageBps", DEFAULT_SLIPPAGE_BPS, least=0, most=5000)
         answer: dict[str, Any] = {"pair": found.name, "amount": text(amount), "slippageBps": slippage_bps}
         try:
-            selection = async_to_sync(world().router.quote)(found, amount)
+            selection = chosen(found, amount)
         except NoQuote as error:
             nothing = dict.fromkeys(("expectedOut", "minOut", "netPrice", "impactBps", "feeBps", "venue"))
             return Response({**answer, **nothing, "reason": str(error), "quotes": []})
@@ -60,6 +62,22 @@ class PreviewView(APIView):  # type: ignore[misc]
                 "quotes": [quote_out(quote) for quote in selection.quotes],
             }
         )
+
+
+def chosen(pair: Pair, amount: Decimal) -> Selection:
+    """What the router would choose at the present prices, which cost no venue a question. Raises `NoQuote`."""
+    quotes: list[Quote] = []
+    refusals: list[Refusal] = []
+    for tick in present(pair).ticks.values():
+        try:
+            quotes.append(quote_from_tick(pair, tick, amount, cached=True))
+        except VenueError as error:
+            refusals.append(Refusal(tick.venue, error.code, str(error), error.permanent))
+    if not quotes and not refusals:
+        nowhere = NoRoute()
+        refusals = [Refusal(venue, nowhere.code, str(nowhere)) for venue in VenueName]
+    router = world().router
+    return select(quotes, refusals, now=router.now(), max_age=router.max_age)
 
 
 def decimal(parameters: Any, name: str) -> Decimal:
