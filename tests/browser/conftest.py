@@ -23,6 +23,10 @@ def chromium() -> str | None:
     return named if named else next((found for name in NAMES if (found := shutil.which(name))), None)
 
 
+def flags() -> list[str]:
+    return [*FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if chromium():
         return
@@ -40,9 +44,8 @@ def engine() -> Iterator[Engine]:
 
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    root = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS + root)
+        browser = playwright.chromium.launch(executable_path=chromium(), args=flags())
         yield browser
         browser.close()
 

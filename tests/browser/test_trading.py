@@ -1,7 +1,6 @@
 """The trading page, as people use it: from the ticket to the last stage."""
 
 import re
-from importlib.util import find_spec
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -10,8 +9,6 @@ from tests.browser.conftest import PATIENCE_MS, Looks, Staff
 from tests.engine import Engine
 
 expect.set_options(timeout=PATIENCE_MS)
-
-fires = pytest.mark.skipif(find_spec("triggers.tasks") is None, reason="nothing fires orders yet")
 
 
 def place(page: Page) -> None:
@@ -48,7 +45,6 @@ def test_a_market_order_from_ticket_to_confirmed(look: Looks) -> None:
     expect(page.locator("#orders tr").first.locator(".badge")).to_have_text("confirmed")
 
 
-@fires
 def test_a_limit_order_waits_for_its_price(look: Looks, staff: Staff) -> None:
     staff.move("SOL-USDC", price="100", hold=True)
     page = look()
@@ -58,7 +54,6 @@ def test_a_limit_order_waits_for_its_price(look: Looks, staff: Staff) -> None:
     stage(page, "confirmed")
 
 
-@fires
 def test_a_stop_order_fires_below_its_price(look: Looks, staff: Staff) -> None:
     staff.move("SOL-USDC", price="100", hold=True)
     page = look()
@@ -67,7 +62,6 @@ def test_a_stop_order_fires_below_its_price(look: Looks, staff: Staff) -> None:
     stage(page, "confirmed")
 
 
-@fires
 def test_a_sniper_order_fires_at_the_launch(look: Looks, staff: Staff) -> None:
     staff.move("NEW-USDC", listed=False)
     page = look()
@@ -107,7 +101,6 @@ def test_a_failed_order_says_why(look: Looks, staff: Staff) -> None:
     expect(page.locator("#stepper li.bad")).to_have_count(1)
 
 
-@fires
 def test_what_is_wrong_is_said_beside_the_field(look: Looks) -> None:
     page = look()
     page.get_by_label("You pay").fill("-3")
@@ -134,7 +127,6 @@ def test_the_keyboard_is_enough(look: Looks) -> None:
     expect(page.locator("#orders tr[aria-current]")).to_have_count(1)
 
 
-@fires
 def test_the_page_comes_back_after_the_web_process_is_killed(look: Looks, engine: Engine, staff: Staff) -> None:
     staff.move("SOL-USDC", price="100", hold=True)
     page = look()

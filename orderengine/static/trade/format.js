@@ -13,7 +13,7 @@ export function price(value) {
   const number = Number(value);
   if (value === null || value === undefined || !Number.isFinite(number)) return "–";
   if (number >= 1000) return group(2, 2).format(number);
-  if (number >= 1) return group(2, 4).format(number);
+  if (number >= 1) return group(4, 4).format(number);
   const places = Math.min(18, 4 - Math.floor(Math.log10(number || 1)));
   return group(0, places).format(number);
 }
