@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from decimal import Context
 from typing import Any
 
 import redis
@@ -14,6 +15,8 @@ from orders.models import OrderType
 from routing.prices import PriceStore
 
 HEARTBEAT_LATE_S = settings.EXECUTOR_DEAD_AFTER_S
+SHOWN = Context(prec=7)
+"""Digits of a price."""
 WIDTH, HEIGHT = 600, 120
 """Of a chart, in its own units; the page scales it."""
 
@@ -87,8 +90,8 @@ def tiles(recent: figures.Recent, dead: int, depths: dict[str, int] | None, minu
     return [
         {
             "name": "Orders at all",
-            "value": f"≈ {figures.orders_at_all():,}",
-            "note": "by Postgres' statistics",
+            "value": f"{figures.orders_at_all():,}",
+            "note": "beyond 10,000 estimated",
             "link": "admin:orders_order_changelist",
         },
         {
@@ -175,7 +178,8 @@ def quotes(now: datetime) -> list[dict[str, Any]]:
     return [
         {
             "pair": pair,
-            "best": market.best,
+            "venue": market.best and market.best.venue,
+            "price": market.best and f"{SHOWN.plus(market.best.net_price).normalize():f}",
             "age": age(market.seen_at, now),
             "fresh": (now - market.seen_at).total_seconds() * 1000 <= settings.QUOTE_MAX_AGE_MS,
         }
