@@ -14,8 +14,8 @@ from tests.engine import Engine
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 FLAGS = ["--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
-PATIENCE_MS = 20_000
-"""For what takes two seconds on a quiet machine."""
+PATIENCE_MS = 45_000
+"""For what takes two seconds on a quiet machine, or six while the engine is still starting its matchers."""
 
 
 def chromium() -> str | None:
