@@ -134,7 +134,8 @@ class PriceStore:
                 keys, arguments = commands_of(market)
                 if keys:
                     self._write(keys=keys, args=arguments, client=pipe)
-            pipe.hset(VENUES, mapping={str(venue): state for venue, state in states.items()})
+            if states:
+                pipe.hset(VENUES, mapping={str(venue): state for venue, state in states.items()})
             pipe.execute()
 
     def read(self, pairs: Iterable[str]) -> dict[str, PairPrices]:
@@ -200,6 +201,9 @@ class PriceFeed:
             reading = asyncio.ensure_future(self._read(pair.name))
             self._memo[pair.name] = (now, reading)
         return await asyncio.shield(reading)
+
+    async def close(self) -> None:
+        await self._redis.aclose()
 
     async def add(self, sorted_set: str, member: str, score: float) -> None:
         """Adds to a sorted set, if Redis answers."""

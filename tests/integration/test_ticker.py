@@ -1,0 +1,246 @@
+"""Ticks on a real Redis against venues that answer, fail, dawdle and are dead."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from orders.ids import uuid7
+from routing import tokens
+from routing.mockworld import MockWorld, mock_world
+from routing.poller import Poller
+from routing.prices import MEMO_S, PairPrices, PriceFeed, PriceStore
+from routing.selection import NoQuote
+from routing.values import Pair, VenueName
+from triggers.book import Arm, Book, Rest
+from triggers.matcher import Matcher
+from triggers.ticker import TURN, Ticker
+
+NAME = "SOL-USDC"
+FOUND = tokens.pair_named(NAME)
+assert FOUND is not None
+PAIR: Pair = FOUND
+
+
+class Bench:
+    """A ticker, a matcher, and the market under them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.world: MockWorld = mock_world(
+            directory, seed=1, latency=0, failure_rate=0, deadline_ms=200, max_age_ms=1500, valid_s=30
+        )
+        self.move(price="100", hold=True)
+        self.store, self.book = PriceStore(settings.REDIS_URL), Book(settings.REDIS_URL)
+        self.store.redis.flushdb()
+        self.due: list[tuple[str, str]] = []
+        self.fired: list[tuple[list[Any], dict[str, Any]]] = []
+        self.ticker = self.another_ticker()
+        self.matcher = Matcher(
+            self.book,
+            self.store,
+            lambda ids, trigger: self.fired.append((list(ids), trigger)),
+            max_age=timedelta(milliseconds=1500),
+            most=100,
+        )
+
+    def another_ticker(self) -> Ticker:
+        def note(task: str, pair: str) -> None:
+            self.due.append((task, pair))
+
+        return Ticker(self.world.router, self.store, self.book, note, pairs=[PAIR], deadline_ms=100)
+
+    def move(self, pair: str = NAME, **changes: Any) -> None:
+        numbers = {k: Decimal(v) if k in ("price", "liquidity", "volume") else v for k, v in changes.items()}
+        self.world.market.move(pair, **numbers)
+
+    def tick(self) -> PairPrices:
+        """The next period's tick."""
+        self.store.redis.delete(TURN)
+        assert self.ticker.tick()
+        return self.store.read([NAME])[NAME]
+
+    def arm(self, kind: str, price: str, pair: str = NAME) -> Rest:
+        rest = Rest(uuid7(), pair, 1, kind, Decimal(price))
+        self.book.change([Arm(rest)])
+        return rest
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    yield bench
+    bench.store.redis.flushdb()
+
+
+def test_best_is_the_highest_net_price(bench: Bench) -> None:
+    market = bench.tick()
+    assert set(market.ticks) == set(VenueName) and market.best is not None
+    assert market.best.net_price == max(tick.net_price for tick in market.ticks.values())
+    stored = bench.store.redis.hgetall("quotes:SOL-USDC:BEST")
+    assert set(stored) >= {"price", "fee", "liquidity", "volume", "observed_at", "venue"}
+
+
+def test_an_older_look_does_not_overwrite_a_newer_one(bench: Bench) -> None:
+    new = bench.tick()
+    assert new.best is not None
+    ago = timedelta(seconds=1)
+    old_tick = type(new.best)(NAME, new.best.venue, Decimal(1), 0, Decimal(1), Decimal(1), new.best.observed_at - ago)
+    bench.store.write([PairPrices(NAME, {old_tick.venue: old_tick}, old_tick, new.seen_at - ago)], {})
+    assert bench.store.read([NAME])[NAME].best == new.best
+
+
+def test_ticks_do_not_overlap(bench: Bench) -> None:
+    """Two beats, two threads and two processes make one poll a period."""
+    other = bench.another_ticker()
+    bench.store.redis.delete(TURN)
+    start = threading.Barrier(6)
+    done: list[bool] = []
+
+    def tick(ticker: Ticker) -> None:
+        start.wait()
+        done.append(ticker.tick())
+
+    threads = [threading.Thread(target=tick, args=(ticker,)) for ticker in (bench.ticker, other) * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert done.count(True) == 1
+
+
+def test_a_slow_or_dead_venue_leaves_the_other_alone(bench: Bench) -> None:
+    for health in ("slow", "error"):
+        bench.move(raydium=health)
+        market = bench.tick()
+        assert market.best is not None and market.best.venue is VenueName.METEORA
+        assert datetime.now(UTC) - market.best.observed_at < timedelta(seconds=1)
+        bench.move(raydium="ok")
+        bench.tick()
+
+
+def test_a_venue_that_fails_once_counts_with_its_last_tick(bench: Bench) -> None:
+    bench.move("USDC-SOL")
+    first = bench.tick()
+    assert first.best is not None
+    bench.move(**{first.best.venue.lower(): "error"})
+    assert bench.tick().best == first.best
+
+
+def test_with_both_venues_dead_prices_age_and_fire_nothing(bench: Bench) -> None:
+    bench.tick()
+    bench.arm("gte", "50")
+    bench.move(raydium="error", meteora="error")
+    stale = {"observed_at": "2020-01-01T00:00:00.000000Z"}
+    for venue in ("RAYDIUM", "METEORA", "BEST"):
+        bench.store.redis.hset(f"quotes:{NAME}:{venue}", mapping=stale)
+    fresh_start = bench.another_ticker()
+    bench.store.redis.delete(TURN)
+    assert fresh_start.tick()
+    assert bench.due == []
+    assert bench.matcher.match_limits(NAME) == 0 and bench.fired == []
+
+
+def test_no_price_at_all_fires_nothing(bench: Bench) -> None:
+    bench.arm("gte", "50"), bench.arm("lte", "500"), bench.arm("token_launch", "0")
+    assert bench.matcher.match_limits(NAME) == bench.matcher.match_snipers(NAME) == 0
+
+
+async def test_a_breaker_opens_and_the_venue_is_asked_again_later(tmp_path: Path) -> None:
+    world = mock_world(tmp_path, seed=1, latency=0, failure_rate=0, deadline_ms=200, max_age_ms=1500, valid_s=30)
+    now = datetime.now(UTC)
+    world.market.move(NAME, raydium="error")
+    poller = Poller(world.router, deadline_ms=100)
+    for _ in range(8):
+        await poller.poll([PAIR])
+    assert world.router.breakers.states() == {VenueName.RAYDIUM: "open", VenueName.METEORA: "closed"}
+    selection = await world.router.quote(PAIR, Decimal(1))
+    assert [refusal.code for refusal in selection.refusals] == ["VENUE_RESTING"]
+
+    world.market.move(NAME, raydium="ok")
+    while world.router.breakers.states()[VenueName.RAYDIUM] == "open":
+        await poller.poll([PAIR])
+        assert datetime.now(UTC) - now < timedelta(seconds=30)
+    assert world.router.breakers.states()[VenueName.RAYDIUM] == "closed"
+
+
+async def test_the_fallback_goes_from_cache_to_venues_to_the_one_that_is_left(tmp_path: Path) -> None:
+    store = PriceStore(settings.REDIS_URL)
+    store.redis.flushdb()
+    feed = PriceFeed(settings.REDIS_URL)
+    world = mock_world(
+        tmp_path, seed=1, latency=0, failure_rate=0, deadline_ms=200, max_age_ms=1500, valid_s=30, cached=feed.market
+    )
+    world.market.move(NAME, price=Decimal(100), hold=True)
+
+    nothing_cached = await world.router.quote(PAIR, Decimal(1), fresh=False)
+    assert [quote.cached for quote in nothing_cached.quotes] == [False, False]
+
+    store.write(await Poller(world.router, deadline_ms=100).poll([PAIR]), {})
+    world.market.move(NAME, raydium="error")
+    await asyncio.sleep(MEMO_S * 2)
+    cached = await world.router.quote(PAIR, Decimal(1), fresh=False)
+    assert [quote.cached for quote in cached.quotes] == [True, True]
+
+    alone = await world.router.quote(PAIR, Decimal(1))
+    assert alone.reason == "only METEORA answered"
+    world.market.move(NAME, meteora="error")
+    with pytest.raises(NoQuote) as caught:
+        await world.router.quote(PAIR, Decimal(1))
+    await feed.close()
+    assert not caught.value.permanent
+
+
+def test_a_crossing_fires_with_price_and_time(bench: Bench) -> None:
+    bench.tick()
+    order = bench.arm("gte", "105")
+    bench.tick()
+    assert bench.due == []
+    bench.move(price="106")
+    bench.tick()
+    assert bench.due == [("match_limits", NAME)]
+    assert bench.matcher.match_limits(NAME) == 1
+    [(ids, trigger)] = bench.fired
+    assert ids == [order.order_id] and trigger["kind"] == "limit" and Decimal(trigger["price"]) >= 105
+    assert bench.matcher.match_limits(NAME) == 0
+
+
+def test_a_launch_fires_those_who_waited_for_it(bench: Bench) -> None:
+    waiting, late = bench.arm("token_launch", "0", "NEW-USDC"), bench.arm("listed", "0", "SOL-USDC")
+    bench.tick()
+    assert bench.due == []
+    bench.move("NEW-USDC", listed=True)
+    bench.tick()
+    assert bench.due == [("match_snipers", "NEW-USDC")]
+    bench.matcher.match_snipers("NEW-USDC"), bench.matcher.match_snipers(NAME)
+    assert [ids for ids, _ in bench.fired] == [[waiting.order_id]]
+
+    bench.move(listed=False)
+    bench.tick()
+    bench.move(listed=True)
+    bench.tick()
+    bench.matcher.match_snipers(NAME)
+    assert bench.fired[-1][0] == [late.order_id]
+
+
+def test_liquidity_and_a_volume_spike_fire_theirs(bench: Bench) -> None:
+    bench.move(volume="1000", liquidity="1000000")
+    deep, busy = bench.arm("liquidity", "2000000"), bench.arm("volume", "3")
+    for _ in range(4):
+        bench.tick()
+    assert bench.due == []
+    bench.move(volume="3000")
+    bench.tick()
+    bench.matcher.match_snipers(NAME)
+    bench.move(liquidity="2000000")
+    bench.tick()
+    bench.matcher.match_snipers(NAME)
+    assert [(ids, trigger["kind"]) for ids, trigger in bench.fired] == [
+        ([busy.order_id], "volume"),
+        ([deep.order_id], "liquidity"),
+    ]
