@@ -227,13 +227,14 @@ def test_a_launch_sniper_fires_when_the_pair_is_listed_and_not_before(trader: Tr
 
 
 def test_a_volume_spike_fires_its_sniper_once(trader: Trader) -> None:
-    trader.move("JUP-USDC", volume="1000")
     order_id = trader.order(
         type="sniper", tokenIn="USDC", tokenOut="JUP", amount="10", trigger={"kind": "volume", "volumeFactor": "3"}
     )
     until(lambda: trader.armed(order_id, "sniper", "USDC-JUP"), "arming")
     until(lambda: int(trader.redis.hget("quotes:USDC-JUP:RAYDIUM", "volume_ticks") or 0) >= 3, "an average")
-    trader.move("JUP-USDC", volume="100000")
+    mean = Decimal(trader.redis.hget("quotes:USDC-JUP:RAYDIUM", "volume_mean") or 0)
+    assert statuses(trader.events(order_id)) == ["pending"]
+    trader.move("JUP-USDC", volume=str(round(mean * 10)))
     events = trader.ends(order_id)
     assert statuses(events) == DONE and Decimal(events[1]["data"]["trigger"]["factor"]) >= 3
 
