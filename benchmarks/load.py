@@ -130,19 +130,23 @@ def main() -> int:
     if not answers(url):
         print(f"no engine is ready at {url}: start one with `make run`, or name one with BASE_URL", file=sys.stderr)
         return 2
-    outcomes = []
+    outcomes, failed = [], False
     for name in options.only or SCENARIOS:
         print(f"{name} …", flush=True)
         try:
             outcomes.append(run_script(name, url, options.key, {"DURATION": "5s"} if options.quick else None))
-        except (NoK6, RuntimeError) as error:
+        except NoK6 as error:
             print(error, file=sys.stderr)
-            return 1
+            return 2
+        except RuntimeError as error:
+            # The other scenarios are still worth running.
+            print(error, file=sys.stderr)
+            failed = True
     print("\n" + table([HEAD, *(each.row() for each in outcomes)], right=range(1, 8)))
     for each in outcomes:
         if each.missed:
             print(f"{each.name} missed: {'; '.join(each.missed)}")
-    return 1 if any(each.missed for each in outcomes) else 0
+    return 1 if failed or any(each.missed for each in outcomes) else 0
 
 
 if __name__ == "__main__":
