@@ -7,7 +7,7 @@ a write comes back refused the order is in other hands, and its coroutine ends w
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -56,19 +56,32 @@ class Executor:
         self._steps = steps
         self._slots = asyncio.Semaphore(in_flight_most)
         self._ring = ring
-        self.asked: set[UUID] = set()
-        """In our hands, or about to be."""
         self.running: dict[UUID, Work] = {}
         self._drivers: dict[UUID, asyncio.Task[None]] = {}
         self.draining = False
 
+    @property
+    def asked(self) -> Collection[UUID]:
+        """Orders in our hands, or about to be."""
+        return self._drivers.keys()
+
     async def execute(self, order_ids: Iterable[UUID], trigger: Mapping[str, Any] | None = None) -> None:
         """Executes those of the orders that are due and nobody else's; returns when none of them is in our hands."""
-        fresh = [order_id for order_id in order_ids if order_id not in self.asked]
-        self.asked.update(fresh)
-        drivers = [asyncio.create_task(self._one(order_id, trigger)) for order_id in fresh]
-        self._drivers.update(zip(fresh, drivers, strict=True))
+        fresh = [order_id for order_id in dict.fromkeys(order_ids) if order_id not in self._drivers]
+        drivers = [self._driver(order_id, trigger) for order_id in fresh]
         await asyncio.gather(*drivers, return_exceptions=True)
+
+    def _driver(self, order_id: UUID, trigger: Mapping[str, Any] | None) -> asyncio.Task[None]:
+        driver = self._drivers[order_id] = asyncio.create_task(self._one(order_id, trigger))
+        # A task that is cancelled before its first step runs no `finally`: nobody else would ever let go of the order.
+        driver.add_done_callback(lambda done: self._let_go(order_id, done))
+        return driver
+
+    def _let_go(self, order_id: UUID, driver: asyncio.Task[None] | None) -> None:
+        """Unless the order has a new driver already."""
+        if self._drivers.get(order_id) is driver:
+            del self._drivers[order_id]
+            self.running.pop(order_id, None)
 
     async def _one(self, order_id: UUID, trigger: Mapping[str, Any] | None) -> None:
         try:
@@ -84,9 +97,8 @@ class Executor:
         except Exception:
             log.exception("order %s waits for the reconciler", order_id)
         finally:
-            self.running.pop(order_id, None)
-            self._drivers.pop(order_id, None)
-            self.asked.discard(order_id)
+            # At once, not a turn of the loop later: the doorbell of a retry may be there already.
+            self._let_go(order_id, asyncio.current_task())
 
     async def _claim(self, order_id: UUID, trigger: Mapping[str, Any] | None) -> Claimed | None:
         claim = self._claimer.submit((order_id, trigger))

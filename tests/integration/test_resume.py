@@ -215,3 +215,19 @@ async def test_two_doorbells_are_one_execution(
     assert all(statuses(database, order.id) == whole for order in orders)
     report = world.chain.report()
     assert (report["landed"], report["ordersLandedTwice"], len(report["submissions"])) == (20, 0, 20)
+
+
+async def test_an_order_given_up_before_its_first_step_is_taken_at_the_next_doorbell(
+    database: Connection, account: int, hand: Hand
+) -> None:
+    """A driver that is cancelled before it ever ran leaves nothing behind that says the order is in our hands."""
+    order = accepted(database, new_order(account))
+    ringing = asyncio.create_task(hand.execute(order.id))
+    while not hand.executor.asked:
+        await asyncio.sleep(0)
+    await hand.executor.abandon()
+    await ringing
+    assert not hand.executor.asked
+
+    await hand.execute(order.id)
+    assert statuses(database, order.id)[-1] == "confirmed"
