@@ -8,6 +8,7 @@ python -m benchmarks --quick               # short runs, into results-quick.json
 import argparse
 import importlib
 import importlib.util
+import signal
 import sys
 import time
 import traceback
@@ -40,6 +41,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="short runs, kept apart from the real results")
     parser.add_argument("--only", action="append", choices=available(), metavar="NAME", help=", ".join(available()))
     options = parser.parse_args()
+    # Whatever ends us, the engine under measurement ends and its data goes.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     file = QUICK_RESULTS if options.quick else RESULTS
     environment = machine.environment()
     print(

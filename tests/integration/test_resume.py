@@ -171,9 +171,9 @@ async def test_nothing_is_sent_before_it_is_written_down(
     router = world.router
     quote, other = router.quote, executor(database)
 
-    async def taken_meanwhile(pair: Pair, amount: Any) -> Any:
+    async def taken_meanwhile(pair: Pair, amount: Any, **how: Any) -> Any:
         database.execute("UPDATE orders_order SET executor = %s, epoch = epoch + 1 WHERE id = %s", (other, order.id))
-        return await quote(pair, amount)
+        return await quote(pair, amount, **how)
 
     router.quote = taken_meanwhile  # type: ignore[method-assign]
     await hand.execute(order.id)
