@@ -118,6 +118,8 @@ def configuration(*, level: str, form: str) -> dict[str, Any]:
             # Each brings handlers of its own, which would say everything twice.
             "django": {"handlers": [], "propagate": True},
             "django.server": quiet,
+            # Whoever scans the internet asks under names of his own: the answer is 400, and no traceback.
+            "django.security.DisallowedHost": {"handlers": [], "propagate": False},
             "uvicorn": quiet,
             "uvicorn.error": quiet,
             "uvicorn.access": quiet,

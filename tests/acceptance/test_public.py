@@ -89,7 +89,7 @@ def test_an_order_of_another_account_does_not_exist(public: Engine) -> None:
 def test_an_account_is_stopped_at_its_limit_and_told_so(public: Engine) -> None:
     key, other = issue(public, "eager"), issue(public, "calm")
     url = f"{public.url}/api/orders/execute"
-    with httpx.Client(headers=bearer(key)) as client:
+    with httpx.Client(headers=bearer(key), timeout=60) as client:
         first = client.post(url, json=ORDER)
         assert first.headers["ratelimit-limit"] == "120" and first.headers["ratelimit-remaining"] == "119"
         batch = client.post(f"{public.url}/api/orders/batch", json={"orders": [ORDER] * 100})
@@ -182,7 +182,7 @@ def test_a_host_that_is_not_ours_gets_nothing(public: Engine) -> None:
 
 def test_the_admin_locks_out_who_guesses(public: Engine) -> None:
     login = f"{public.url}/admin/login/"
-    with httpx.Client() as client:
+    with httpx.Client(timeout=60) as client:
         for attempt in range(8):
             client.get(login)
             fields = {
