@@ -20,7 +20,7 @@ def estimated_rows(table: str) -> int:
     """Small tables are counted; of large ones it is what Postgres believes since it last looked."""
     with connection.cursor() as cursor:
         name = connection.ops.quote_name(table)
-        cursor.execute(f"SELECT count(*) FROM (SELECT FROM {name} LIMIT %s) AS some", [COUNTED_MOST])  # nosec B608
+        cursor.execute(f"SELECT count(*) FROM (SELECT FROM {name} LIMIT %s) AS counted", [COUNTED_MOST])  # nosec B608
         counted = int(cursor.fetchone()[0])
         if counted < COUNTED_MOST:
             return counted
