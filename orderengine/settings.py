@@ -199,6 +199,7 @@ HTTPS = read_bool("HTTPS", False)
 """The engine is reached over TLS (a proxy in front): secure cookies, HSTS and the forwarded-protocol header."""
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
+LOGIN_REDIRECT_URL = "/admin/"
 CSRF_TRUSTED_ORIGINS = read_list("CSRF_TRUSTED_ORIGINS")
 CORS_ALLOWED_ORIGINS = read_list("CORS_ALLOWED_ORIGINS")
 """Pages elsewhere that may call the API with a key. Cookies never count there."""
