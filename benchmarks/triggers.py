@@ -144,14 +144,14 @@ def measure(size: int, rounds: int) -> dict[str, float]:
     from routing.values import Tick, VenueName
     from routing.world import world
     from triggers.book import Arm, Book, Rest
-    from triggers.tasks import send_due
+    from triggers.tasks import matcher, send_due
     from triggers.ticker import Ticker
 
     assert celery_app.app.conf.broker_url == settings.REDIS_URL
     client = redis.Redis.from_url(settings.REDIS_URL)
     client.flushdb()
     book, store = Book(settings.REDIS_URL), PriceStore(settings.REDIS_URL)
-    ticker = Ticker(world().router, store, book, send_due, pairs=[], deadline_ms=100)
+    ticker = Ticker(world().router, store, book, matcher(), send_due, pairs=[], deadline_ms=100)
     queue = Queue(redis.Redis.from_url(settings.REDIS_URL))
 
     def tick(price: Decimal) -> float:

@@ -6,6 +6,7 @@ there loses nothing; and a dispatch that is repeated harms nothing, because the 
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,8 @@ from triggers.book import Book, Edge, ms
 
 CLAIM_MOST = 500
 """Ids a script takes: it blocks Redis for about two milliseconds."""
+FIRST_MOST = 20
+"""Ids of the message that the poller sends itself: few, so that it leaves at once; the limit worker does the rest."""
 AGAIN_S = 5.0
 """A claimed order nobody took by then is looked at again; executors take theirs within milliseconds."""
 
@@ -64,14 +67,7 @@ class Matcher:
         if found is None or found[1].best is None:
             return 0
         market, edge = found
-        best = edge.best
-        assert market.best is not None and best is not None
-        trigger = {
-            "kind": "limit",
-            "price": rules.plain(best),
-            "venue": market.best.venue,
-            "observedAt": stamp(market.best.observed_at),
-        }
+        trigger, best = self._limit_trigger(market, edge)
         return sum(
             self._fire(
                 lambda kind=kind: self._book.claim_limits(  # type: ignore[misc]
@@ -81,6 +77,31 @@ class Matcher:
             )
             for kind in (rules.GTE, rules.LTE)
         )
+
+    def match_first_limits(self, market: PairPrices, edge: Edge) -> bool:
+        """Fires the first few of the limits and stops that are due in a market just seen; whether more may be.
+
+        The poller does this itself: the first orders of a crossing need not wait for another process to be called.
+        """
+        trigger, best = self._limit_trigger(market, edge)
+        more = False
+        for kind in (rules.GTE, rules.LTE):
+            ids = self._book.claim_limits(market.pair, kind, best, most=FIRST_MOST, again_at_ms=self._again_at())
+            if ids:
+                crash_point("after_fire")
+                self._dispatch(ids, trigger)
+            more = more or len(ids) >= FIRST_MOST
+        return more
+
+    def _limit_trigger(self, market: PairPrices, edge: Edge) -> tuple[dict[str, Any], Decimal]:
+        assert market.best is not None and edge.best is not None
+        trigger = {
+            "kind": "limit",
+            "price": rules.plain(edge.best),
+            "venue": market.best.venue,
+            "observedAt": stamp(market.best.observed_at),
+        }
+        return trigger, edge.best
 
     def match_snipers(self, pair: str) -> int:
         """Fires the pair's snipers whose event is there; how many."""

@@ -37,6 +37,7 @@ def ticker() -> Ticker:
         world().router,
         PriceStore(settings.REDIS_URL),
         Book(settings.REDIS_URL),
+        matcher(),
         send_due,
         pairs=pairs,
         deadline_ms=settings.POLL_DEADLINE_MS,

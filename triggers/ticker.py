@@ -17,7 +17,7 @@ from routing.values import Pair, Tick, VenueName
 from runtime.groups import group_channel, group_message
 from runtime.loop import LoopThread
 from triggers.book import PAIRS, Book
-from triggers.matcher import edge_of
+from triggers.matcher import Matcher, edge_of
 
 log = logging.getLogger(__name__)
 encode = msgspec.json.Encoder().encode
@@ -55,13 +55,17 @@ def market_out(market: PairPrices, now: datetime) -> dict[str, Any]:
 
 
 class Ticker:
-    """`due(task, pair)` is told which matcher has something to do. Ticks from several threads or processes do not overlap."""
+    """Ticks from several threads or processes do not overlap.
+
+    `matcher` fires the first limits of a crossing at once; `due(task, pair)` is told which task has the rest to do.
+    """
 
     def __init__(
         self,
         router: Router,
         prices: PriceStore,
         book: Book,
+        matcher: Matcher,
         due: Callable[[str, str], None],
         *,
         pairs: Sequence[Pair],
@@ -71,6 +75,7 @@ class Ticker:
         self._poller = Poller(router, deadline_ms=deadline_ms)
         self._prices = prices
         self._book = book
+        self._matcher = matcher
         self._due = due
         self._pairs = pairs
         self._loop = LoopThread("quotes")
@@ -113,8 +118,8 @@ class Ticker:
         if not markets:
             return
         edges = [edge_of(market, market.seen_at, self._router.max_age) for market in markets]
-        for market, (limits, snipers) in zip(markets, self._book.peek(edges), strict=True):
-            if limits:
+        for market, edge, (limits, snipers) in zip(markets, edges, self._book.peek(edges), strict=True):
+            if limits and self._matcher.match_first_limits(market, edge):
                 self._due("match_limits", market.pair)
             if snipers:
                 self._due("match_snipers", market.pair)

@@ -19,7 +19,7 @@ from routing.prices import MEMO_S, PairPrices, PriceFeed, PriceStore
 from routing.selection import NoQuote
 from routing.values import Pair, VenueName
 from triggers.book import Arm, Book, Rest
-from triggers.matcher import Matcher
+from triggers.matcher import FIRST_MOST, Matcher
 from triggers.ticker import TURN, Ticker
 
 NAME = "SOL-USDC"
@@ -40,7 +40,6 @@ class Bench:
         self.store.redis.flushdb()
         self.due: list[tuple[str, str]] = []
         self.fired: list[tuple[list[Any], dict[str, Any]]] = []
-        self.ticker = self.another_ticker()
         self.matcher = Matcher(
             self.book,
             self.store,
@@ -48,12 +47,13 @@ class Bench:
             max_age=timedelta(milliseconds=1500),
             most=100,
         )
+        self.ticker = self.another_ticker()
 
     def another_ticker(self) -> Ticker:
         def note(task: str, pair: str) -> None:
             self.due.append((task, pair))
 
-        return Ticker(self.world.router, self.store, self.book, note, pairs=[PAIR], deadline_ms=100)
+        return Ticker(self.world.router, self.store, self.book, self.matcher, note, pairs=[PAIR], deadline_ms=100)
 
     def move(self, pair: str = NAME, **changes: Any) -> None:
         numbers = {k: Decimal(v) if k in ("price", "liquidity", "volume") else v for k, v in changes.items()}
@@ -203,11 +203,21 @@ def test_a_crossing_fires_with_price_and_time(bench: Bench) -> None:
     assert bench.due == []
     bench.move(price="106")
     bench.tick()
-    assert bench.due == [("match_limits", NAME)]
-    assert bench.matcher.match_limits(NAME) == 1
+    assert bench.due == []
     [(ids, trigger)] = bench.fired
     assert ids == [order.order_id] and trigger["kind"] == "limit" and Decimal(trigger["price"]) >= 105
     assert bench.matcher.match_limits(NAME) == 0
+
+
+def test_the_poller_fires_the_first_and_the_limit_worker_the_rest(bench: Bench) -> None:
+    bench.tick()
+    orders = [bench.arm("gte", "105").order_id for _ in range(FIRST_MOST + 5)]
+    bench.move(price="106")
+    bench.tick()
+    assert [len(ids) for ids, _ in bench.fired] == [FIRST_MOST]
+    assert bench.due == [("match_limits", NAME)]
+    assert bench.matcher.match_limits(NAME) == 5
+    assert sorted(order_id for ids, _ in bench.fired for order_id in ids) == sorted(orders)
 
 
 def test_a_launch_fires_those_who_waited_for_it(bench: Bench) -> None:
