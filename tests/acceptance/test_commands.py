@@ -1,0 +1,66 @@
+"""The commands for a terminal, as a shell runs them: what they print for scripts, and how they end."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from tests.engine import BASE_DIR, Engine
+
+DONE, FAILED, REFUSED, UNREACHABLE = 0, 1, 2, 3
+
+
+def run(engine: Engine, *arguments: str, url: str | None = None, key: str = "apiKey") -> tuple[int, Any, str]:
+    """Exit code, what was printed as JSON, and what was complained of."""
+    named = [sys.executable, "manage.py", *arguments, "--json", "--url", url or engine.url]
+    named += ["--key", engine.credentials.get(key, key)]
+    ended = subprocess.run(named, cwd=BASE_DIR, env=os.environ, capture_output=True, text=True, timeout=120)
+    lines = [json.loads(line) for line in ended.stdout.splitlines() if line.strip()]
+    return ended.returncode, lines, ended.stderr
+
+
+def test_an_order_is_watched_to_its_end(engine: Engine) -> None:
+    code, printed, complaint = run(engine, "order", "SOL", "USDC", "1.5", "--watch")
+    assert code == DONE, complaint
+    assert [line["status"] for line in printed if line.get("type") == "event"][-1] == "confirmed"
+
+
+def test_a_limit_rests_is_listed_and_cancelled(engine: Engine) -> None:
+    code, [placed], _ = run(engine, "order", "SOL", "USDC", "1", "--limit", "900", "--client-order-id", "mine")
+    assert code == DONE and placed["clientOrderId"] == "mine"
+    code, printed, _ = run(engine, "orders", placed["orderId"], "--cancel")
+    assert code == DONE and printed[-1]["status"] == "cancelled"
+    code, printed, _ = run(engine, "orders", "--status", "cancelled")
+    assert code == DONE and placed["orderId"] in json.dumps(printed)
+
+
+def test_a_sniper_waits_for_its_launch(engine: Engine) -> None:
+    code, [placed], _ = run(engine, "order", "USDC", "NEW", "10", "--snipe")
+    assert code == DONE and placed["status"] == "pending"
+
+
+def test_a_failed_order_is_a_dead_letter_to_requeue(engine: Engine) -> None:
+    code, printed, _ = run(engine, "order", "NEW", "USDC", "1", "--watch")
+    assert code == FAILED and "NO_ROUTE" in json.dumps(printed)
+    code, letters, _ = run(engine, "dead-letters", key="staffApiKey")
+    assert code == DONE and "NO_ROUTE" in json.dumps(letters)
+    code, _, _ = run(engine, "dead-letters", "requeue", "--all", key="staffApiKey")
+    assert code == DONE
+
+
+def test_quotes_of_a_pair(engine: Engine) -> None:
+    code, printed, _ = run(engine, "quotes", "SOL-USDC")
+    assert code == DONE and "best" in json.dumps(printed)
+
+
+def test_what_is_refused_says_so_and_ends_with_two(engine: Engine) -> None:
+    for arguments in (("order", "SOL", "DOGE", "1"), ("order", "SOL", "USDC", "-1"), ("quotes", "SOL-DOGE")):
+        code, _, complaint = run(engine, *arguments)
+        assert code == REFUSED and complaint, arguments
+    assert run(engine, "orders", key="wrong")[0] == REFUSED
+
+
+def test_an_engine_that_is_not_there_ends_with_three(engine: Engine) -> None:
+    code, _, complaint = run(engine, "orders", url="http://127.0.0.1:9")
+    assert code == UNREACHABLE and "127.0.0.1:9" in complaint

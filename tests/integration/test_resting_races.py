@@ -1,0 +1,70 @@
+"""Trigger, cancel, amendment and expiry reach for the same resting order at once: the ledger lets one of them have it."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+from orders import ledger
+from orders.ledger import Change, Connection, NewOrder
+from orders.lifecycle import Event, Status, advance
+from orders.models import Order, OrderEvent
+from tests.factories import accepted, connect, executor, limit_order
+
+ROUNDS = 30
+ENDS = {Event.CANCEL: Status.CANCELLED, Event.EXPIRE: Status.EXPIRED}
+AMENDMENT = {"resting": True, "amended": {"limitPrice": "150"}}
+
+
+def change(order: NewOrder, event: Event) -> Change:
+    amends = event is Event.AMEND
+    return Change(
+        order_id=order.id,
+        account_id=order.account_id,
+        epoch=0,
+        seq=2,
+        was=Status.PENDING,
+        status=advance(Status.PENDING, event),
+        data=AMENDMENT if amends else {},
+        resting=amends,
+    )
+
+
+def all_at_once(order: NewOrder, hand: UUID) -> tuple[bool, list[Event]]:
+    """Whether the trigger's claim had it, and which of the changes were written."""
+    rivals: list[Event | None] = [None, Event.CANCEL, Event.AMEND, Event.EXPIRE]
+    together = threading.Barrier(len(rivals))
+
+    def reach(event: Event | None) -> Any:
+        with connect() as connection:
+            together.wait(10)
+            if event is None:
+                return ledger.claim(connection, hand, [order.id], {order.id: {"price": "200"}})
+            return ledger.record(connection, [change(order, event)])[0]
+
+    with ThreadPoolExecutor(len(rivals)) as threads:
+        claimed, *written = threads.map(reach, rivals)
+    return bool(claimed), [event for event, at in zip(rivals[1:], written, strict=True) if event and at]
+
+
+def test_one_of_them_has_it(database: Connection, account: int) -> None:
+    hand = executor(database)
+    outcomes = set()
+    for _ in range(ROUNDS):
+        order = accepted(database, limit_order(account))
+
+        claimed, written = all_at_once(order, hand)
+
+        row = Order.objects.get(pk=order.id)
+        events = list(OrderEvent.objects.filter(order_id=order.id).order_by("seq").values_list("seq", "status"))
+        assert len(written) <= 1 and (claimed or written)
+        assert [seq for seq, _ in events] == list(range(1, row.seq + 1))
+        if written and written[0] in ENDS:
+            assert not claimed and row.status == ENDS[written[0]]
+        elif claimed:
+            # An amended order still rests, so its trigger may have it next; an order that fires is not amended any more.
+            assert row.status == Status.ROUTING and row.seq == 2 + len(written)
+        else:
+            assert written == [Event.AMEND] and row.status == Status.PENDING and row.resting
+        outcomes.add((claimed, *written))
+    assert len(outcomes) > 1, "nobody raced"
