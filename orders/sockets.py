@@ -145,11 +145,6 @@ class Sockets:
     async def quotes(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         await self._serve(scope, receive, send, self._quotes)
 
-    def restart(self) -> None:
-        """Wakes every socket to be closed with 1012: its client comes back and goes on where it was."""
-        for socket in tuple(self.open):
-            asyncio.ensure_future(self._close(socket, RESTART))
-
     async def _serve(
         self,
         scope: AsgiScope,
