@@ -85,9 +85,10 @@ class Load:
             await self._runner
 
     async def settle(self, limit_s: float) -> None:
-        """Waits until every client has what it waits for, or the time is up."""
-        if self._tasks:
-            await asyncio.wait(tuple(self._tasks), timeout=limit_s)
+        """Waits until every client has what it waits for, those that get their order only now included, or the time is up."""
+        ends = time.monotonic() + limit_s
+        while self._tasks and time.monotonic() < ends:
+            await asyncio.wait(tuple(self._tasks), timeout=ends - time.monotonic())
 
     async def close(self) -> None:
         for task in tuple(self._tasks):
