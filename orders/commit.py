@@ -14,7 +14,7 @@ from uuid import UUID
 import psycopg
 
 from orders import ledger
-from orders.ledger import Accepted, Change, Claimed, KeyConflict, NewOrder
+from orders.ledger import Accepted, Answer, Change, Claimed, NewOrder
 from runtime import metrics
 from runtime.groupcommit import GroupCommit
 
@@ -88,7 +88,7 @@ class SessionCommit(GroupCommit[Item, Result]):
         self._session.close()
 
 
-class Acceptor(SessionCommit[NewOrder, Accepted | KeyConflict | psycopg.Error]):
+class Acceptor(SessionCommit[NewOrder, Answer | psycopg.Error]):
     """Accepts orders. While Postgres is away every caller gets `psycopg.OperationalError`, at the latest after the timeout.
 
     `written` is told which orders are new, in the writer's thread, after the commit.
@@ -108,8 +108,8 @@ class Acceptor(SessionCommit[NewOrder, Accepted | KeyConflict | psycopg.Error]):
         self._written = written
         super().__init__(self._accept, name="accept", window_ms=window_ms, most=most, capacity=capacity)
 
-    def _accept(self, orders: list[NewOrder]) -> Sequence[Accepted | KeyConflict | psycopg.Error]:
-        results: Sequence[Accepted | KeyConflict | psycopg.Error]
+    def _accept(self, orders: list[NewOrder]) -> Sequence[Answer | psycopg.Error]:
+        results: Sequence[Answer | psycopg.Error]
         try:
             results = self._session.run(ledger.accept, orders)
         except (psycopg.DataError, psycopg.IntegrityError):

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -25,7 +25,7 @@ from accounts.models import Scope
 from orders import requests
 from orders.commit import Acceptor
 from orders.errors import ApiError, rate_limited, request_id_of, unavailable
-from orders.ledger import Accepted, KeyConflict, NewOrder
+from orders.ledger import Accepted, Answer, KeyConflict, NewOrder, Unknown
 from orders.stream import timestamp
 from runtime import metrics
 from runtime.faults import crash_point
@@ -270,9 +270,8 @@ class Intake:
                 continue
             try:
                 new = requests.checked(item[0], account_id=caller.account_id, idempotency_key=item[1], now=now)
-                if self._screen is not None and new.resting:
-                    new = await self._screen(item[0], new)
-                results.append((new, self._acceptor.submit(new)))
+                new, refusal = await self._screened(item[0], new, now)
+                results.append((new, self._acceptor.submit(new), refusal))
             except ApiError as error:
                 results.append(error)
             except GroupFull:
@@ -282,7 +281,21 @@ class Intake:
         await self._written(waiting)
         return [result if isinstance(result, ApiError) else self._outcome(*result) for result in results]
 
-    async def _written(self, waiting: "list[asyncio.Future[Accepted | KeyConflict | psycopg.Error]]") -> None:
+    async def _screened(
+        self, order: requests.OrderIn, new: NewOrder, now: datetime
+    ) -> tuple[NewOrder, ApiError | None]:
+        """What speaks against the order at this moment may not have when it was sent first: then that one is recalled."""
+        try:
+            requests.check_ahead(new.expires_at, now)
+            if self._screen is not None and new.resting:
+                new = await self._screen(order, new)
+        except ApiError as refusal:
+            if not new.keyed:
+                raise
+            return replace(new, recall=True), refusal
+        return new, None
+
+    async def _written(self, waiting: "list[asyncio.Future[Answer | psycopg.Error]]") -> None:
         """Waits for the group commit; orders that it has not begun with when the time is up are taken back."""
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -295,7 +308,7 @@ class Intake:
                     self._acceptor.withdraw(future)
 
     def _outcome(
-        self, new: NewOrder, future: "asyncio.Future[Accepted | KeyConflict | psycopg.Error]"
+        self, new: NewOrder, future: "asyncio.Future[Answer | psycopg.Error]", refusal: ApiError | None
     ) -> tuple[NewOrder, Accepted] | ApiError:
         if future.cancelled() or isinstance(future.exception(), psycopg.OperationalError):
             return unavailable()
@@ -307,6 +320,9 @@ class Intake:
                 return ApiError(
                     "IDEMPOTENCY_CONFLICT", "The key was used before for an order that says something else."
                 )
+            case Unknown():
+                assert refusal is not None
+                return refusal
             case error:
                 log.error("an order that passed the checks cannot be written", exc_info=error)
                 return ApiError("INTERNAL_ERROR", "The engine failed at this order; it is logged.")

@@ -47,6 +47,12 @@ class NewOrder:
     max_price_impact_bps: int | None = None
     expires_at: datetime | None = None
     resting: bool = False
+    recall: bool = False
+    """It is too late for it: only the order that its keys had before is wanted, and nothing is written."""
+
+    @property
+    def keyed(self) -> bool:
+        return self.idempotency_key is not None or self.client_order_id is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,14 @@ class KeyConflict:
     """The key belongs to an order that says something else."""
 
     order_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """No order had the keys of one that was only to be recalled."""
+
+
+Answer = Accepted | KeyConflict | Unknown
 
 
 ORDER_COLUMNS = {
@@ -125,14 +139,15 @@ FROM wanted JOIN orders_order o ON o.account_id = account AND o.idempotency_key 
 """
 
 
-def accept(connection: Connection, orders: Sequence[NewOrder]) -> list[Accepted | KeyConflict]:
+def accept(connection: Connection, orders: Sequence[NewOrder]) -> list[Answer]:
     """Writes new orders with their event 1; one result an order, in order.
 
     An order whose client id or idempotency key is taken is not written: the earlier one comes back if it asked for the
-    same, else `KeyConflict`.
+    same, else `KeyConflict`. To one that was only to be recalled, `Unknown` may be the answer as well.
     """
-    written = dict(connection.execute(ACCEPT, {"orders": encode_json(orders).decode()}, prepare=True).fetchall())
-    results: list[Accepted | KeyConflict | None] = [
+    new = [order for order in orders if not order.recall]
+    written = dict(connection.execute(ACCEPT, {"orders": encode_json(new).decode()}, prepare=True).fetchall())
+    results: list[Answer | None] = [
         Accepted(order.id, written[order.id]) if order.id in written else None for order in orders
     ]
     if len(written) < len(orders):
@@ -147,6 +162,9 @@ def accept(connection: Connection, orders: Sequence[NewOrder]) -> list[Accepted 
             # Two rows: its two keys belong to two orders.
             same = request_hash == orders[n].request_hash and results[n] is None
             results[n] = Accepted(order_id, created_at, status, replayed=True) if same else KeyConflict(order_id)
+        for n in repeated:
+            if results[n] is None and orders[n].recall:
+                results[n] = Unknown()
     if any(result is None for result in results):
         raise RuntimeError("an order was neither written nor found")
     return [result for result in results if result is not None]

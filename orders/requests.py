@@ -109,7 +109,10 @@ def parse_amend(body: bytes) -> AmendIn:
 
 
 def checked(order: OrderIn, *, account_id: int, idempotency_key: str | None, now: datetime) -> NewOrder:
-    """The order as it goes into the ledger. Raises `ApiError`: VALIDATION_FAILED, UNKNOWN_TOKEN, SAME_TOKEN."""
+    """The order as it goes into the ledger once `check_ahead` has let its expiry pass.
+
+    Raises `ApiError`: VALIDATION_FAILED, UNKNOWN_TOKEN, SAME_TOKEN.
+    """
     token_in, token_out = token("tokenIn", order.token_in), token("tokenOut", order.token_out)
     if token_in is token_out:
         raise ApiError("SAME_TOKEN", "tokenIn and tokenOut are the same.", {"tokenOut": ["is the same as tokenIn"]})
@@ -129,7 +132,7 @@ def checked(order: OrderIn, *, account_id: int, idempotency_key: str | None, now
         "min_liquidity": checked_threshold("trigger.minLiquidity", trigger.min_liquidity) if trigger else None,
         "volume_factor": checked_threshold("trigger.volumeFactor", trigger.volume_factor) if trigger else None,
         "max_price_impact_bps": order.max_price_impact_bps,
-        "expires_at": checked_expiry(order.expires_at, now),
+        "expires_at": moment(order.expires_at, now),
     }
     return NewOrder(
         id=uuid7(),
@@ -202,19 +205,29 @@ def checked_threshold(field: str, value: Decimal | None) -> Decimal | None:
 
 
 def checked_expiry(expires_at: datetime | None, now: datetime) -> datetime | None:
+    expires_at = moment(expires_at, now)
+    check_ahead(expires_at, now)
+    return expires_at
+
+
+def check_ahead(expires_at: datetime | None, now: datetime) -> None:
+    """Apart from the other checks: an order that was accepted fails it later."""
+    if expires_at is not None and expires_at <= now:
+        raise invalid("expiresAt", "is in the past")
+
+
+def moment(expires_at: datetime | None, now: datetime) -> datetime | None:
     if expires_at is None:
         return None
     if expires_at.tzinfo is None:
         raise invalid("expiresAt", "needs a time zone, such as 2030-01-31T12:00:00Z")
     try:
-        moment = expires_at.astimezone(UTC)
+        expires_at = expires_at.astimezone(UTC)
     except OverflowError:
         raise invalid("expiresAt", "is out of range") from None
-    if moment <= now:
-        raise invalid("expiresAt", "is in the past")
-    if moment > now + EXPIRY_MOST:
+    if expires_at > now + EXPIRY_MOST:
         raise invalid("expiresAt", "is more than a year ahead")
-    return moment
+    return expires_at
 
 
 class MarketIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen=True):

@@ -159,6 +159,30 @@ async def test_one_key_sent_ten_times_at_once_is_one_order(client: Client) -> No
     assert (await client.chain(order_id))["landed"] == 1
 
 
+async def test_a_repeated_request_gets_its_order_after_its_expiry_as_well(client: Client) -> None:
+    moment = datetime.now(UTC) + timedelta(seconds=2)
+    asked = {"type": "limit", "limitPrice": "100000", "allowFarPrice": True, "expiresAt": moment.isoformat()}
+    by_header, by_name = {"Idempotency-Key": "expiring"}, {"clientOrderId": "expiring", **asked}
+    firsts = [await client.execute(by_header, **asked), await client.execute(**by_name)]
+    ids = [first.json()["orderId"] for first in firsts]
+    for order_id in ids:
+        assert (await client.watch(order_id)).events[-1]["status"] == "expired"
+
+    agains = [await client.execute(by_header, **asked), await client.execute(**by_name)]
+    batch = await client.http.post("/api/orders/batch", json={"orders": [{**ORDER, **by_name}, {**ORDER, **asked}]})
+    others = [await client.execute(by_header, **asked, amount="2"), await client.execute(**by_name, amount="2")]
+    strange = await client.execute({"Idempotency-Key": "never-sent"}, **{**by_name, "clientOrderId": "never-sent"})
+
+    for again, order_id in zip(agains, ids, strict=True):
+        assert again.status_code == 200 and again.headers["idempotency-replayed"] == "true"
+        assert (again.json()["orderId"], again.json()["status"]) == (order_id, "expired")
+    [taken, refused_] = batch.json()["results"]
+    assert taken["orderId"] == ids[1] and list(refused_["error"]["details"]) == ["expiresAt"]
+    assert {other.json()["error"]["code"] for other in others} == {"IDEMPOTENCY_CONFLICT"}
+    assert (strange.status_code, list(strange.json()["error"]["details"])) == (400, ["expiresAt"])
+    assert (await client.get("/api/orders?clientOrderId=never-sent"))["orders"] == []
+
+
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\tb"])
 async def test_a_key_that_is_none_is_refused(client: Client, key: str) -> None:
     answer = await client.execute({"Idempotency-Key": key})

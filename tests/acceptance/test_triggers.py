@@ -263,6 +263,14 @@ def test_a_price_that_makes_no_sense_is_refused_unless_meant(trader: Trader) -> 
     assert meant.status_code == 200
     trader.http.delete(f"/api/orders/{meant.json()['orderId']}")
 
+    near = asked | {"limitPrice": "900", "clientOrderId": "sensible-then"}
+    first = trader.http.post("/api/orders/execute", json=near)
+    trader.price("80")
+    again = trader.http.post("/api/orders/execute", json=near)
+    assert first.json()["orderId"] == again.json()["orderId"] and again.headers["idempotency-replayed"] == "true"
+    assert trader.http.post("/api/orders/execute", json=near | {"clientOrderId": "new"}).status_code == 422
+    trader.http.delete(f"/api/orders/{first.json()['orderId']}")
+
 
 def test_pairs_and_quotes(trader: Trader) -> None:
     trader.price("100")

@@ -12,7 +12,7 @@ import pytest
 from accounts.models import Account
 from orders import ledger
 from orders.commit import Acceptor
-from orders.ledger import Accepted, Connection, KeyConflict
+from orders.ledger import Accepted, Answer, Connection, KeyConflict, Unknown
 from tests.factories import Told, accepted, connect, limit_order, new_order
 
 OTHER = bytes([1]) * 32
@@ -74,6 +74,20 @@ def test_the_same_key_for_something_else_is_a_conflict(database: Connection, acc
     assert count(database) == 1
 
 
+@pytest.mark.parametrize("key", ["client_order_id", "idempotency_key"])
+def test_what_comes_too_late_is_recalled_and_never_written(database: Connection, account: int, key: str) -> None:
+    first = accepted(database, new_order(account, **{key: "k"}))
+    late: list[dict[str, Any]] = [{key: "k"}, {key: "k", "request_hash": OTHER}, {key: "none"}]
+    beside = new_order(account)
+
+    *results, taken = ledger.accept(database, [*(new_order(account, recall=True, **fields) for fields in late), beside])
+
+    assert isinstance(results[0], Accepted) and (results[0].order_id, results[0].replayed) == (first.id, True)
+    assert results[1:] == [KeyConflict(first.id), Unknown()]
+    assert isinstance(taken, Accepted) and taken.order_id == beside.id
+    assert count(database) == count(database, "orders_orderevent") == 2
+
+
 def test_two_keys_of_two_orders_are_a_conflict(database: Connection, account: int) -> None:
     accepted(database, new_order(account, client_order_id="a"))
     accepted(database, new_order(account, idempotency_key="b"))
@@ -112,7 +126,7 @@ def test_one_batch_may_hold_a_key_several_times(database: Connection, account: i
 def test_the_same_key_from_ten_threads_makes_one_order(database: Connection, account: int, key: str) -> None:
     together = threading.Barrier(10)
 
-    def post(n: int) -> Accepted | KeyConflict:
+    def post(n: int) -> Answer:
         order = new_order(account, request_hash=OTHER if n % 2 else bytes(32), **{key: "k"})
         with connect() as connection:
             together.wait(10)
@@ -122,7 +136,7 @@ def test_the_same_key_from_ten_threads_makes_one_order(database: Connection, acc
         results = list(threads.map(post, range(10)))
 
     [new] = [one for one in results if isinstance(one, Accepted) and not one.replayed]
-    assert {one.order_id for one in results} == {new.order_id}
+    assert {one.order_id for one in results if not isinstance(one, Unknown)} == {new.order_id}
     assert sum(isinstance(one, KeyConflict) for one in results) == 5
     assert count(database) == count(database, "orders_orderevent") == 1
 

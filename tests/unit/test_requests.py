@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from orders.errors import ApiError
 from orders.ledger import NewOrder
-from orders.requests import checked, parse_amend, parse_batch, parse_order
+from orders.requests import check_ahead, checked, parse_amend, parse_batch, parse_order
 from routing import tokens
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -23,7 +23,9 @@ SNIPER = {**MARKET, "type": "sniper"}
 
 def take(body: bytes | str | dict[str, Any], *, now: datetime = NOW) -> NewOrder:
     raw = body if isinstance(body, bytes) else (body if isinstance(body, str) else json.dumps(body)).encode()
-    return checked(parse_order(raw), account_id=1, idempotency_key=None, now=now)
+    new = checked(parse_order(raw), account_id=1, idempotency_key=None, now=now)
+    check_ahead(new.expires_at, now)
+    return new
 
 
 def refused(body: bytes | str | dict[str, Any]) -> ApiError:
