@@ -6,6 +6,8 @@
     def test_other(start_engine):             # as many as wanted, with an environment of their own
         engine = start_engine(MOCK_LATENCY="0", WORKERS_ORDERS="2")
 
+Without a data folder they start on a copy of a prepared one; `fresh` ones on nothing, as after a clone.
+
 Outside pytest: `with Engine(MOCK_SEED="1").running() as engine: …`.
 """
 
@@ -24,6 +26,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests import template
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 READY_S = 90
@@ -46,8 +50,9 @@ def free_port() -> int:
 
 
 class Engine:
-    def __init__(self, data_dir: Path | None = None, **environment: str) -> None:
+    def __init__(self, data_dir: Path | None = None, *, fresh: bool = False, **environment: str) -> None:
         self.owned = data_dir is None
+        self._bare = self.owned and not fresh
         self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="orderengine-run-"))
         self.port = int(environment.pop("PORT", 0)) or free_port()
         inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
@@ -75,6 +80,9 @@ class Engine:
         return dict(json.loads((self.data_dir / "run" / "services.json").read_text()))
 
     def start(self, wait: bool = True) -> "Engine":
+        if self._bare:
+            template.lay(self.data_dir)
+            self._bare = False
         command = [sys.executable, "-m", "orderengine", "--die-with-parent"]
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(

@@ -376,7 +376,7 @@ async def test_a_socket_that_idles_stays_open(client: Client) -> None:
     ):
         assert json.loads(await socket.recv())["type"] == json.loads(await feed.recv())["type"] == "snapshot"
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(8):
                 await socket.recv()
         await client.http.delete(f"/api/orders/{order_id}")
         async with asyncio.timeout(1):  # Through Redis: the next look into the database may be three seconds away.

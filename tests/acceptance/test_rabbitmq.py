@@ -62,12 +62,18 @@ class RabbitMQ:
         return f"amqp://guest:guest@127.0.0.1:{self.port}//"
 
     def start(self) -> None:
+        self.launch()
+        self.wait()
+
+    def launch(self) -> None:
         with (self.home / "out").open("ab") as out:
             command = [str(PROGRAMS / "rabbitmq-server")]
             self.broker = subprocess.Popen(
                 command, env=self.environment, stdout=out, stderr=out, stdin=subprocess.DEVNULL, start_new_session=True
             )
-        until(lambda: self.ask("await_startup", "--timeout", "5", check=False), 120, 1)
+
+    def wait(self) -> None:
+        until(lambda: self.ask("await_startup", "--timeout", "20", check=False), 120, 1)
 
     def ask(self, *command: str, check: bool = True) -> str:
         done = subprocess.run(
@@ -96,7 +102,7 @@ class RabbitMQ:
 def rabbitmq() -> Iterator[RabbitMQ]:
     broker = RabbitMQ()
     try:
-        broker.start()
+        broker.launch()
         yield broker
     finally:
         broker.remove()
@@ -104,10 +110,16 @@ def rabbitmq() -> Iterator[RabbitMQ]:
 
 @pytest.fixture(scope="module")
 def engine(rabbitmq: RabbitMQ) -> Iterator[Engine]:
-    with Engine(
-        CELERY_BROKER_URL=rabbitmq.url, MOCK_LATENCY="0.1", MOCK_FAILURE_RATE="0.2", RETRY_BASE_MS="100"
-    ).running() as engine:
+    """Both take long to start, so they start together."""
+    engine = Engine(CELERY_BROKER_URL=rabbitmq.url, MOCK_LATENCY="0.1", MOCK_FAILURE_RATE="0.2", RETRY_BASE_MS="100")
+    try:
+        engine.start(wait=False)
+        rabbitmq.wait()
+        engine.wait_ready()
         yield engine
+    finally:
+        engine.stop()
+        engine.remove()
 
 
 def ended(engine: Engine) -> int:

@@ -22,6 +22,7 @@ from orderengine.launch import PARENT
 from orderengine.supervise import Supervisor
 from routing.chain.mock import MockChain
 from routing.mockworld import mock_world
+from tests import template
 from tests.chaos.proxy import Proxy, to_port, to_unix
 from tests.engine import Engine, free_port
 
@@ -59,6 +60,9 @@ class Arena:
         try:
             if self.shape.proxied:
                 await self._services()
+            elif not self.engine.data_dir.exists():
+                self.engine.data_dir.mkdir(mode=0o700)
+                await asyncio.to_thread(template.lay, self.engine.data_dir)
             await asyncio.to_thread(self.engine.start, False)
             await asyncio.to_thread(self.engine.wait_ready, READY_WITHIN_S)
             if not self.shape.proxied:

@@ -46,7 +46,7 @@ def status(engine: Engine, path: str = "/readyz", timeout: float = 10) -> int:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Engine]:
-    with Engine().running() as engine:
+    with Engine(fresh=True).running() as engine:
         yield engine
 
 
@@ -94,12 +94,27 @@ def test_no_connection_is_refused_while_the_web_process_restarts(running: Engine
     assert status(running, "/healthz", timeout=30) == 200
 
 
-def test_a_second_engine_runs_beside_the_first(running: Engine, start_engine: Callable[..., Engine]) -> None:
+def leaves_nothing(engine: Engine, signum: int) -> None:
+    start = time.monotonic()
+
+    code = engine.stop(signum)
+
+    assert code == 0
+    assert time.monotonic() - start < 10
+    assert processes_of(engine.data_dir) == []
+    assert list((engine.data_dir / "run").glob("*.pid")) == []
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", engine.port))
+
+
+def test_a_second_engine_runs_beside_the_first_and_stops_at_sigterm(
+    running: Engine, start_engine: Callable[..., Engine]
+) -> None:
     second = start_engine()
 
     assert status(second) == 200
-    assert second.stop() == 0
-    assert processes_of(second.data_dir) == []
+    leaves_nothing(second, signal.SIGTERM)
     assert ownership.ours(running.pid("web"), running.data_dir)
 
 
@@ -139,20 +154,8 @@ def test_a_bad_setting_is_named_in_one_line(start_engine: Callable[..., Engine],
     assert processes_of(engine.data_dir) == []
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_a_stop_leaves_nothing(start_engine: Callable[..., Engine], signum: int) -> None:
-    engine = start_engine()
-    start = time.monotonic()
-
-    code = engine.stop(signum)
-
-    assert code == 0
-    assert time.monotonic() - start < 10
-    assert processes_of(engine.data_dir) == []
-    assert list((engine.data_dir / "run").glob("*.pid")) == []
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", engine.port))
+def test_ctrl_c_leaves_nothing(start_engine: Callable[..., Engine]) -> None:
+    leaves_nothing(start_engine(), signal.SIGINT)
 
 
 def test_ctrl_c_twice_stops_as_well(start_engine: Callable[..., Engine]) -> None:
@@ -186,6 +189,7 @@ def test_a_killed_supervisord_takes_all_with_it(start_engine: Callable[..., Engi
 def test_a_killed_foreground_takes_all_with_it_and_starts_again_on_its_data(
     start_engine: Callable[..., Engine],
 ) -> None:
+    """The second time everything above the storage is killed at once, and the next start comes before storage has noticed."""
     engine = start_engine()
     before = engine.credentials
 
@@ -196,10 +200,6 @@ def test_a_killed_foreground_takes_all_with_it_and_starts_again_on_its_data(
     assert status(engine) == 200
     assert engine.credentials == before
 
-
-def test_it_starts_over_the_leftovers_of_a_kill(start_engine: Callable[..., Engine]) -> None:
-    """Everything above the storage is killed at once, and the next start comes before storage has noticed."""
-    engine = start_engine()
     os.kill(engine.pid("supervisord"), signal.SIGSTOP)
     engine.stop(signal.SIGKILL)
     left = engine.pid("postgres")
@@ -209,3 +209,4 @@ def test_it_starts_over_the_leftovers_of_a_kill(start_engine: Callable[..., Engi
 
     assert engine.pid("postgres") != left
     assert status(engine) == 200
+    leaves_nothing(engine, signal.SIGHUP)

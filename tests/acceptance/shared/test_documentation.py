@@ -24,12 +24,6 @@ def examples(page: str, language: str, engine: Engine) -> str:
     return "\n".join(blocks).replace(OWN, engine.url)
 
 
-@pytest.fixture(scope="module")
-def engine():  # type: ignore[no-untyped-def]
-    with Engine(MOCK_LATENCY="0").running() as engine:
-        yield engine
-
-
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
 def test_curl(engine: Engine, tmp_path: Path) -> None:
     script = "set -eu\n" + examples("rest.md", "sh", engine)

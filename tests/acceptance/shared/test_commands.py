@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.engine import BASE_DIR, Engine
@@ -55,9 +56,10 @@ def test_quotes_of_a_pair(engine: Engine) -> None:
 
 
 def test_what_is_refused_says_so_and_ends_with_two(engine: Engine) -> None:
-    for arguments in (("order", "SOL", "DOGE", "1"), ("order", "SOL", "USDC", "-1"), ("quotes", "SOL-DOGE")):
-        code, _, complaint = run(engine, *arguments)
-        assert code == REFUSED and complaint, arguments
+    asked = (("order", "SOL", "DOGE", "1"), ("order", "SOL", "USDC", "-1"), ("quotes", "SOL-DOGE"))
+    with ThreadPoolExecutor(2) as threads:
+        ended = list(threads.map(lambda arguments: run(engine, *arguments), asked))
+    assert [(code, bool(complaint)) for code, _, complaint in ended] == [(REFUSED, True)] * len(asked)
     assert run(engine, "orders", key="wrong")[0] == REFUSED
 
 
