@@ -1,13 +1,12 @@
 """The errors clients see, and the one place that knows their HTTP status."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from random import getrandbits
 from typing import Any
 
 import msgspec
 import psycopg
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -17,6 +16,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from accounts.limits import Decision
 from accounts.rest import RateLimited
+from runtime.middleware import Middleware
 
 HTTP_STATUS = {
     "INVALID_JSON": 400,
@@ -175,38 +175,19 @@ def server_error(request: HttpRequest) -> JsonResponse:
     return JsonResponse(error.body(request.META.get("REQUEST_ID", "")), status=500)
 
 
-class RequestIdMiddleware:
+class RequestIdMiddleware(Middleware):
     """Echoes `X-Request-Id` or makes one, and answers for a database that is away."""
 
-    sync_capable = True
-    async_capable = True
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]) -> None:
-        self.get_response = get_response
-        if iscoroutinefunction(get_response):
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> Any:
+    def before(self, request: HttpRequest) -> None:
         request.META["REQUEST_ID"] = request_id_of(request.META.get("HTTP_X_REQUEST_ID"))
         clear_contextvars()
         bind_contextvars(request_id=request.META["REQUEST_ID"])
-        if iscoroutinefunction(self):
-            return self._async(request)
-        response = self.get_response(request)
-        assert isinstance(response, HttpResponseBase)
-        return self._marked(request, response)
 
-    async def _async(self, request: HttpRequest) -> HttpResponseBase:
-        answer = self.get_response(request)
-        assert not isinstance(answer, HttpResponseBase)
-        return self._marked(request, await answer)
-
-    def _marked(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+    def after(self, request: HttpRequest, response: HttpResponseBase) -> None:
         response["X-Request-Id"] = request.META["REQUEST_ID"]
         decision: Decision | None = request.META.get("RATE_LIMIT")
         for name, value in decision.headers.items() if decision else ():
             response[name] = value
-        return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         seen = from_exception(error)
