@@ -155,7 +155,7 @@ class OrderAdmin(KeysetMixin, ReadOnlyAdmin):
             None,
             {
                 "fields": (
-                    ("id", "account", "client_order_id"),
+                    ("id", "account", "client_order_id", "request_id"),
                     ("type", "status", "resting"),
                     ("swap", "limit_price", "trigger_condition"),
                     ("trigger_kind", "min_liquidity", "volume_factor"),

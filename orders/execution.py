@@ -112,6 +112,8 @@ class Executor:
         work = self.running[order.id] = Work.begin(order)
         begun(order, trigger)
         bind_contextvars(order_id=str(order.id), attempt=order.attempts, epoch=order.epoch)
+        if order.request_id is not None:
+            bind_contextvars(request_id=order.request_id)
         while work.status not in FINAL and work.status is not Status.PENDING:
             move = await self._next(work)
             if move is None:
@@ -149,7 +151,10 @@ class Executor:
             crash_point("after_intent")
         elif move.event is Event.REST:
             self._rested(work.order, change.seq, change.data)
+        elif move.event is Event.FAIL:
+            log.warning("order %s failed: %s", work.order.id, move.data["error"]["code"])
         elif move.event is Event.RETRY:
+            log.info("order %s is tried again: %s", work.order.id, move.data["error"]["code"])
             self._ring([work.order.id], (move.delay_ms or 0) / 1000)
         return True
 

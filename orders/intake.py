@@ -73,6 +73,11 @@ class Request:
         return None if value is None else value.decode("latin-1")
 
     @property
+    def given_id(self) -> str | None:
+        """The client's own id for the request, which is kept with its orders."""
+        return self.request_id if self.header(b"x-request-id") == self.request_id else None
+
+    @property
     def cookie(self) -> str | None:
         return self.header(b"cookie")
 
@@ -232,7 +237,7 @@ class Intake:
     async def _execute(self, request: Request, caller: Caller, body: bytes) -> Any:
         order = requests.parse_order(body)
         key = idempotency_key(request)
-        [result] = await self._take([(order, key)], caller)
+        [result] = await self._take([(order, key)], caller, request.given_id)
         if isinstance(result, ApiError):
             raise result
         new, accepted = result
@@ -251,7 +256,7 @@ class Intake:
             except ApiError as error:
                 wanted.append(error)
         results = []
-        for result in await self._take(wanted, caller):
+        for result in await self._take(wanted, caller, request.given_id):
             if isinstance(result, ApiError):
                 results.append(result.body(request.request_id))
             else:
@@ -259,7 +264,10 @@ class Intake:
         return 200, {}, {"results": results}
 
     async def _take(
-        self, wanted: Sequence[tuple[requests.OrderIn, str | None] | ApiError], caller: Caller
+        self,
+        wanted: Sequence[tuple[requests.OrderIn, str | None] | ApiError],
+        caller: Caller,
+        request_id: str | None,
     ) -> list[tuple[NewOrder, Accepted] | ApiError]:
         """Checks and writes orders, each on its own account."""
         now = datetime.now(UTC)
@@ -269,7 +277,13 @@ class Intake:
                 results.append(item)
                 continue
             try:
-                new = requests.checked(item[0], account_id=caller.account_id, idempotency_key=item[1], now=now)
+                new = requests.checked(
+                    item[0],
+                    account_id=caller.account_id,
+                    idempotency_key=item[1],
+                    now=now,
+                    request_id=request_id,
+                )
                 new, refusal = await self._screened(item[0], new, now)
                 results.append((new, self._acceptor.submit(new), refusal))
             except ApiError as error:

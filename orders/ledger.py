@@ -47,6 +47,7 @@ class NewOrder:
     max_price_impact_bps: int | None = None
     expires_at: datetime | None = None
     resting: bool = False
+    request_id: str | None = None
     recall: bool = False
     """It is too late for it: only the order that its keys had before is wanted, and nothing is written."""
 
@@ -100,6 +101,7 @@ ORDER_COLUMNS = {
     "max_price_impact_bps": "int",
     "expires_at": "timestamptz",
     "resting": "boolean",
+    "request_id": "text",
 }
 COLUMNS = ", ".join(ORDER_COLUMNS)
 
@@ -117,14 +119,22 @@ WITH wanted AS (
     INSERT INTO orders_order ({COLUMNS}, status, seq, epoch, attempts, run_at, created_at, updated_at)
     SELECT {COLUMNS}, 'pending', 1, 0, 0, CASE WHEN NOT resting THEN now() END, now(), now() FROM wanted
     ON CONFLICT DO NOTHING
-    RETURNING id, resting, created_at
+    RETURNING id, resting, request_id, created_at
 ), event AS (
     INSERT INTO orders_orderevent (order_id, seq, epoch, status, at, data)
     SELECT id, 1, 0, 'pending', created_at, CASE WHEN resting THEN '{{"resting": true}}'::jsonb ELSE '{{}}' END
+        || CASE WHEN request_id IS NULL THEN '{{}}'::jsonb ELSE jsonb_build_object('requestId', request_id) END
     FROM accepted
 )
 SELECT id, created_at FROM accepted
 """  # nosec B608
+
+
+def first_data(order: NewOrder) -> dict[str, Any]:
+    """Data of its event 1, as ACCEPT writes them."""
+    resting: dict[str, Any] = {"resting": True} if order.resting else {}
+    return resting if order.request_id is None else resting | {"requestId": order.request_id}
+
 
 EARLIER = """
 WITH wanted AS (
@@ -188,6 +198,7 @@ class Claimed:
     limit_price: Decimal | None
     trigger_condition: str | None
     max_price_impact_bps: int | None
+    request_id: str | None
     venue: str | None
     at: datetime
     event: Mapping[str, Any] | None
@@ -224,7 +235,7 @@ WITH due AS MATERIALIZED (
     SELECT id, seq, epoch, status, now(), data FROM started
 )
 SELECT c.id, c.account_id, c.epoch, c.seq, c.status, c.attempts, c.type, c.token_in, c.token_out, c.amount, c.slippage_bps,
-    c.limit_price, c.trigger_condition, c.max_price_impact_bps, c.venue, now() AS at, s.data AS event,
+    c.limit_price, c.trigger_condition, c.max_price_impact_bps, c.request_id, c.venue, now() AS at, s.data AS event,
     t.signature, t.attempt, t.venue AS swap_venue, t.payload, t.min_out, t.valid_until
 FROM claimed c LEFT JOIN started s ON s.id = c.id
 LEFT JOIN orders_transaction t ON t.order_id = c.id AND t.resolution IS NULL

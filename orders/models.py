@@ -45,6 +45,8 @@ class Order(models.Model):
     idempotency_key = models.CharField(max_length=300, null=True, blank=True)
     request_hash = models.BinaryField(max_length=32)
     """SHA-256 of the order as asked for: tells a repeated request from another one with the same key."""
+    request_id = models.CharField(max_length=128, null=True, blank=True)
+    """Of the client's request, if it gave one (`X-Request-Id`): in event 1, and in what executors log of the order."""
 
     type = models.CharField(max_length=8, choices=OrderType.choices)
     token_in = models.CharField(max_length=16)

@@ -108,7 +108,9 @@ def parse_amend(body: bytes) -> AmendIn:
     return parsed(decode_amend, body)
 
 
-def checked(order: OrderIn, *, account_id: int, idempotency_key: str | None, now: datetime) -> NewOrder:
+def checked(
+    order: OrderIn, *, account_id: int, idempotency_key: str | None, now: datetime, request_id: str | None = None
+) -> NewOrder:
     """The order as it goes into the ledger once `check_ahead` has let its expiry pass.
 
     Raises `ApiError`: VALIDATION_FAILED, UNKNOWN_TOKEN, SAME_TOKEN.
@@ -141,6 +143,7 @@ def checked(order: OrderIn, *, account_id: int, idempotency_key: str | None, now
         # Of what was understood: `1.50` is `1.5`, a mint is its symbol, a default may be written out.
         request_hash=hashlib.sha256(canonical(asked)).digest(),
         resting=order.type != "market",
+        request_id=request_id,
         **asked,
     )
 

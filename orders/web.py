@@ -11,7 +11,7 @@ from orders.commit import Acceptor
 from orders.doorbell import Doorbell
 from orders.hub import Hub
 from orders.intake import Intake
-from orders.ledger import Accepted, NewOrder
+from orders.ledger import Accepted, NewOrder, first_data
 from orders.lifecycle import Status
 from orders.models import OrderType
 from orders.quotes import Quotes
@@ -114,7 +114,7 @@ class Web:
                     1,
                     Status.PENDING,
                     accepted.created_at,
-                    {"resting": True} if order.resting else {},
+                    first_data(order),
                 )
                 for order, accepted in orders
             ]

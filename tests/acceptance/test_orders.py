@@ -312,6 +312,27 @@ async def test_every_request_has_an_id(client: Client) -> None:
         assert answer.json()["error"]["requestId"] == made
 
 
+async def test_a_request_s_id_goes_along_to_the_events_and_into_the_worker_s_log(client: Client) -> None:
+    sent = {"X-Request-Id": "desk-7/42"}
+    answer = await client.execute(sent, tokenIn="NEW", clientOrderId="traced")  # Not listed: it fails.
+    order_id = answer.json()["orderId"]
+    watched = await client.watch(order_id)
+    batch = await client.http.post("/api/orders/batch", json={"orders": [ORDER]}, headers=sent)
+    in_batch = await client.get(f"/api/orders/{batch.json()['results'][0]['orderId']}/events")
+
+    assert watched.events[-1]["status"] == "failed" and watched.events[0]["data"] == {"requestId": "desk-7/42"}
+    assert (await client.get(f"/api/orders/{order_id}/events"))["events"] == watched.facts
+    assert in_batch["events"][0]["data"] == {"requestId": "desk-7/42"}
+    lines = [json.loads(line) for line in client.engine.log("orders-1").splitlines() if order_id in line]
+    assert {line["request_id"] for line in lines} == {"desk-7/42"}
+    assert [line["event"].rpartition(": ")[0] for line in lines] == [
+        *[f"order {order_id} is tried again"] * 2,
+        f"order {order_id} failed",
+    ]
+    assert [(line["attempt"], line["order_id"]) for line in lines] == [(n, order_id) for n in (1, 2, 3)]
+    assert all(line["epoch"] == line["attempt"] and line["executor"] for line in lines)
+
+
 async def test_what_is_not_asked_rightly_is_answered_rightly(client: Client) -> None:
     http, paths = client.http, ("/api/orders/execute", "/api/orders/batch")
     json_type = {"Content-Type": "application/json"}

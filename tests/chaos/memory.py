@@ -226,6 +226,7 @@ class MemoryLedger:
             limit_price=None,
             trigger_condition=None,
             max_price_impact_bps=None,
+            request_id=None,
             venue=None,
             at=self._loop.now,
             event={},

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
@@ -12,8 +13,8 @@ import pytest
 from accounts.models import Account
 from orders import ledger
 from orders.commit import Acceptor
-from orders.ledger import Accepted, Answer, Connection, KeyConflict, Unknown
-from tests.factories import Told, accepted, connect, limit_order, new_order
+from orders.ledger import Accepted, Answer, Connection, KeyConflict, NewOrder, Unknown, first_data
+from tests.factories import Told, accepted, claimed, connect, limit_order, new_order
 
 OTHER = bytes([1]) * 32
 
@@ -45,12 +46,24 @@ def test_what_was_asked_for_is_what_is_stored(database: Connection, account: int
         trigger_condition="lte",
         slippage_bps=5000,
         max_price_impact_bps=10_000,
+        request_id="desk/7",
     )
     accepted(database, asked)
 
     names = [name for name in ledger.ORDER_COLUMNS if name != "request_hash"]
     row = database.execute(f"SELECT {', '.join(names)} FROM orders_order").fetchone()
     assert row == tuple(getattr(asked, name) for name in names)
+
+
+@pytest.mark.parametrize("make", [new_order, limit_order])
+@pytest.mark.parametrize("request_id", [None, "desk/7"])
+def test_a_request_s_id_is_in_the_first_event_and_in_the_claim(
+    database: Connection, account: int, make: Callable[..., NewOrder], request_id: str | None
+) -> None:
+    order = accepted(database, make(account, request_id=request_id))
+
+    assert database.execute("SELECT data FROM orders_orderevent").fetchone() == (first_data(order),)
+    assert first_data(order).get("requestId") == claimed(database, order).request_id == request_id
 
 
 @pytest.mark.parametrize("key", ["client_order_id", "idempotency_key"])
