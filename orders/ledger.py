@@ -122,8 +122,10 @@ WITH wanted AS (
     RETURNING id, resting, request_id, created_at
 ), event AS (
     INSERT INTO orders_orderevent (order_id, seq, epoch, status, at, data)
-    SELECT id, 1, 0, 'pending', created_at, CASE WHEN resting THEN '{{"resting": true}}'::jsonb ELSE '{{}}' END
-        || CASE WHEN request_id IS NULL THEN '{{}}'::jsonb ELSE jsonb_build_object('requestId', request_id) END
+    SELECT id, 1, 0, 'pending', created_at, CASE
+        WHEN request_id IS NOT NULL THEN
+            jsonb_strip_nulls(jsonb_build_object('resting', CASE WHEN resting THEN true END, 'requestId', request_id))
+        WHEN resting THEN '{{"resting": true}}'::jsonb ELSE '{{}}' END
     FROM accepted
 )
 SELECT id, created_at FROM accepted
