@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from accounts.rates import Rate
 from orderengine import logs, secret_files, tracing
+from runtime.postgres import CONNECT, POOL
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -236,15 +237,10 @@ def database(url: str) -> dict[str, object]:
         "PORT": parts.pop("port", ""),
     }
     options = {
+        **CONNECT,
         **parts,
-        "connect_timeout": 2,
         # Closing a connection only gives it back to the pool: Celery closes it around every task, ASGI after every request.
-        "pool": {
-            "min_size": 0,
-            "max_size": read_int("DATABASE_POOL", 8, least=1),
-            "timeout": 2,
-            "max_idle": 60,
-        },
+        "pool": {**POOL, "max_size": read_int("DATABASE_POOL", 8, least=1), "max_idle": 60},
     }
     return {"ENGINE": "django.db.backends.postgresql", **named, "OPTIONS": options}
 
@@ -394,6 +390,8 @@ ACCEPT_MOST = 250
 ACCEPT_WAITING_MOST = 5_000
 ACCEPT_TIMEOUT_S = 1.8
 """A client gets its 503 within two seconds while Postgres is away."""
+ANSWER_TIMEOUT_S = 5.0
+"""For everything else about orders when Postgres hangs. Longer: a page of a long list may take its time on a busy machine."""
 RECORD_WINDOW_MS = read_float("RECORD_WINDOW_MS", 10)
 CLAIM_WINDOW_MS = 5
 RECORD_MOST = 500

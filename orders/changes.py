@@ -19,6 +19,7 @@ from orders.requests import AmendIn, checked_amount, checked_expiry, checked_pri
 from orders.resting import arming, left, rest_of
 from orders.steps import text
 from orders.stream import News
+from runtime.postgres import CONNECT, POOL
 from triggers.book import Arm
 
 TRIES = 10
@@ -29,12 +30,11 @@ TRIES = 10
 def pool() -> psycopg_pool.ConnectionPool[Any]:
     return psycopg_pool.ConnectionPool(
         settings.DATABASE_URL,
-        min_size=0,
+        **POOL,
         max_size=4,
-        timeout=1.5,
         kwargs={
+            **CONNECT,
             "autocommit": True,
-            "connect_timeout": 2,
             "options": "-c statement_timeout=1500 -c timezone=UTC -c application_name=orderengine:changes",
         },
         open=True,

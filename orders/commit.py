@@ -17,6 +17,7 @@ from orders import ledger
 from orders.ledger import Accepted, Answer, Change, Claimed, NewOrder
 from runtime import metrics
 from runtime.groupcommit import GroupCommit
+from runtime.postgres import CONNECT
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -40,16 +41,7 @@ class Session:
     def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
         """Calls `function(connection, *arguments)`. Raises `psycopg.OperationalError` while Postgres is away."""
         if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(
-                self._url,
-                autocommit=True,
-                connect_timeout=2,
-                options=self._options,
-                keepalives_idle=5,
-                keepalives_interval=2,
-                keepalives_count=3,
-                tcp_user_timeout=10_000,
-            )
+            self._connection = psycopg.connect(self._url, autocommit=True, options=self._options, **CONNECT)
         try:
             return function(self._connection, *arguments)
         except psycopg.OperationalError:

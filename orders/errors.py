@@ -1,12 +1,15 @@
 """The errors clients see, and the one place that knows their HTTP status."""
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from random import getrandbits
 from typing import Any
 
 import msgspec
 import psycopg
+from asgiref.sync import markcoroutinefunction
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -16,7 +19,6 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from accounts.limits import Decision
 from accounts.rest import RateLimited
-from runtime.middleware import Middleware
 
 HTTP_STATUS = {
     "INVALID_JSON": 400,
@@ -175,15 +177,30 @@ def server_error(request: HttpRequest) -> JsonResponse:
     return JsonResponse(error.body(request.META.get("REQUEST_ID", "")), status=500)
 
 
-class RequestIdMiddleware(Middleware):
-    """Echoes `X-Request-Id` or makes one, and answers for a database that is away."""
+class RequestIdMiddleware:
+    """Echoes `X-Request-Id` or makes one, and answers for a database that is away.
 
-    def before(self, request: HttpRequest) -> None:
+    On the event loop only: from a thread that hangs with Postgres nobody can answer.
+    """
+
+    sync_capable = False
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) -> None:
+        self.get_response = get_response
+        markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request.META["REQUEST_ID"] = request_id_of(request.META.get("HTTP_X_REQUEST_ID"))
         clear_contextvars()
         bind_contextvars(request_id=request.META["REQUEST_ID"])
+        bounded = request.path == "/readyz" or request.path.startswith("/api/orders")
+        # Cancelled, Django would wait for its thread; one that hangs is left behind. The pool's size bounds how many do.
+        answering = asyncio.ensure_future(self.get_response(request))
+        await asyncio.wait((answering,), timeout=settings.ANSWER_TIMEOUT_S if bounded else None)
+        return self._marked(request, answering.result() if answering.done() else as_response(request, unavailable()))
 
-    def after(self, request: HttpRequest, response: HttpResponseBase) -> None:
+    def _marked(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         response["X-Request-Id"] = request.META["REQUEST_ID"]
         decision: Decision | None = request.META.get("RATE_LIMIT")
         for name, value in decision.headers.items() if decision else ():
@@ -191,6 +208,8 @@ class RequestIdMiddleware(Middleware):
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         seen = from_exception(error)
-        if seen is None:
-            return None
-        return JsonResponse(seen.body(request.META["REQUEST_ID"]), status=seen.status, headers=seen.headers)
+        return None if seen is None else as_response(request, seen)
+
+
+def as_response(request: HttpRequest, error: ApiError) -> JsonResponse:
+    return JsonResponse(error.body(request.META["REQUEST_ID"]), status=error.status, headers=error.headers)

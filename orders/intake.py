@@ -50,7 +50,7 @@ EXPOSED_HEADERS = (
 """What scripts on pages of allowed origins may read."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
     """What the two endpoints need of an HTTP request."""
 
@@ -59,14 +59,16 @@ class Request:
     secure: bool
     request_id: str
     address: str | None
+    ends: float
+    """By the loop's clock: until then it is answered, whoever has to be waited for on the way."""
 
     @classmethod
-    def of(cls, scope: Scope_) -> "Request":
+    def of(cls, scope: Scope_, ends: float) -> "Request":
         headers = dict(scope["headers"])
         sent = headers.get(b"x-request-id", b"").decode("latin-1")
         client = scope.get("client")
         secure = scope.get("scheme") == "https"
-        return cls(scope["method"], headers, secure, request_id_of(sent), client[0] if client else None)
+        return cls(scope["method"], headers, secure, request_id_of(sent), client[0] if client else None, ends)
 
     def header(self, name: bytes) -> str | None:
         value = self.headers.get(name)
@@ -121,7 +123,8 @@ class Intake:
 
     async def _answer(self, scope: Scope_, receive: Receive, send: Send, handle: Any) -> None:
         began = time.perf_counter()
-        request = Request.of(scope)
+        clock = asyncio.get_running_loop().time
+        request = Request.of(scope, clock() + self._timeout_s)
         extra = {"X-Request-Id": request.request_id}
         if self._origins:
             extra |= self._cors(request)
@@ -133,7 +136,9 @@ class Intake:
                     headers={"Allow": "POST, OPTIONS"},
                 )
             caller = await (self._admitted(request, extra) if self._limiter.on else self._caller(request))
+            listening = clock()
             body = await self._body(request, receive)
+            request.ends += clock() - listening  # That was the client's own time.
             status, headers, answer = await handle(request, caller, body)
         except ApiError as error:
             status, headers, answer = error.status, error.headers, error.body(request.request_id)
@@ -187,7 +192,7 @@ class Intake:
             if authorization is None and not is_loopback(request.header(b"host") or ""):
                 known, caller = True, None  # A name of somebody else's: only its session counts.
             if browser or not known:
-                async with asyncio.timeout(self._timeout_s):
+                async with asyncio.timeout_at(request.ends):
                     session = await asyncio.to_thread(self._keys.session, browser) if browser else None
                     caller = session or (caller if known else await self._keys.caller(authorization))
         except (DatabaseError, psycopg.Error, TimeoutError):
@@ -237,7 +242,7 @@ class Intake:
     async def _execute(self, request: Request, caller: Caller, body: bytes) -> Any:
         order = requests.parse_order(body)
         key = idempotency_key(request)
-        [result] = await self._take([(order, key)], caller, request.given_id)
+        [result] = await self._take([(order, key)], request, caller)
         if isinstance(result, ApiError):
             raise result
         new, accepted = result
@@ -256,7 +261,7 @@ class Intake:
             except ApiError as error:
                 wanted.append(error)
         results = []
-        for result in await self._take(wanted, caller, request.given_id):
+        for result in await self._take(wanted, request, caller):
             if isinstance(result, ApiError):
                 results.append(result.body(request.request_id))
             else:
@@ -264,10 +269,7 @@ class Intake:
         return 200, {}, {"results": results}
 
     async def _take(
-        self,
-        wanted: Sequence[tuple[requests.OrderIn, str | None] | ApiError],
-        caller: Caller,
-        request_id: str | None,
+        self, wanted: Sequence[tuple[requests.OrderIn, str | None] | ApiError], request: Request, caller: Caller
     ) -> list[tuple[NewOrder, Accepted] | ApiError]:
         """Checks and writes orders, each on its own account."""
         now = datetime.now(UTC)
@@ -282,7 +284,7 @@ class Intake:
                     account_id=caller.account_id,
                     idempotency_key=item[1],
                     now=now,
-                    request_id=request_id,
+                    request_id=request.given_id,
                 )
                 new, refusal = await self._screened(item[0], new, now)
                 results.append((new, self._acceptor.submit(new), refusal))
@@ -292,7 +294,7 @@ class Intake:
                 results.append(unavailable())
         crash_point("before_accept_commit")
         waiting = [result[1] for result in results if isinstance(result, tuple)]
-        await self._written(waiting)
+        await self._written(waiting, request.ends)
         return [result if isinstance(result, ApiError) else self._outcome(*result) for result in results]
 
     async def _screened(
@@ -309,10 +311,10 @@ class Intake:
             return replace(new, recall=True), refusal
         return new, None
 
-    async def _written(self, waiting: "list[asyncio.Future[Answer | psycopg.Error]]") -> None:
+    async def _written(self, waiting: "list[asyncio.Future[Answer | psycopg.Error]]", ends: float) -> None:
         """Waits for the group commit; orders that it has not begun with when the time is up are taken back."""
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout_at(ends):
                 for future in waiting:
                     with suppress(psycopg.Error):
                         await future

@@ -15,6 +15,8 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from tests.waiting import Stalls
+
 FINAL = ("confirmed", "failed", "cancelled", "expired")
 GIVE_UP_S = 150.0
 REQUEST_TIMEOUT_S = 5.0
@@ -26,6 +28,7 @@ class Operation:
     key: str
     started: float
     seconds: float
+    """Beyond what this process itself was kept waiting for."""
     outcome: str
     status: int | None
     order_id: str | None
@@ -66,6 +69,7 @@ class Load:
         self._rate, self._flaky = rate, flaky
         self._http = httpx.AsyncClient(timeout=REQUEST_TIMEOUT_S, limits=httpx.Limits(max_connections=200))
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stalls = Stalls()
         self._stopped = asyncio.Event()
         self._runner: asyncio.Task[None] | None = None
         self.operations: list[Operation] = []
@@ -76,6 +80,7 @@ class Load:
         self._count = 0
 
     def start(self) -> None:
+        self._stalls.start()
         self._runner = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -91,6 +96,7 @@ class Load:
             await asyncio.wait(tuple(self._tasks), timeout=ends - time.monotonic())
 
     async def close(self) -> None:
+        self._stalls.stop()
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -138,6 +144,7 @@ class Load:
 
     async def _post(self, key: str, body: dict[str, Any]) -> str | None:
         started, status, order_id, outcome = time.time(), None, None, "unknown"
+        stalled = self._stalls.seconds
         try:
             headers = {**self._headers, "Idempotency-Key": key}
             answer = await self._http.post(f"{self._url}/api/orders/execute", json=body, headers=headers)
@@ -148,7 +155,8 @@ class Load:
                 outcome = "failed"
         except (httpx.HTTPError, RuntimeError, ValueError, KeyError):
             pass
-        self.operations.append(Operation(key, started, time.time() - started, outcome, status, order_id))
+        seconds = time.time() - started - (self._stalls.seconds - stalled)
+        self.operations.append(Operation(key, started, seconds, outcome, status, order_id))
         return order_id
 
     async def _follow(self, order_id: str) -> None:

@@ -296,6 +296,13 @@ async def doorbells_stolen(trial: Trial) -> None:
 async def postgres_away(trial: Trial, seconds: float) -> None:
     trial.arena.signal("postgres", signal.SIGQUIT)
     await asyncio.to_thread(trial.arena.supervisor, "stopProcess", "postgres")
+    await says_so(trial, seconds)
+    await asyncio.to_thread(trial.arena.supervisor, "startProcess", "postgres")
+    trial.heal()
+
+
+async def says_so(trial: Trial, seconds: float) -> None:
+    """For a while every answer is 503, and none is late."""
     before = time.time()
     await asyncio.sleep(seconds)
     answers = [each for each in trial.load.operations if each.started > before]
@@ -307,14 +314,27 @@ async def postgres_away(trial: Trial, seconds: float) -> None:
     )
     wrong = {each.status for each in answers} - {503, None, 200}
     trial.expect(not wrong, f"answers while Postgres was away: {wrong}")
-    await asyncio.to_thread(trial.arena.supervisor, "startProcess", "postgres")
-    trial.heal()
 
 
 @fault(TWO, short=True)
 async def postgres_stopped(trial: Trial) -> None:
     """Immediate stop; back after 8 s."""
     await postgres_away(trial, 8)
+
+
+@fault(TWO)
+async def postgres_frozen(trial: Trial) -> None:
+    """SIGSTOP of all its processes for 10 s."""
+    main = psutil.Process(trial.arena.engine.pid("postgres"))
+    processes = [main, *main.children()]
+    for process in processes:
+        process.suspend()
+    try:
+        await says_so(trial, 10)
+    finally:
+        for process in reversed(processes):
+            process.resume()
+    trial.heal()
 
 
 @fault(TWO)
