@@ -32,6 +32,7 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
 def run(quick: bool) -> list[Figure]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         listener.listen(1024)
         command = [part.replace("orderengine.asgi", "benchmarks.floor") for part in web()]
         command = [part.replace("--fd=3", f"--fd={listener.fileno()}") for part in command] + ["--lifespan=off"]
