@@ -205,6 +205,7 @@ class RequestIdMiddleware:
         decision: Decision | None = request.META.get("RATE_LIMIT")
         for name, value in decision.headers.items() if decision else ():
             response[name] = value
+        return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         seen = from_exception(error)

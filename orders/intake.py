@@ -7,9 +7,7 @@ after its row is committed; the doorbell rings after that, and need not arrive.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -29,7 +27,7 @@ from orders.ledger import Accepted, Answer, KeyConflict, NewOrder, Unknown
 from orders.stream import timestamp
 from runtime import metrics
 from runtime.faults import crash_point
-from runtime.groupcommit import GroupFull
+from runtime.groupcommit import GroupFull, GroupLate
 
 log = logging.getLogger(__name__)
 encode = msgspec.json.Encoder(decimal_format="string").encode
@@ -50,8 +48,7 @@ EXPOSED_HEADERS = (
 """What scripts on pages of allowed origins may read."""
 
 
-@dataclass(slots=True)
-class Request:
+class Request(msgspec.Struct):
     """What the two endpoints need of an HTTP request."""
 
     method: str
@@ -91,6 +88,14 @@ class Request:
     def socket_url(self, order_id: object) -> str:
         host = self.header(b"host") or "localhost"
         return f"{'wss' if self.secure else 'ws'}://{host}/ws/{order_id}"
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """An order on its way into the ledger, with what spoke against it, if it is only to be recalled."""
+
+    order: NewOrder
+    answer: asyncio.Future[Answer | psycopg.Error]
+    refusal: ApiError | None
 
 
 class Intake:
@@ -241,61 +246,46 @@ class Intake:
 
     async def _execute(self, request: Request, caller: Caller, body: bytes) -> Any:
         order = requests.parse_order(body)
-        key = idempotency_key(request)
-        [result] = await self._take([(order, key)], request, caller)
-        if isinstance(result, ApiError):
-            raise result
-        new, accepted = result
+        sent = await self._submitted(order, idempotency_key(request), request, caller)
+        crash_point("before_accept_commit")
+        accepted = await self._outcome(sent)
         headers = {"Idempotency-Replayed": "true"} if accepted.replayed else {}
-        return 200, headers, accepted_out(request, new, accepted)
+        return 200, headers, accepted_out(request, sent.order, accepted)
 
     async def _batch(self, request: Request, caller: Caller, body: bytes) -> Any:
+        """Each order on its own account, all of them in the same few commits."""
         key = idempotency_key(request)
-        wanted: list[tuple[requests.OrderIn, str | None] | ApiError] = []
         raws = requests.parse_batch(body)
         if self._limiter.on and len(raws) > 1:
             await self._charge(caller.account_id, request.address, {}, len(raws) - 1)
+        sent: list[Sent | ApiError] = []
         for n, raw in enumerate(raws):
             try:
-                wanted.append((requests.parse_order(raw), key and f"{key}#{n}"))
+                sent.append(await self._submitted(requests.parse_order(raw), key and f"{key}#{n}", request, caller))
             except ApiError as error:
-                wanted.append(error)
+                sent.append(error)
+        crash_point("before_accept_commit")
         results = []
-        for result in await self._take(wanted, request, caller):
-            if isinstance(result, ApiError):
-                results.append(result.body(request.request_id))
-            else:
-                results.append(accepted_out(request, *result))
+        for each in sent:
+            try:
+                if isinstance(each, ApiError):
+                    raise each
+                results.append(accepted_out(request, each.order, await self._outcome(each)))
+            except ApiError as error:
+                results.append(error.body(request.request_id))
         return 200, {}, {"results": results}
 
-    async def _take(
-        self, wanted: Sequence[tuple[requests.OrderIn, str | None] | ApiError], request: Request, caller: Caller
-    ) -> list[tuple[NewOrder, Accepted] | ApiError]:
-        """Checks and writes orders, each on its own account."""
+    async def _submitted(self, order: requests.OrderIn, key: str | None, request: Request, caller: Caller) -> Sent:
+        """Checks an order and hands it to the group commit."""
         now = datetime.now(UTC)
-        results: list[Any] = []
-        for item in wanted:
-            if isinstance(item, ApiError):
-                results.append(item)
-                continue
-            try:
-                new = requests.checked(
-                    item[0],
-                    account_id=caller.account_id,
-                    idempotency_key=item[1],
-                    now=now,
-                    request_id=request.given_id,
-                )
-                new, refusal = await self._screened(item[0], new, now)
-                results.append((new, self._acceptor.submit(new), refusal))
-            except ApiError as error:
-                results.append(error)
-            except GroupFull:
-                results.append(unavailable())
-        crash_point("before_accept_commit")
-        waiting = [result[1] for result in results if isinstance(result, tuple)]
-        await self._written(waiting, request.ends)
-        return [result if isinstance(result, ApiError) else self._outcome(*result) for result in results]
+        new = requests.checked(
+            order, account_id=caller.account_id, idempotency_key=key, now=now, request_id=request.given_id
+        )
+        new, refusal = await self._screened(order, new, now)
+        try:
+            return Sent(new, self._acceptor.submit(new, request.ends), refusal)
+        except GroupFull:
+            raise unavailable() from None
 
     async def _screened(
         self, order: requests.OrderIn, new: NewOrder, now: datetime
@@ -308,40 +298,27 @@ class Intake:
         except ApiError as refusal:
             if not new.keyed:
                 raise
-            return replace(new, recall=True), refusal
+            return msgspec.structs.replace(new, recall=True), refusal
         return new, None
 
-    async def _written(self, waiting: "list[asyncio.Future[Answer | psycopg.Error]]", ends: float) -> None:
-        """Waits for the group commit; orders that it has not begun with when the time is up are taken back."""
+    async def _outcome(self, sent: "Sent") -> Accepted:
+        """Waits for the commit."""
         try:
-            async with asyncio.timeout_at(ends):
-                for future in waiting:
-                    with suppress(psycopg.Error):
-                        await future
-        except TimeoutError:
-            for future in waiting:
-                if not future.done() or future.cancelled():
-                    self._acceptor.withdraw(future)
-
-    def _outcome(
-        self, new: NewOrder, future: "asyncio.Future[Answer | psycopg.Error]", refusal: ApiError | None
-    ) -> tuple[NewOrder, Accepted] | ApiError:
-        if future.cancelled() or isinstance(future.exception(), psycopg.OperationalError):
-            return unavailable()
-        match future.result():
-            case Accepted() as accepted:
+            answer = await sent.answer
+        except (psycopg.OperationalError, GroupLate):
+            raise unavailable() from None
+        match answer:
+            case Accepted():
                 crash_point("after_accept_commit")
-                return new, accepted
+                return answer
             case KeyConflict():
-                return ApiError(
-                    "IDEMPOTENCY_CONFLICT", "The key was used before for an order that says something else."
-                )
+                raise ApiError("IDEMPOTENCY_CONFLICT", "The key was used before for an order that says something else.")
             case Unknown():
-                assert refusal is not None
-                return refusal
+                assert sent.refusal is not None
+                raise sent.refusal
             case error:
                 log.error("an order that passed the checks cannot be written", exc_info=error)
-                return ApiError("INTERNAL_ERROR", "The engine failed at this order; it is logged.")
+                raise ApiError("INTERNAL_ERROR", "The engine failed at this order; it is logged.")
 
 
 @cache
@@ -370,19 +347,33 @@ def invalid_key() -> ApiError:
 
 
 def accepted_out(request: Request, new: NewOrder, accepted: Accepted) -> dict[str, Any]:
+    order_id = str(accepted.order_id)
     return {
-        "orderId": str(accepted.order_id),
+        "orderId": order_id,
         "status": accepted.status,
         "clientOrderId": new.client_order_id,
-        "ws": request.socket_url(accepted.order_id),
+        "ws": request.socket_url(order_id),
         "createdAt": timestamp(accepted.created_at),
     }
 
 
+ALWAYS = (
+    (b"content-type", b"application/json"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+)
+
+
+@cache
+def field_name(name: str) -> bytes:
+    """As ASGI wants it."""
+    return name.lower().encode()
+
+
 async def respond(send: Send, status: int, headers: dict[str, str], answer: Any) -> None:
     body = encode(answer)
-    raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
-    raw += [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
-    raw += [(b"cache-control", b"no-store"), (b"content-length", str(len(body)).encode())]
+    raw = [(field_name(name), value.encode("latin-1")) for name, value in headers.items()]
+    raw += ALWAYS
+    raw.append((b"content-length", b"%d" % len(body)))
     await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": body})

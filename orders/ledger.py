@@ -7,7 +7,6 @@ The functions take an open psycopg connection in autocommit mode and decide noth
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -24,8 +23,7 @@ Connection = psycopg.Connection[Any]
 encode_json = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical").encode
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewOrder:
+class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     """An order as asked for and checked; the field names are the columns."""
 
     id: UUID
@@ -56,8 +54,7 @@ class NewOrder:
         return self.idempotency_key is not None or self.client_order_id is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True):
     """The order a client has now: its new one, or the one it sent before with the same key."""
 
     order_id: UUID
@@ -66,15 +63,13 @@ class Accepted:
     replayed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class KeyConflict:
+class KeyConflict(msgspec.Struct, frozen=True):
     """The key belongs to an order that says something else."""
 
     order_id: UUID
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(msgspec.Struct, frozen=True):
     """No order had the keys of one that was only to be recalled."""
 
 
@@ -182,8 +177,7 @@ def accept(connection: Connection, orders: Sequence[NewOrder]) -> list[Answer]:
     return [result for result in results if result is not None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
+class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     """An order in an executor's hands, with the intent of an earlier hand if one is unresolved."""
 
     id: UUID
@@ -282,8 +276,7 @@ def _claimed(
     return Claimed(status=Status(status), swap=swap or None, **order)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(msgspec.Struct, frozen=True, kw_only=True):
     """One event of one order, to be written if the order still is as its author last saw it."""
 
     order_id: UUID
@@ -293,7 +286,7 @@ class Change:
     """Of this event."""
     was: Status
     status: Status
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = msgspec.field(default_factory=dict)
     """The row's columns are taken from it: amended, venue, executedPrice, amountOut, fee, txHash, error."""
     delay_ms: int | None = None
     """For `pending`: run again no earlier than this from now."""

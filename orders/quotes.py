@@ -1,10 +1,11 @@
 """Present prices for those who ask on a web process' event loop: the screen of new orders, and sockets."""
 
 import asyncio
-from dataclasses import replace
 from datetime import timedelta
 from time import monotonic, time
 from typing import Any
+
+from msgspec.structs import replace
 
 from orders.errors import ApiError
 from orders.ledger import NewOrder

@@ -34,7 +34,7 @@ BATCHES_WAITING_MOST = 2_000
 
 def timestamp(at: datetime) -> str:
     """RFC 3339 in UTC with microseconds and `Z`: one form everywhere, so that texts compare."""
-    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{at.isoformat(timespec='microseconds')[:26]}Z"
 
 
 def order_group(order_id: UUID | str) -> str:

@@ -6,6 +6,7 @@ The writer runs in the group's own thread, because a database commit would other
 """
 
 import asyncio
+import math
 import time
 import weakref
 from collections.abc import Callable, Sequence
@@ -16,10 +17,19 @@ from runtime import metrics
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Entry = tuple[Item, asyncio.Future[Result], float]
+"""An item, its caller's future, and until when that waits, by the loop's clock."""
+
+PATROL_S = 0.2
+"""Between two looks for callers whose time is up."""
 
 
 class GroupFull(Exception):
     """More callers are waiting than the group may hold."""
+
+
+class GroupLate(Exception):
+    """The item was not written when its caller's time was up. It may yet be if its batch was begun."""
 
 
 class GroupCommit(Generic[Item, Result]):
@@ -27,7 +37,9 @@ class GroupCommit(Generic[Item, Result]):
 
     `write` gets at most `most` items and returns one result an item, in order; it runs in a thread of the group's own,
     never twice at once. What it raises is raised to every caller of that batch. `submit` raises `GroupFull` at once when
-    `capacity` items wait already, so that memory stays bounded while the database is away.
+    `capacity` items wait already, so that memory stays bounded while the database is away. A caller whose
+    time is up gets `GroupLate`, a fifth of a second late at most: one timer looks after all, a timeout each would cost more
+    than an order.
     """
 
     def __init__(
@@ -44,7 +56,9 @@ class GroupCommit(Generic[Item, Result]):
         self._window_s = window_ms / 1000
         self._most = most
         self._capacity = capacity
-        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._patrol: asyncio.TimerHandle | None = None
+        self._waiting: list[Entry[Item, Result]] = []
+        self._writing: list[Entry[Item, Result]] = []
         self._withdrawn: weakref.WeakSet[asyncio.Future[Result]] = weakref.WeakSet()
         self._arrived = asyncio.Event()
         self._full = asyncio.Event()
@@ -61,8 +75,11 @@ class GroupCommit(Generic[Item, Result]):
         """Items that wait for the next batch."""
         return len(self._waiting)
 
-    def submit(self, item: Item) -> asyncio.Future[Result]:
-        """Hands an item in; the future ends when its batch is written. Call it from the group's loop."""
+    def submit(self, item: Item, ends: float = math.inf) -> asyncio.Future[Result]:
+        """Hands an item in; the future ends when its batch is written, or at `ends` by the loop's clock.
+
+        Call it from the group's loop.
+        """
         if len(self._waiting) >= self._capacity:
             self._waiting = [entry for entry in self._waiting if entry[1] not in self._withdrawn]
             if len(self._waiting) >= self._capacity:
@@ -71,7 +88,9 @@ class GroupCommit(Generic[Item, Result]):
         if self._task is None or self._task.done():
             self._task = loop.create_task(self._run(), name=f"groupcommit:{self._name}")
         future: asyncio.Future[Result] = loop.create_future()
-        self._waiting.append((item, future))
+        self._waiting.append((item, future, ends))
+        if self._patrol is None and ends < math.inf:
+            self._patrol = loop.call_later(PATROL_S, self._end_waits)
         self._arrived.set()
         self._idle.clear()
         if len(self._waiting) >= self._most:
@@ -82,6 +101,19 @@ class GroupCommit(Generic[Item, Result]):
         """Takes an item back, unless its batch is being written already. A caller that only stops waiting leaves it in."""
         if future.cancel() or future.cancelled():
             self._withdrawn.add(future)
+
+    def _end_waits(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for entries, begun in ((self._writing, True), (self._waiting, False)):
+            for _, future, ends in entries:
+                if ends > now:
+                    continue
+                if not future.done():
+                    future.set_exception(GroupLate(f"{self._name}: not written in time"))
+                if not begun:
+                    self._withdrawn.add(future)
+        self._patrol = loop.call_later(PATROL_S, self._end_waits) if self._waiting or self._writing else None
 
     async def drain(self) -> None:
         """Waits until nothing that was handed in is unwritten, whether its caller still waits or not."""
@@ -110,12 +142,14 @@ class GroupCommit(Generic[Item, Result]):
                 self._arrived.clear()
             batch = [entry for entry in taken if entry[1] not in self._withdrawn]
             if batch:
+                self._writing = batch
                 await self._write_batch(batch)
+                self._writing = []
             if not self._waiting:
                 self._idle.set()
 
-    async def _write_batch(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
-        items = [item for item, _ in batch]
+    async def _write_batch(self, batch: list[Entry[Item, Result]]) -> None:
+        items = [item for item, _, _ in batch]
         self.writes += 1
         self.written += len(batch)
         self._size.observe(len(batch))
@@ -126,10 +160,10 @@ class GroupCommit(Generic[Item, Result]):
                 raise RuntimeError(f"{self._name}: {len(results)} results for {len(batch)} items")
             self._seconds.observe(time.perf_counter() - began)
         except Exception as error:
-            for _, future in batch:
+            for _, future, _ in batch:
                 if not future.done():
                     future.set_exception(error)
             return
-        for (_, future), result in zip(batch, results, strict=True):
+        for (_, future, _), result in zip(batch, results, strict=True):
             if not future.done():
                 future.set_result(result)

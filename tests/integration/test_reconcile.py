@@ -1,12 +1,12 @@
 """What the reconciler finds, against the real ledger and the real broker."""
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 import redis
 from django.conf import settings
@@ -174,7 +174,7 @@ def test_an_event_of_the_reconciler_is_not_mistaken_for_ones_own(database: Conne
     """Asked after a broken commit: same order, seq, epoch and status, but another's words."""
     taken = order_at(database, account, executor(database), Status.ROUTING)
     theirs = change(taken, Event.RELEASE, data={"takeover": {"from": "routing"}}, delay_ms=0)
-    ours: Change = dataclasses.replace(theirs, data={"retryInMs": 5})
+    ours: Change = msgspec.structs.replace(theirs, data={"retryInMs": 5})
     assert ledger.record(database, [theirs])[0]
     assert ledger.already_written(database, [ours]) == [None]
     assert ledger.already_written(database, [theirs])[0] is not None
