@@ -137,7 +137,9 @@ class Load:
                 self.due.append(started + made * gap)
                 made += 1
             while self.due and self.idle:
-                self.send(self.idle.pop(), self.due.popleft())
+                connection = self.idle.pop()
+                if not connection.lost:  # The server closes what was idle for seconds.
+                    self.send(connection, self.due.popleft())
             self.most_due = max(self.most_due, len(self.due))
             await asyncio.sleep(max(TICK_S, started + made * gap - now))
 
