@@ -395,7 +395,7 @@ ANSWER_TIMEOUT_S = 5.0
 RECORD_WINDOW_MS = read_float("RECORD_WINDOW_MS", 10)
 CLAIM_WINDOW_MS = 5
 RECORD_MOST = 500
-DOORBELL_WINDOW_MS = 20
+DOORBELL_WINDOW_MS = 40
 """While one Celery message is being sent the next one collects ids: fifty messages a second are enough at any load."""
 DOORBELL_IDS_MOST = 100
 ORDERS_IN_FLIGHT_MOST = read_int("ORDERS_IN_FLIGHT_MOST", 5_000, least=1)

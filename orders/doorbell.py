@@ -32,8 +32,8 @@ def ring(order_ids: Sequence[UUID], *, trigger: dict[str, Any] | None = None, de
 class Doorbell:
     """Rings for orders from an event loop; fire and forget.
 
-    Collects ids for `window_ms` and sends them in messages of at most `most`. While the broker is away at most `capacity`
-    ids wait; those beyond are left to the reconciler.
+    Sends at once when it was silent for `window_ms`, else what has come until then, in messages of at most `most` ids. While
+    the broker is away at most `capacity` ids wait; those beyond are left to the reconciler.
     """
 
     def __init__(self, *, window_ms: float, most: int, capacity: int) -> None:
@@ -43,6 +43,7 @@ class Doorbell:
         self._waiting: list[UUID] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="doorbell")
         self._task: asyncio.Task[None] | None = None
+        self._rung_at = 0.0
         self.lost = 0
 
     def ring(self, order_ids: Sequence[UUID]) -> None:
@@ -61,10 +62,13 @@ class Doorbell:
         self._thread.shutdown(wait=False)
 
     async def _send(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._waiting:
-            await asyncio.sleep(self._window_s)
+            if (early_s := self._rung_at + self._window_s - loop.time()) > 0:
+                await asyncio.sleep(early_s)
+            self._rung_at = loop.time()
             batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._ring, batch)
+            await loop.run_in_executor(self._thread, self._ring, batch)
 
     def _ring(self, order_ids: list[UUID]) -> None:
         try:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+import msgspec
+
 from orders.ledger import Claimed
 from orders.lifecycle import Event, Status
 from orders.models import OrderType, Resolution, TriggerCondition
@@ -87,12 +89,11 @@ class Work:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(msgspec.Struct, frozen=True):
     """What happened to an order in a step."""
 
     event: Event
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = msgspec.field(default_factory=dict)
     delay_ms: int | None = None
     intent: Swap | None = None
     resolved: tuple[str, str] | None = None

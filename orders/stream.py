@@ -8,7 +8,6 @@ import logging
 import queue
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -49,8 +48,7 @@ def quotes_group(pair: str) -> str:
     return f"quotes.{pair}"
 
 
-@dataclass(frozen=True, slots=True)
-class News:
+class News(msgspec.Struct, frozen=True):
     """One committed event of an order, as clients get it."""
 
     order_id: UUID

@@ -1,10 +1,11 @@
 """The mock market: what the mock venues would see, the same for every process that shares its directory."""
 
-from dataclasses import replace
 from datetime import datetime
 from decimal import Context, Decimal
 from pathlib import Path
 from zlib import crc32
+
+import msgspec
 
 from routing import tokens, wander
 from routing.clock import Clock, utc_now
@@ -68,7 +69,7 @@ class Market:
         tick = ticks.get(key)
         if tick is None:
             tick = ticks[key] = self._tick(state, pair, venue, now)
-        return tick if tick.observed_at == now else replace(tick, observed_at=now)
+        return tick if tick.observed_at == now else msgspec.structs.replace(tick, observed_at=now)
 
     def health(self, pair: Pair, venue: VenueName) -> Health:
         """What was set for the venue in this pair."""

@@ -8,6 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+import msgspec
+
 
 class VenueName(StrEnum):
     RAYDIUM = "RAYDIUM"
@@ -35,8 +37,7 @@ class Pair:
         return f"{self.token_in.symbol}-{self.token_out.symbol}"
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
+class Tick(msgspec.Struct, frozen=True):
     """A venue's market in a pair at one moment."""
 
     pair: str
@@ -56,8 +57,7 @@ class Tick:
         return self.price * (10_000 - self.fee_bps) / 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
+class Quote(msgspec.Struct, frozen=True):
     """What a venue offers for an amount."""
 
     pair: str
@@ -79,8 +79,7 @@ class Quote:
         return self.amount_out / self.amount_in
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """Why a venue is not in the comparison."""
 
     venue: VenueName
@@ -90,8 +89,7 @@ class Refusal:
     """Asking this venue again will not help."""
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(msgspec.Struct, frozen=True):
     """The comparison of one attempt, kept whole for whoever asks why."""
 
     winner: Quote
@@ -100,8 +98,7 @@ class Selection:
     refusals: tuple[Refusal, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Swap:
+class Swap(msgspec.Struct, frozen=True):
     """A signed transaction: the write-ahead intent.
 
     Sending it again is harmless, its signature is the same.
@@ -118,8 +115,7 @@ class Swap:
     """By the chain's clock; after it the chain refuses the transaction for good."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fill:
+class Fill(msgspec.Struct, frozen=True):
     """A landed transaction that traded."""
 
     signature: str
@@ -144,8 +140,7 @@ class Fate(StrEnum):
     """Not landed and no longer valid: it never will. Only now may a new transaction be built."""
 
 
-@dataclass(frozen=True, slots=True)
-class SwapStatus:
+class SwapStatus(msgspec.Struct, frozen=True):
     signature: str
     fate: Fate
     fill: Fill | None = None

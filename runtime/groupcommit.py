@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 Entry = tuple[Item, asyncio.Future[Result], float]
 """An item, its caller's future, and until when that waits, by the loop's clock."""
 
-PATROL_S = 0.2
+PATROL_S = 0.1
 """Between two looks for callers whose time is up."""
 
 
@@ -38,7 +38,7 @@ class GroupCommit(Generic[Item, Result]):
     `write` gets at most `most` items and returns one result an item, in order; it runs in a thread of the group's own,
     never twice at once. What it raises is raised to every caller of that batch. `submit` raises `GroupFull` at once when
     `capacity` items wait already, so that memory stays bounded while the database is away. A caller whose
-    time is up gets `GroupLate`, a fifth of a second late at most: one timer looks after all, a timeout each would cost more
+    time is up gets `GroupLate`, a tenth of a second late at most: one timer looks after all, a timeout each would cost more
     than an order.
     """
 
@@ -88,11 +88,12 @@ class GroupCommit(Generic[Item, Result]):
         if self._task is None or self._task.done():
             self._task = loop.create_task(self._run(), name=f"groupcommit:{self._name}")
         future: asyncio.Future[Result] = loop.create_future()
+        if not self._waiting:
+            self._arrived.set()
+            self._idle.clear()
         self._waiting.append((item, future, ends))
         if self._patrol is None and ends < math.inf:
             self._patrol = loop.call_later(PATROL_S, self._end_waits)
-        self._arrived.set()
-        self._idle.clear()
         if len(self._waiting) >= self._most:
             self._full.set()
         return future

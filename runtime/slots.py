@@ -23,6 +23,7 @@ from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import CollectorRegistry
 
+two_doubles = struct.Struct("dd").pack
 SLOTS_MOST = 1_000
 BROKEN = (struct.error, RuntimeError, UnicodeDecodeError, ValueError, IndexError)
 """What reading a file raises that a power cut left half-written."""
@@ -57,6 +58,7 @@ class SharedValue:
         self._key = mmap_key(metric_name, name, labelnames, labelvalues, help_text)
         self._value = 0.0
         self._file: MmapedDict | None = None
+        self._at = 0
         with self._lock:
             self._all.append(self)
             self._attach()
@@ -78,12 +80,14 @@ class SharedValue:
         if not self._kind.startswith("gauge"):
             self._value += self._file.read_value(self._key)[0]
         self._file.write_value(self._key, self._value, 0.0)
+        self._at = self._file._positions[self._key]
 
     def inc(self, amount: float) -> None:
         with self._lock:
             self._value += amount
             if self._file is not None:
-                self._file.write_value(self._key, self._value, 0.0)
+                # As `write_value` does, without looking the key up each time: some ten of these go with an order.
+                self._file._m[self._at : self._at + 16] = two_doubles(self._value, 0.0)
 
     def set(self, value: float, timestamp: float | None = None) -> None:
         with self._lock:

@@ -1,9 +1,10 @@
 """What the mock chain is asked, and what it answers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+
+import msgspec
 
 from routing.values import Swap, SwapStatus
 
@@ -22,29 +23,24 @@ class Verdict(StrEnum):
     TOO_LATE = "too_late"
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True):
     swap: Swap
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(msgspec.Struct, frozen=True):
     swaps: Sequence[Swap]
 
 
-@dataclass(frozen=True, slots=True)
-class Find:
+class Find(msgspec.Struct, frozen=True):
     reference: str
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True):
     verdict: Verdict
     lands_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(msgspec.Struct, frozen=True):
     status: SwapStatus
     lands_at: datetime | None
     """Known to the chain alone; spares whoever waits from asking again and again."""

@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -19,8 +18,7 @@ INSERT_TRANSACTION = (
 _SELECT = "SELECT signature, fate, valid_until, lands_at, amount_out, executed_price, fee, error FROM transactions"
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(msgspec.Struct, frozen=True):
     """A transaction whose time to land has come."""
 
     signature: str

@@ -1,7 +1,6 @@
 """What a mock transaction says, and what becomes of it when it lands."""
 
 import secrets
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from hashlib import blake2b
@@ -33,8 +32,7 @@ class Terms(msgspec.Struct, frozen=True, array_like=True):
     nonce: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True):
     """A trade, or the error with which the transaction landed; amounts in tokenOut."""
 
     amount_out: Decimal = Decimal(0)
