@@ -385,7 +385,7 @@ MOCK_FAILURE_RATE = read_float("MOCK_FAILURE_RATE", 0.0, most=1)
 MOCK_VALID_S = read_float("MOCK_VALID_S", 30.0, least=0.1)
 """How long a signed mock transaction may land; Solana's 150 blocks are about a minute."""
 
-ACCEPT_WINDOW_MS = read_float("ACCEPT_WINDOW_MS", 4)
+ACCEPT_WINDOW_MS = read_float("ACCEPT_WINDOW_MS", 2)
 ACCEPT_MOST = 250
 ACCEPT_WAITING_MOST = 5_000
 ACCEPT_TIMEOUT_S = 1.8

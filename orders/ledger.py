@@ -219,22 +219,24 @@ WITH due AS MATERIALIZED (
         epoch = o.epoch + 1, executor = %(executor)s, resting = false, run_at = COALESCE(o.run_at, now()), updated_at = now()
     FROM due WHERE o.id = due.id
     RETURNING o.*
-), started AS (
-    SELECT c.id, c.seq, c.epoch, c.status,
+), taken AS (
+    SELECT c.*, CASE c.status WHEN 'routing' THEN
         jsonb_strip_nulls(jsonb_build_object('attempt', c.attempts, 'trigger', f.trigger || jsonb_build_object(
             'limit', trim_scale(c.limit_price)::text,
-            'lagMs', round(extract(epoch FROM now() - (f.trigger ->> 'observedAt')::timestamptz) * 1000)))) AS data
+            'lagMs', round(extract(epoch FROM now() - (f.trigger ->> 'observedAt')::timestamptz) * 1000))))
+        END AS event
     FROM claimed c LEFT JOIN unnest(%(fired)s::uuid[], %(triggers)s::text[]::jsonb[]) AS f(id, trigger) ON f.id = c.id
-    WHERE c.status = 'routing'
 ), event AS (
     INSERT INTO orders_orderevent (order_id, seq, epoch, status, at, data)
-    SELECT id, seq, epoch, status, now(), data FROM started
+    SELECT id, seq, epoch, status, now(), event FROM taken WHERE event IS NOT NULL
 )
 SELECT c.id, c.account_id, c.epoch, c.seq, c.status, c.attempts, c.type, c.token_in, c.token_out, c.amount, c.slippage_bps,
-    c.limit_price, c.trigger_condition, c.max_price_impact_bps, c.request_id, c.venue, now() AS at, s.data AS event,
+    c.limit_price, c.trigger_condition, c.max_price_impact_bps, c.request_id, c.venue, now() AS at, c.event,
     t.signature, t.attempt, t.venue AS swap_venue, t.payload, t.min_out, t.valid_until
-FROM claimed c LEFT JOIN started s ON s.id = c.id
-LEFT JOIN orders_transaction t ON t.order_id = c.id AND t.resolution IS NULL
+-- LIMIT makes it one look-up an order: a plan made while there were few intents read all that were open for each.
+FROM taken c LEFT JOIN LATERAL (
+    SELECT * FROM orders_transaction WHERE order_id = c.id AND resolution IS NULL LIMIT 1
+) t ON true
 """
 
 
@@ -323,7 +325,9 @@ WITH change AS MATERIALIZED (
         failure_code = CASE WHEN c.status = 'failed' THEN c.data -> 'error' ->> 'code' END,
         failure_message = CASE WHEN c.status = 'failed' THEN c.data -> 'error' ->> 'message' END
     FROM change c
-    WHERE c.first IS NOT NULL AND o.id = c.id AND o.epoch = c.epoch AND o.seq = c.first - 1 AND o.status = c.was
+    -- The array makes it a look-up by key: a plan made while there were few orders read them all.
+    WHERE o.id = ANY(ARRAY(SELECT id FROM change))
+        AND c.first IS NOT NULL AND o.id = c.id AND o.epoch = c.epoch AND o.seq = c.first - 1 AND o.status = c.was
     RETURNING o.id, o.status, c.was, c.epoch, c.data
 ), event AS (
     INSERT INTO orders_orderevent (order_id, seq, epoch, status, at, data)

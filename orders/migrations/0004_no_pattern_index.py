@@ -1,0 +1,16 @@
+from django.db import migrations
+
+NAME = "orders_transaction_signature_814abff3_like"
+
+
+class Migration(migrations.Migration):
+    """Signatures are only compared whole: the index for patterns that Django made beside the key cost every order two writes."""
+
+    atomic = False
+    dependencies = [("orders", "0003_order_launched_before")]
+    operations = [
+        migrations.RunSQL(
+            f"DROP INDEX CONCURRENTLY IF EXISTS {NAME}",
+            f"CREATE INDEX CONCURRENTLY IF NOT EXISTS {NAME} ON orders_transaction (signature varchar_pattern_ops)",
+        ),
+    ]
