@@ -3,7 +3,7 @@ import threading
 
 import pytest
 
-from runtime.groupcommit import GroupCommit, GroupFull
+from runtime.groupcommit import GroupCommit, GroupFull, GroupLate
 
 
 class Writer:
@@ -192,3 +192,21 @@ async def test_closing_leaves_no_caller_behind() -> None:
     await closing
 
     assert (writing.result(), waiting.result()) == (2, 4)
+
+
+async def test_a_caller_whose_time_is_up_waits_no_longer() -> None:
+    writer = Writer()
+    writer.may_go.clear()
+    commits = group(writer, window_ms=0, most=1)
+    soon = asyncio.get_running_loop().time() + 0.2
+    begun_already, waiting, patient = commits.submit(1, soon), commits.submit(2, soon), commits.submit(3)
+    await begun(writer)
+
+    for late in (begun_already, waiting):
+        with pytest.raises(GroupLate):
+            await asyncio.wait_for(late, 10)
+    writer.may_go.set()
+
+    assert await patient == 6
+    assert writer.batches == [[1], [3]], "what was not begun with is not written"
+    await commits.close()
