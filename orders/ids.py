@@ -12,10 +12,11 @@ def uuid7_at(seconds: float) -> UUID:
 
 
 def uuid7() -> UUID:
-    milliseconds = time.time_ns() // 1_000_000
-    # Not from the system's source, which is a system call each: an id is a name, not a secret.
+    """The moment to 244 ns (section 6.2, method 3), so that orders of one millisecond keep their order, and 62 random bits."""
+    milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
     value = (milliseconds & (1 << 48) - 1) << 80
-    value |= 0x7 << 76 | getrandbits(12) << 64
+    value |= 0x7 << 76 | (nanoseconds << 12) // 1_000_000 << 64
+    # Not from the system's source, which is a system call each: an id is a name, not a secret.
     value |= 0b10 << 62 | getrandbits(62)
     return UUID(int=value)
 

@@ -30,3 +30,10 @@ def test_ids_sort_by_time_as_numbers_and_as_text() -> None:
 
 def test_ids_of_one_millisecond_differ() -> None:
     assert len({uuid7() for _ in range(20_000)}) == 20_000
+
+
+def test_orders_of_one_millisecond_keep_their_order() -> None:
+    ids = [uuid7() for _ in range(2_000)]
+
+    assert sorted(ids, key=lambda each: each.int >> 64) == ids, "whatever the random part says"
+    assert len(set(ids)) == len(ids)
