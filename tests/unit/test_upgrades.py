@@ -17,6 +17,7 @@ APPS = ("accounts", "orders")
 ADDING = (migrations.CreateModel, postgres.AddConstraintNotValid, postgres.ValidateConstraint, postgres.CreateExtension)
 KNOWN = {
     ("orders", "0002_fillfactor", "RunSQL"): "storage parameters: a brief lock, nothing that code could see",
+    ("orders", "0005_no_pattern_index", "RunSQL"): "drops an index that no query used, concurrently",
 }
 """What is none of ADDING, and why processes of the version before can live with it."""
 

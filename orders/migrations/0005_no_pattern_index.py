@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     """Signatures are only compared whole: the index for patterns that Django made beside the key cost every order two writes."""
 
     atomic = False
-    dependencies = [("orders", "0003_order_launched_before")]
+    dependencies = [("orders", "0004_order_request_id")]
     operations = [
         migrations.RunSQL(
             f"DROP INDEX CONCURRENTLY IF EXISTS {NAME}",
