@@ -12,6 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from orders import ledger
+from orders.alone import alone
 from orders.doorbell import BROKER_AWAY
 from orders.ledger import Change, Connection
 from orders.lifecycle import Event, Status, advance
@@ -100,17 +101,15 @@ class Reconciler:
     def run(self, connection: Connection) -> dict[str, int]:
         """Does one pass unless another process is at one; returns what was done, by name."""
         watched_s = self.watch.look()
-        if not connection.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,)).fetchone()[0]:  # type: ignore[index]
-            return {}
-        try:
+        with alone(connection, LOCK) as ours:
+            if not ours:
+                return {}
             return {
                 "dead": self._mark_dead(connection) if watched_s >= self.settle_s else 0,
                 "taken_over": self._take_over(connection),
                 "rung": self._ring_unclaimed(connection),
                 "announced": self._announce(connection),
             }
-        finally:
-            connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK,))
 
     def _mark_dead(self, connection: Connection) -> int:
         dead = connection.execute(MARK_DEAD, {"dead_after_s": self.dead_after_s}).fetchall()

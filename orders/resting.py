@@ -16,6 +16,7 @@ from uuid import UUID
 
 from django.conf import settings
 
+from orders.alone import alone
 from orders.ids import uuid7_at
 from orders.ledger import Claimed, Connection, NewOrder
 from orders.models import Order, OrderType
@@ -127,9 +128,9 @@ class Keeper:
 
     def run(self, connection: Connection) -> dict[str, int]:
         """One pass, unless another process is at it; what was put right, by name. Raises `redis.RedisError`."""
-        if not connection.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,)).fetchone()[0]:  # type: ignore[index]
-            return {}
-        try:
+        with alone(connection, LOCK) as ours:
+            if not ours:
+                return {}
             self._passes += 1
             done = {} if self._book.is_whole() else {"swept": self._sweep(connection)}
             done["again"] = self._look_again(connection)
@@ -138,8 +139,6 @@ class Keeper:
             self._place, done["missed"] = self._arm_page(connection, self._place)
             done["gone"] = self._drop_page(connection)
             return done
-        finally:
-            connection.execute("SELECT pg_advisory_unlock(%s)", (LOCK,))
 
     def _sweep(self, connection: Connection) -> int:
         """Arms everything that rests. What comes to rest meanwhile arms itself."""

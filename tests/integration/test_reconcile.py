@@ -1,12 +1,15 @@
 """What the reconciler finds, against the real ledger and the real broker."""
 
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
+import psycopg
 import pytest
 import redis
 from django.conf import settings
@@ -14,11 +17,13 @@ from kombu.exceptions import OperationalError
 
 import celery_app  # noqa: F401  (the broker)
 from orders import ledger
+from orders.alone import SILENT_MOST_S, alone
 from orders.ledger import Change, Claimed, Connection
 from orders.lifecycle import Event, Status
-from orders.reconcile import Reconciler, Watch
+from orders.reconcile import LOCK, Reconciler, Watch
 from orders.tasks import doorbells_waiting, ring_all
-from tests.factories import ERROR, accepted, change, claimed, executor, new_order, submitted
+from tests.factories import ERROR, accepted, change, claimed, connect, executor, new_order, submitted
+from tests.waiting import until
 
 DEAD_AFTER_S = 6
 
@@ -154,6 +159,41 @@ def test_old_heartbeats_do_not_count_after_an_absence_of_ones_own(database: Conn
     database.execute("UPDATE orders_executor SET heartbeat_at = now() - interval '30 seconds'")
     until_old_heartbeats_count(database)
     assert [reconciler(Bell(), watch).run(database)["dead"] for _ in range(3)] == [0, 0, 1]
+
+
+def test_reconcilers_at_the_same_time_do_everything_once(database: Connection, account: int) -> None:
+    by = executor(database)
+    for _ in range(20):
+        taken = order_at(database, account, by, Status.ROUTING)
+        assert ledger.record(database, [change(taken, Event.FAIL, data={"error": ERROR})])[0]
+    bell, together = Bell(), threading.Barrier(4)
+
+    def passes() -> None:
+        with connect() as connection:
+            together.wait(10)
+            for _ in range(5):
+                reconciler(bell).run(connection)
+
+    with ThreadPoolExecutor(4) as threads:
+        for done in [threads.submit(passes) for _ in range(4)]:
+            done.result()
+    assert len(bell.announced) == len(set(bell.announced)) == 20
+
+
+def test_a_frozen_reconciler_does_not_hold_the_others_up(database: Connection, account: int) -> None:
+    order = accepted(database, new_order(account))
+    bell = Bell()
+    with connect() as frozen, pytest.raises(psycopg.OperationalError), alone(frozen, LOCK) as ours:
+        assert ours and reconciler(bell).run(database) == {}
+        until(lambda: reconciler(bell).run(database), SILENT_MOST_S + 10)
+        frozen.execute("SELECT 1")
+    assert bell.rung == [order.id]
+
+
+def test_a_pass_leaves_no_limit_behind(database: Connection) -> None:
+    """Else a session that waits for its next pass, as long as Redis is away, would end."""
+    reconciler(Bell()).run(database)
+    assert database.execute("SHOW idle_session_timeout").fetchone() == ("0",)
 
 
 def test_dead_letters_are_announced_once(database: Connection, account: int) -> None:
