@@ -114,7 +114,7 @@ async def test_a_host_is_cut_off_and_the_others_go_on() -> None:
         async with hosts(folder) as (storage, [one, two, three]):
             url = storage.postgres.url
             key = await asyncio.to_thread(prepared, one)
-            one.start("web", "orders", "dbsync", "beat", "quotes")
+            one.start("web", "orders", "dbsync", "beat", "quotes", "limit", "sniper")
             two.start("web", "orders")
             three.start("orders")
             await asyncio.gather(answers(one), answers(two))

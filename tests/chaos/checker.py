@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +120,23 @@ def histories_are_legal(seen: Evidence) -> Iterator[str]:
                 yield f"{order_id}: {after} follows {before}, and nobody asked for it"
 
 
+def nothing_fires_unasked(seen: Evidence) -> Iterator[str]:
+    for order_id, events in seen.events.items():
+        limit = seen.orders[order_id]["limit_price"]
+        for before, event in pairwise(events):
+            if not before["data"].get("resting") or event["status"] != Status.ROUTING:
+                continue
+            trigger = event["data"].get("trigger")
+            if trigger is None or limit is not None and Decimal(trigger["price"]) < limit:
+                yield f"{order_id}: left its rest at {limit} by {trigger}"
+
+
+def no_price_is_worse_than_asked(seen: Evidence) -> Iterator[str]:
+    for order_id, row in seen.orders.items():
+        if row["status"] == Status.CONFIRMED and row["limit_price"] and row["executed_price"] < row["limit_price"]:
+            yield f"{order_id}: a limit of {row['limit_price']} was filled at {row['executed_price']}"
+
+
 def one_order_a_key(seen: Evidence) -> Iterator[str]:
     keys: dict[str, list[str]] = defaultdict(list)
     for order_id, row in seen.orders.items():
@@ -168,6 +187,8 @@ INVARIANTS = (
     nothing_lands_twice,
     confirmed_means_landed,
     histories_are_legal,
+    nothing_fires_unasked,
+    no_price_is_worse_than_asked,
     one_order_a_key,
     intent_comes_first,
     nothing_stays_open,

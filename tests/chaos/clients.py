@@ -21,6 +21,16 @@ FINAL = ("confirmed", "failed", "cancelled", "expired")
 GIVE_UP_S = 150.0
 REQUEST_TIMEOUT_S = 5.0
 PAIRS = (("SOL", "USDC"), ("USDC", "SOL"))
+LIMIT = {"type": "limit", "allowFarPrice": True}
+MARKET: dict[str, Any] = {}
+OUT_OF_REACH = LIMIT | {"limitPrice": "1000000"}
+KINDS: tuple[tuple[dict[str, Any], int], ...] = (
+    (MARKET, 70),
+    (LIMIT | {"limitPrice": "0.000001"}, 14),
+    ({"type": "sniper", "trigger": {"kind": "liquidity", "minLiquidity": "1"}}, 8),
+    (OUT_OF_REACH, 8),
+)
+"""What is ordered, and how often in a hundred. The middle ones rest until the next tick; the last until it is cancelled."""
 
 
 @dataclass(slots=True)
@@ -103,12 +113,13 @@ class Load:
         await self._http.aclose()
 
     async def burst(self, count: int) -> None:
-        """`count` orders at once; returns when all are accepted."""
-        await asyncio.gather(*(self._post_until_taken(self._next()) for _ in range(count)))
+        """`count` market orders at once; returns when all are accepted."""
+        await asyncio.gather(*(self._post_until_taken(self._next(MARKET)) for _ in range(count)))
 
     async def _run(self) -> None:
         while not self._stopped.is_set():
-            self._go(self._post_until_taken(self._next()))
+            [kind] = self._rng.choices([kind for kind, _ in KINDS], [weight for _, weight in KINDS])
+            self._go(self._post_until_taken(self._next(kind)))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._rng.expovariate(self._rate)):
                     await self._stopped.wait()
@@ -118,14 +129,14 @@ class Load:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _next(self) -> tuple[str, dict[str, Any]]:
+    def _next(self, kind: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         self._count += 1
         token_in, token_out = self._rng.choice(PAIRS)
-        # One in twenty can hardly fill: failed orders have promises too.
-        slippage = 0 if self._rng.random() < 0.05 else 5000
+        # One in twenty can hardly fill: failed orders have promises too. (Resting ones would try for ever.)
+        slippage = 0 if kind is MARKET and self._rng.random() < 0.05 else 5000
         amount = f"{self._rng.uniform(0.1, 2):.3f}"
         body = {"tokenIn": token_in, "tokenOut": token_out, "amount": amount, "slippageBps": slippage}
-        return f"{self._name}-{self._count}", body
+        return f"{self._name}-{self._count}", body | kind
 
     async def _post_until_taken(self, order: tuple[str, dict[str, Any]]) -> None:
         key, body = order
@@ -138,9 +149,20 @@ class Load:
                 for order_id in taken:
                     self.orders.setdefault(key, set()).add(order_id)
                 self._go(self._follow(taken[0]))
+                if body.items() >= OUT_OF_REACH.items():
+                    self._go(self._cancel(taken[0]))
                 return
             await asyncio.sleep(self._rng.uniform(0.3, 1.0))
         self.abandoned.append(key)
+
+    async def _cancel(self, order_id: str) -> None:
+        """A while later, as often as it takes."""
+        status = 503
+        while status >= 500:
+            await asyncio.sleep(self._rng.uniform(0.3, 2.0))
+            with contextlib.suppress(httpx.HTTPError, RuntimeError):
+                answer = await self._http.delete(f"{self._url}/api/orders/{order_id}", headers=self._headers)
+                status = answer.status_code
 
     async def _post(self, key: str, body: dict[str, Any]) -> str | None:
         started, status, order_id, outcome = time.time(), None, None, "unknown"

@@ -8,7 +8,8 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -56,7 +57,7 @@ async def kill_worker_with_50_orders(trial: Trial) -> None:
     trial.expect(not twice, f"{len(twice)} orders were signed twice")
 
 
-CRASH_POINTS = tuple(sorted(POINTS - {"after_fire"}))  # No order of the load waits for a trigger.
+CRASH_POINTS = tuple(sorted(POINTS))
 
 
 @fault(CRASHES, short=True)
@@ -423,16 +424,45 @@ async def beat_killed(trial: Trial) -> None:
     trial.heal()
 
 
+@contextlib.asynccontextmanager
+async def second(trial: Trial, name: str) -> AsyncIterator[Path]:
+    """Another process of the kind, beside the engine's own; where it writes its log."""
+    first = psutil.Process(trial.arena.engine.pid(name))
+    command = [part.replace(f"{name}@", f"{name}-2@") for part in first.cmdline()]
+    path = trial.arena.folder / f"{name}-2.log"
+    with path.open("wb") as log:
+        process = await asyncio.create_subprocess_exec(*command, env=first.environ(), stdout=log, stderr=log)
+    try:
+        yield path
+    finally:
+        process.kill()
+        await process.wait()
+
+
 @fault(TWO)
 async def two_beats(trial: Trial) -> None:
-    command = psutil.Process(trial.arena.engine.pid("beat")).cmdline()
-    environment = psutil.Process(trial.arena.engine.pid("beat")).environ()
-    second = await asyncio.create_subprocess_exec(
-        *command, env=environment, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-    )
-    await asyncio.sleep(10)
-    second.kill()
-    await second.wait()
+    async with second(trial, "beat"):
+        await asyncio.sleep(10)
+    trial.heal()
+
+
+@fault(TWO)
+async def reconciler_frozen(trial: Trial) -> None:
+    """SIGSTOP of one of two reconcilers in the middle of its work, then kill -9 of an order worker."""
+    arena = trial.arena
+    async with second(trial, "dbsync") as log:
+        ends = time.monotonic() + 60
+        while "ready." not in log.read_text() and time.monotonic() < ends:
+            await asyncio.sleep(0.2)
+        arena.arm("after_takeover", "STOP")
+        pid = await arena.until_fired()
+        before = dead_executors(trial)
+        arena.signal("orders-1")
+        ends = time.monotonic() + 20
+        while dead_executors(trial) == before and time.monotonic() < ends:
+            await asyncio.sleep(0.2)
+        trial.expect(dead_executors(trial) > before, "nobody reconciled while one of two was frozen")
+        thaw(pid)
     trial.heal()
 
 
