@@ -51,6 +51,7 @@ class Fault:
     """Orders a second."""
     flaky: float = 0.2
     within_s: float = FINAL_WITHIN_S
+    whole_within_s: float = WHOLE_WITHIN_S
     from_strike: bool = False
     """Its limit counts from the fault itself, restarts included."""
     short: bool = False
@@ -97,14 +98,15 @@ async def run(fault: Fault, arena: Arena, rng: random.Random) -> Result:
             trial.problems.append(f"the fault could not be injected to its end: {str(error).partition(chr(10))[0]}")
         trial.healed = trial.healed or time.time()
         trial.expect(
-            await arena.until_whole(WHOLE_WITHIN_S), f"not all of it runs {WHOLE_WITHIN_S:.0f} s after healing"
+            await arena.until_whole(fault.whole_within_s),
+            f"not all of it runs {fault.whole_within_s:.0f} s after healing",
         )
         whole = trial.healed if fault.from_strike else time.time()
         await asyncio.sleep(max(0.0, trial.healed + 2.0 - time.time()) if fault.rate else 0)
         await load.stop()
         await load.settle(max(5.0, whole + fault.within_s - time.time()) + 3.0)
         seen = await asyncio.to_thread(_final, arena, load, whole + fault.within_s)
-        found = [*trial.problems, *violations(seen), *await _normal(arena)]
+        found = [*trial.problems, *violations(seen), *await _normal(arena, min(NORMAL_WITHIN_S, fault.within_s))]
     finally:
         await load.close()
     mine = [row for row in seen.orders.values() if row["created_at"].timestamp() >= started]
@@ -130,8 +132,8 @@ def _final(arena: Arena, load: Load, ends: float) -> Evidence:
         time.sleep(0.3)
 
 
-async def _normal(arena: Arena) -> list[str]:
-    ends = time.monotonic() + NORMAL_WITHIN_S
+async def _normal(arena: Arena, within_s: float) -> list[str]:
+    ends = time.monotonic() + within_s
     while True:
         found = await asyncio.to_thread(arena.abnormal)
         if not found or time.monotonic() > ends:
