@@ -56,6 +56,8 @@ class Engine:
         self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="orderengine-run-"))
         self.port = int(environment.pop("PORT", 0)) or free_port()
         inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+        if broker := inherited.pop("TEST_BROKER_URL", None):  # `tests.acceptance.on_rabbitmq`
+            inherited["CELERY_BROKER_URL"] = broker
         self.env = inherited | {"PORT": str(self.port), "DATA_DIR": str(self.data_dir)} | environment
         descriptor, output = tempfile.mkstemp(prefix="orderengine-out-")
         os.close(descriptor)
