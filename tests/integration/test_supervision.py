@@ -186,8 +186,16 @@ def test_a_killed_supervisord_takes_all_with_it(start_engine: Callable[..., Engi
     assert processes_of(engine.data_dir) == []
 
 
+@pytest.fixture
+def hangups() -> Iterator[None]:
+    """A run under nohup hands on that it ignores them, and an engine that finds them ignored leaves it at that."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def test_a_killed_foreground_takes_all_with_it_and_starts_again_on_its_data(
-    start_engine: Callable[..., Engine],
+    start_engine: Callable[..., Engine], hangups: None
 ) -> None:
     """The second time everything above the storage is killed at once, and the next start comes before storage has noticed."""
     engine = start_engine()
