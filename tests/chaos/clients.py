@@ -77,7 +77,8 @@ class Load:
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._name, self._rng = name, rng
         self._rate, self._flaky = rate, flaky
-        self._http = httpx.AsyncClient(timeout=REQUEST_TIMEOUT_S, limits=httpx.Limits(max_connections=200))
+        # Without a limit: in a long outage hundreds of clients ask, and a wait for a connection would count as the answer's.
+        self._http = httpx.AsyncClient(timeout=REQUEST_TIMEOUT_S, limits=httpx.Limits())
         self._tasks: set[asyncio.Task[None]] = set()
         self._stalls = Stalls()
         self._stopped = asyncio.Event()
