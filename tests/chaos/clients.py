@@ -20,6 +20,7 @@ from tests.waiting import Stalls
 FINAL = ("confirmed", "failed", "cancelled", "expired")
 GIVE_UP_S = 150.0
 REQUEST_TIMEOUT_S = 5.0
+POOLS = 32
 PAIRS = (("SOL", "USDC"), ("USDC", "SOL"))
 LIMIT = {"type": "limit", "allowFarPrice": True}
 MARKET: dict[str, Any] = {}
@@ -77,8 +78,10 @@ class Load:
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._name, self._rng = name, rng
         self._rate, self._flaky = rate, flaky
-        # Without a limit: in a long outage hundreds of clients ask, and a wait for a connection would count as the answer's.
-        self._http = httpx.AsyncClient(timeout=REQUEST_TIMEOUT_S, limits=httpx.Limits())
+        # httpx looks at every connection of a pool for each request: with one pool the hundreds of clients that wait out a long
+        # outage would take the whole core, and count their own queue as the engine's.
+        self._pools = [httpx.AsyncClient(timeout=REQUEST_TIMEOUT_S, verify=False) for _ in range(POOLS)]
+        self._closed = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._stalls = Stalls()
         self._stopped = asyncio.Event()
@@ -88,7 +91,12 @@ class Load:
         """Key → the orders it was answered with: one, or the promise is broken."""
         self.streams: dict[str, Stream] = {}
         self.abandoned: list[str] = []
-        self._count = 0
+        self._count = self._asked = 0
+
+    @property
+    def _pool(self) -> httpx.AsyncClient:
+        self._asked += 1
+        return self._pools[self._asked % POOLS]
 
     def start(self) -> None:
         self._stalls.start()
@@ -111,7 +119,9 @@ class Load:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._http.aclose()
+        self._closed = True
+        for pool in self._pools:
+            await pool.aclose()
 
     async def burst(self, count: int) -> None:
         """`count` market orders at once; returns when all are accepted."""
@@ -144,7 +154,7 @@ class Load:
         # Impatient clients: the same request several times at once.
         copies = 3 if self._rng.random() < 0.1 else 1
         ends = time.monotonic() + GIVE_UP_S
-        while time.monotonic() < ends and not self._http.is_closed:
+        while time.monotonic() < ends and not self._closed:
             answers = await asyncio.gather(*(self._post(key, body) for _ in range(copies)))
             if taken := [answer for answer in answers if answer]:
                 for order_id in taken:
@@ -162,7 +172,7 @@ class Load:
         while status >= 500:
             await asyncio.sleep(self._rng.uniform(0.3, 2.0))
             with contextlib.suppress(httpx.HTTPError, RuntimeError):
-                answer = await self._http.delete(f"{self._url}/api/orders/{order_id}", headers=self._headers)
+                answer = await self._pool.delete(f"{self._url}/api/orders/{order_id}", headers=self._headers)
                 status = answer.status_code
 
     async def _post(self, key: str, body: dict[str, Any]) -> str | None:
@@ -170,7 +180,7 @@ class Load:
         stalled = self._stalls.seconds
         try:
             headers = {**self._headers, "Idempotency-Key": key}
-            answer = await self._http.post(f"{self._url}/api/orders/execute", json=body, headers=headers)
+            answer = await self._pool.post(f"{self._url}/api/orders/execute", json=body, headers=headers)
             status = answer.status_code
             if answer.is_success:
                 outcome, order_id = "ok", answer.json()["orderId"]
