@@ -123,9 +123,9 @@ class Load:
         for pool in self._pools:
             await pool.aclose()
 
-    async def burst(self, count: int) -> None:
-        """`count` market orders at once; returns when all are accepted."""
-        await asyncio.gather(*(self._post_until_taken(self._next(MARKET)) for _ in range(count)))
+    async def burst(self, count: int, kind: dict[str, Any] = MARKET) -> None:
+        """`count` orders at once, market orders if nothing else is said; returns when all are accepted."""
+        await asyncio.gather(*(self._post_until_taken(self._next(kind)) for _ in range(count)))
 
     async def _run(self) -> None:
         while not self._stopped.is_set():
