@@ -11,7 +11,6 @@ SERVER = {
     "SECRET_KEY": "checked-only-" + "".join(chr(97 + n % 26) for n in range(3, 160, 3)),
     "DATABASE_URL": "postgresql:///checked",
     "REDIS_URL": "redis://127.0.0.1:1/0",
-    "LOG_LEVEL": "ERROR",
 }
 CHECKS = (
     ("makemigrations", "--check", "--dry-run"),
