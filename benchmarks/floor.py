@@ -4,7 +4,6 @@ Accepting an order cannot cost the web process less than this.
 """
 
 import os
-import socket
 import subprocess
 from typing import Any
 
@@ -14,6 +13,7 @@ from benchmarks.consumption import cpu_s
 from benchmarks.engines import MARKET, generate
 from benchmarks.figures import Figure, percentile
 from benchmarks.generator import Spec
+from orderengine.listening import bound
 from orderengine.processes import web
 from tests.engine import BASE_DIR
 
@@ -30,15 +30,13 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 def run(quick: bool) -> list[Figure]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        listener.listen(1024)
+    with bound("127.0.0.1", 0) as listener:
+        public = listener.public
         command = [part.replace("orderengine.asgi", "benchmarks.floor") for part in web()]
-        command = [part.replace("--fd=3", f"--fd={listener.fileno()}") for part in command] + ["--lifespan=off"]
-        server = subprocess.Popen(command, cwd=BASE_DIR, pass_fds=[listener.fileno()], env=dict(os.environ))
+        command = [part.replace("--fd=3", f"--fd={public.fileno()}") for part in command] + ["--lifespan=off"]
+        server = subprocess.Popen(command, cwd=BASE_DIR, pass_fds=[public.fileno()], env=dict(os.environ))
         try:
-            spec = Spec(mode="closed", port=listener.getsockname()[1], body=MARKET, seconds=3 if quick else 10)
+            spec = Spec(mode="closed", port=public.getsockname()[1], body=MARKET, seconds=3 if quick else 10)
             load(msgspec.structs.replace(spec, seconds=1))
             before = cpu_s(server.pid)
             result = load(spec)

@@ -396,7 +396,7 @@ RECORD_WINDOW_MS = read_float("RECORD_WINDOW_MS", 10)
 CLAIM_WINDOW_MS = 5
 RECORD_MOST = 500
 DOORBELL_WINDOW_MS = 40
-"""While one Celery message is being sent the next one collects ids: fifty messages a second are enough at any load."""
+"""Between two Celery messages ids gather: twenty-five messages a second are enough at any load."""
 DOORBELL_IDS_MOST = 100
 ORDERS_IN_FLIGHT_MOST = read_int("ORDERS_IN_FLIGHT_MOST", 5_000, least=1)
 ORDER_THREADS = read_int("ORDER_THREADS", 400, least=1)

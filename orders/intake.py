@@ -301,7 +301,7 @@ class Intake:
             return msgspec.structs.replace(new, recall=True), refusal
         return new, None
 
-    async def _outcome(self, sent: "Sent") -> Accepted:
+    async def _outcome(self, sent: Sent) -> Accepted:
         """Waits for the commit."""
         try:
             answer = await sent.answer

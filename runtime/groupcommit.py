@@ -106,14 +106,12 @@ class GroupCommit(Generic[Item, Result]):
     def _end_waits(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for entries, begun in ((self._writing, True), (self._waiting, False)):
-            for _, future, ends in entries:
-                if ends > now:
-                    continue
-                if not future.done():
-                    future.set_exception(GroupLate(f"{self._name}: not written in time"))
-                if not begun:
-                    self._withdrawn.add(future)
+        for _, future, ends in (*self._writing, *self._waiting):
+            if ends > now:
+                continue
+            if not future.done():
+                future.set_exception(GroupLate(f"{self._name}: not written in time"))
+            self._withdrawn.add(future)  # Means nothing to a batch that was begun.
         self._patrol = loop.call_later(PATROL_S, self._end_waits) if self._waiting or self._writing else None
 
     async def drain(self) -> None:
