@@ -3,9 +3,8 @@
 import asyncio
 import json
 import random
-import signal
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import psutil
@@ -39,8 +38,10 @@ def key(account: int) -> str:
 async def intake() -> AsyncIterator[Intake]:
     acceptor = Acceptor(settings.DATABASE_URL, window_ms=1, most=10, capacity=100, timeout_ms=60_000, written=Told())
     limiter = Limiter(settings.REDIS_URL, account=None, address=None)
-    yield Intake(acceptor, KeyRing(local_mode=False), limiter, body_most=10_000, timeout_s=TIMEOUT_S)
-    await acceptor.close()
+    try:
+        yield Intake(acceptor, KeyRing(local_mode=False), limiter, body_most=10_000, timeout_s=TIMEOUT_S)
+    finally:
+        await acceptor.close()
 
 
 async def post(to: Intake, key: str, pause_s: float = 0) -> tuple[int, dict[bytes, bytes], float]:
@@ -74,20 +75,22 @@ def locked(table: str) -> Iterator[Connection]:
 
 @contextmanager
 def frozen() -> Iterator[None]:
-    """Every process of this run's Postgres, by SIGSTOP."""
+    """Every process of this run's Postgres, by SIGSTOP; the postmaster first, so that none is added meanwhile."""
     with connect() as connection:
         [backend] = connection.execute("SELECT pg_backend_pid()").fetchone() or [0]
-    main = psutil.Process(backend).parent()
+        main = psutil.Process(backend).parent()
     assert main is not None
-    processes = [main, *main.children()]
-    for process in processes:
-        process.send_signal(signal.SIGSTOP)
+    main.suspend()
+    processes = [*main.children(), main]
     try:
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):  # one that had just ended
+                process.suspend()
         yield
     finally:
-        for process in reversed(processes):
-            if process.is_running():
-                process.send_signal(signal.SIGCONT)
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
 
 async def test_one_deadline_holds_for_all_that_a_request_waits_for(database: Connection, key: str) -> None:
