@@ -1,8 +1,6 @@
 """Venues that fail, services that are away: accepted orders come to their end all the same, once."""
 
 import asyncio
-import os
-import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +12,7 @@ import pytest
 
 from tests.acceptance.client import ORDER, Client
 from tests.engine import Engine
+from tests.freezing import frozen
 from tests.waiting import Stalls
 
 FAST = {"MOCK_LATENCY": "0", "RETRY_BASE_MS": "20"}
@@ -137,10 +136,7 @@ async def accepted_again(client: Client) -> dict[str, Any]:
 
 async def test_while_postgres_is_frozen_the_answer_is_503_within_two_seconds(client: Client, engine: Engine) -> None:
     before = await client.place()
-    pids = postgres_processes(engine)
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with frozen(psutil.Process(engine.pid("postgres"))):
         seconds = await unavailable(client)
         more = await asyncio.gather(*(unavailable(client) for _ in range(20)))
         path = f"/api/orders/{before['orderId']}"
@@ -150,21 +146,12 @@ async def test_while_postgres_is_frozen_the_answer_is_503_within_two_seconds(cli
             client.http.get("/readyz"),
         )
         alive = await client.http.get("/healthz")
-    finally:
-        for pid in reversed(pids):
-            os.kill(pid, signal.SIGCONT)
 
     assert seconds < 3 and max(more) < 5, "two seconds, and what a busy machine adds"
     assert {answer.status_code for answer in others} == {503} and alive.status_code == 200
     after = await accepted_again(client)
     await finished(client, [before["orderId"], after["orderId"]])
     assert (await client.chain())["ordersLandedTwice"] == 0
-
-
-def postgres_processes(engine: Engine) -> list[int]:
-    """The postmaster and its children."""
-    main = engine.pid("postgres")
-    return [main, *(child.pid for child in psutil.Process(main).children())]
 
 
 async def test_after_postgres_was_killed_orders_go_on(client: Client, engine: Engine) -> None:
@@ -181,17 +168,13 @@ async def test_after_postgres_was_killed_orders_go_on(client: Client, engine: En
 
 
 async def test_while_redis_is_away_orders_are_accepted_and_executed_after(client: Client, engine: Engine) -> None:
-    pid = engine.pid("redis")
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with frozen(psutil.Process(engine.pid("redis"))):
         started = time.monotonic()
         orders = [(await client.place())["orderId"] for _ in range(30)]
         seconds = time.monotonic() - started
         status = (await client.get("/readyz"))["status"]
         watching = [asyncio.create_task(client.watch(order_id)) for order_id in orders[:5]]
         await asyncio.sleep(1)
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
     assert seconds < 30 and status == "degraded"
     ended = await finished(client, orders)

@@ -17,6 +17,7 @@ import psutil
 from runtime.faults import POINTS
 from tests.chaos.arena import Shape
 from tests.chaos.trial import Fault, Trial
+from tests.freezing import frozen
 
 ONE = Shape("one", {})
 TWO = Shape("two", {"WORKERS_ORDERS": "2", "MOCK_VALID_S": "10", "DRAIN_S": "3"})
@@ -326,15 +327,8 @@ async def postgres_stopped(trial: Trial) -> None:
 @fault(TWO)
 async def postgres_frozen(trial: Trial) -> None:
     """SIGSTOP of all its processes for 10 s."""
-    main = psutil.Process(trial.arena.engine.pid("postgres"))
-    processes = [main, *main.children()]
-    for process in processes:
-        process.suspend()
-    try:
+    with frozen(psutil.Process(trial.arena.engine.pid("postgres"))):
         await says_so(trial, 10)
-    finally:
-        for process in reversed(processes):
-            process.resume()
     trial.heal()
 
 

@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import psutil
@@ -22,6 +22,7 @@ from orders.intake import Intake
 from orders.ledger import Connection
 from tests.chaos.proxy import Proxy, to_unix
 from tests.factories import Told, connect
+from tests.freezing import frozen
 from tests.waiting import Stalls
 
 TIMEOUT_S = 1.0
@@ -73,24 +74,12 @@ def locked(table: str) -> Iterator[Connection]:
         yield connection
 
 
-@contextmanager
-def frozen() -> Iterator[None]:
-    """Every process of this run's Postgres, by SIGSTOP; the postmaster first, so that none is added meanwhile."""
+def postgres() -> psutil.Process:
+    """The postmaster of this run."""
     with connect() as connection:
-        [backend] = connection.execute("SELECT pg_backend_pid()").fetchone() or [0]
-        main = psutil.Process(backend).parent()
+        main = psutil.Process(connection.info.backend_pid).parent()
     assert main is not None
-    main.suspend()
-    processes = [*main.children(), main]
-    try:
-        for process in processes:
-            with suppress(psutil.NoSuchProcess):  # one that had just ended
-                process.suspend()
-        yield
-    finally:
-        for process in processes:
-            with suppress(psutil.NoSuchProcess):
-                process.resume()
+    return main
 
 
 async def test_one_deadline_holds_for_all_that_a_request_waits_for(database: Connection, key: str) -> None:
@@ -112,7 +101,7 @@ async def test_a_client_that_is_slow_to_send_has_its_full_time(database: Connect
 async def test_while_postgres_is_frozen_every_answer_comes_in_time(database: Connection, key: str) -> None:
     async with intake() as to:
         assert (await post(to, key))[0] == 200
-        with frozen():
+        with frozen(postgres()):
             answers = await asyncio.gather(*(post(to, each) for each in [key] * 20 + [f"oe_{n}" for n in range(20)]))
             again = await post(to, "oe_other")
         assert {status for status, _, _ in [*answers, again]} == {503}
