@@ -29,6 +29,11 @@ log = logging.getLogger(__name__)
 
 UNKNOWN_PAUSE_S = 0.5
 """Between two looks at a transaction whose outcome is unknown."""
+TAKEN_AT_ONCE = 100
+"""Orders, between two looks at whether the loop keeps up with them."""
+KEPT_UP_S = 0.05
+"""A turn of the loop. A quote is good for 1.5 s and an order has five stages: with turns much longer than this, quotes are
+stale before they are compared, venues seem late, and orders lose their attempts to our own slowness."""
 NOT_WAITED_FOR = frozenset({Event.BUILD})
 """Nothing irreversible hangs on it: were it refused, so would be what follows."""
 
@@ -56,6 +61,8 @@ class Executor:
         self._steps = steps
         self._slots = asyncio.Semaphore(in_flight_most)
         self._ring = ring
+        self._door = asyncio.Lock()
+        self._taken = 0
         self.running: dict[UUID, Work] = {}
         self._drivers: dict[UUID, asyncio.Task[None]] = {}
         self.draining = False
@@ -86,8 +93,6 @@ class Executor:
     async def _one(self, order_id: UUID, trigger: Mapping[str, Any] | None) -> None:
         try:
             async with self._slots:
-                if self.draining:
-                    return
                 order = await self._claim(order_id, trigger)
                 if order is not None:
                     crash_point("after_claim")
@@ -101,12 +106,31 @@ class Executor:
             self._let_go(order_id, asyncio.current_task())
 
     async def _claim(self, order_id: UUID, trigger: Mapping[str, Any] | None) -> Claimed | None:
-        claim = self._claimer.submit((order_id, trigger))
+        """Past what this process can do orders wait at the door, in Postgres still pending; those in flight go first."""
+        claim: asyncio.Future[Claimed | None] | None = None
         try:
+            async with self._door:
+                if self.draining:
+                    return None
+                claim = self._claimer.submit((order_id, trigger))
+                self._taken += 1
+                if self._taken % TAKEN_AT_ONCE == 0:
+                    await self._kept_up(claim)
             return await claim
         except asyncio.CancelledError:
-            self._claimer.withdraw(claim)
+            if claim is not None:
+                self._claimer.withdraw(claim)
             raise
+
+    async def _kept_up(self, claim: asyncio.Future[Claimed | None]) -> None:
+        """Waits until the order is claimed, and then for a turn of the loop that is short enough."""
+        clock = asyncio.get_running_loop().time
+        await asyncio.wait([claim])
+        late = True
+        while late and not self.draining:
+            began = clock()
+            await asyncio.sleep(0)
+            late = clock() - began > KEPT_UP_S
 
     async def _drive(self, order: Claimed, trigger: Mapping[str, Any] | None) -> None:
         work = self.running[order.id] = Work.begin(order)

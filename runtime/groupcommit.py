@@ -2,11 +2,13 @@
 
 Nobody commits alone: a commit costs the same for one order as for two hundred, so the first item opens a window,
 what arrives until it closes (or until the batch is full) is written together, and all callers wake at once.
-The writer runs in the group's own thread, because a database commit would otherwise stop the event loop.
+The writer runs in the group's own thread, because a database commit would otherwise stop the event loop. The thread takes
+the next batch itself as soon as it has written one: a loop that is busy with the last one's callers keeps nobody waiting.
 """
 
 import asyncio
 import math
+import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
@@ -57,15 +59,18 @@ class GroupCommit(Generic[Item, Result]):
         self._most = most
         self._capacity = capacity
         self._patrol: asyncio.TimerHandle | None = None
+        self._lock = threading.Lock()
+        """Holds what the loop and the thread both change: which items wait, since when, and whether the thread is at work."""
         self._waiting: list[Entry[Item, Result]] = []
         self._writing: list[Entry[Item, Result]] = []
+        self._opened = 0.0
+        self._serving = False
+        self._full = threading.Event()
         self._withdrawn: weakref.WeakSet[asyncio.Future[Result]] = weakref.WeakSet()
-        self._arrived = asyncio.Event()
-        self._full = asyncio.Event()
+        self._unfinished = 0
         self._idle = asyncio.Event()
         self._idle.set()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
-        self._task: asyncio.Task[None] | None = None
         self._size = metrics.GROUP_SIZE.labels(name)
         self._seconds = metrics.GROUP_SECONDS.labels(name)
         self.writes = 0
@@ -80,22 +85,25 @@ class GroupCommit(Generic[Item, Result]):
 
         Call it from the group's loop.
         """
-        if len(self._waiting) >= self._capacity:
-            self._waiting = [entry for entry in self._waiting if entry[1] not in self._withdrawn]
-            if len(self._waiting) >= self._capacity:
-                raise GroupFull(f"{self._name}: {self._capacity} items wait already")
         loop = asyncio.get_running_loop()
-        if self._task is None or self._task.done():
-            self._task = loop.create_task(self._run(), name=f"groupcommit:{self._name}")
         future: asyncio.Future[Result] = loop.create_future()
-        if not self._waiting:
-            self._arrived.set()
-            self._idle.clear()
-        self._waiting.append((item, future, ends))
+        with self._lock:
+            if len(self._waiting) >= self._capacity:
+                self._drop_withdrawn()
+                if len(self._waiting) >= self._capacity:
+                    raise GroupFull(f"{self._name}: {self._capacity} items wait already")
+            if not self._waiting:
+                self._opened = time.monotonic()
+            self._waiting.append((item, future, ends))
+            if len(self._waiting) >= self._most:
+                self._full.set()
+            begin, self._serving = not self._serving, True
+        self._unfinished += 1
+        self._idle.clear()
+        if begin:
+            self._thread.submit(self._serve, loop)
         if self._patrol is None and ends < math.inf:
             self._patrol = loop.call_later(PATROL_S, self._end_waits)
-        if len(self._waiting) >= self._most:
-            self._full.set()
         return future
 
     def withdraw(self, future: asyncio.Future[Result]) -> None:
@@ -103,66 +111,79 @@ class GroupCommit(Generic[Item, Result]):
         if future.cancel() or future.cancelled():
             self._withdrawn.add(future)
 
+    def _drop_withdrawn(self) -> None:
+        kept = [entry for entry in self._waiting if entry[1] not in self._withdrawn]
+        self._finished(len(self._waiting) - len(kept))
+        self._waiting = kept
+
+    def _finished(self, many: int) -> None:
+        self._unfinished -= many
+        if not self._unfinished:
+            self._idle.set()
+
     def _end_waits(self) -> None:
         loop = asyncio.get_running_loop()
         now = loop.time()
-        for _, future, ends in (*self._writing, *self._waiting):
+        with self._lock:
+            open_ = [*self._writing, *self._waiting]
+        for _, future, ends in open_:
             if ends > now:
                 continue
             if not future.done():
                 future.set_exception(GroupLate(f"{self._name}: not written in time"))
             self._withdrawn.add(future)  # Means nothing to a batch that was begun.
-        self._patrol = loop.call_later(PATROL_S, self._end_waits) if self._waiting or self._writing else None
+        self._patrol = loop.call_later(PATROL_S, self._end_waits) if open_ else None
 
     async def drain(self) -> None:
         """Waits until nothing that was handed in is unwritten, whether its caller still waits or not."""
         await self._idle.wait()
 
     async def close(self) -> None:
-        """Writes what waits, then ends the group's task and thread."""
+        """Writes what waits, then ends the group's thread."""
         await self.drain()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
         self._thread.shutdown(wait=False)
 
-    async def _run(self) -> None:
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        """In the thread: batch after batch until nothing waits."""
         while True:
-            await self._arrived.wait()
-            if len(self._waiting) < self._most:
-                self._full.clear()
-                try:
-                    async with asyncio.timeout(self._window_s):
-                        await self._full.wait()
-                except TimeoutError:
-                    pass
-            taken, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-            if not self._waiting:
-                self._arrived.clear()
-            batch = [entry for entry in taken if entry[1] not in self._withdrawn]
-            if batch:
-                self._writing = batch
-                await self._write_batch(batch)
-                self._writing = []
-            if not self._waiting:
-                self._idle.set()
+            if (left_s := self._opened + self._window_s - time.monotonic()) > 0:
+                self._full.wait(left_s)
+            with self._lock:
+                taken, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+                if len(self._waiting) < self._most:
+                    self._full.clear()
+                self._writing = batch = [entry for entry in taken if entry[1] not in self._withdrawn]
+                if not taken:
+                    self._serving = False
+                    return
+            outcome = self._outcome([item for item, _, _ in batch]) if batch else []
+            try:
+                loop.call_soon_threadsafe(self._tell, batch, outcome, len(taken))
+            except RuntimeError:  # The loop was closed: nobody waits any more.
+                return
 
-    async def _write_batch(self, batch: list[Entry[Item, Result]]) -> None:
-        items = [item for item, _, _ in batch]
+    def _outcome(self, items: list[Item]) -> Sequence[Result] | Exception:
         self.writes += 1
-        self.written += len(batch)
-        self._size.observe(len(batch))
+        self.written += len(items)
         began = time.perf_counter()
         try:
-            results = await asyncio.get_running_loop().run_in_executor(self._thread, self._write, items)
-            if len(results) != len(batch):
-                raise RuntimeError(f"{self._name}: {len(results)} results for {len(batch)} items")
-            self._seconds.observe(time.perf_counter() - began)
+            self._size.observe(len(items))
+            results = self._write(items)
+            if len(results) != len(items):
+                raise RuntimeError(f"{self._name}: {len(results)} results for {len(items)} items")
         except Exception as error:
+            return error
+        self._seconds.observe(time.perf_counter() - began)
+        return results
+
+    def _tell(self, batch: list[Entry[Item, Result]], outcome: Sequence[Result] | Exception, taken: int) -> None:
+        """On the loop: wakes the callers of a batch."""
+        if isinstance(outcome, Exception):
             for _, future, _ in batch:
                 if not future.done():
-                    future.set_exception(error)
-            return
-        for (_, future, _), result in zip(batch, results, strict=True):
-            if not future.done():
-                future.set_result(result)
+                    future.set_exception(outcome)
+        else:
+            for (_, future, _), result in zip(batch, outcome, strict=True):
+                if not future.done():
+                    future.set_result(result)
+        self._finished(taken)

@@ -2,6 +2,8 @@
 
 import asyncio
 import random
+import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 
 from orders import ledger
 from orders.commit import Claimer, Recorder
-from orders.execution import Executor
+from orders.execution import KEPT_UP_S, TAKEN_AT_ONCE, Executor
 from orders.ledger import Claimed, Connection
 from orders.lifecycle import Event, Status
 from orders.reconcile import Reconciler, Watch
@@ -34,17 +36,17 @@ async def world(tmp_path: Path) -> AsyncIterator[MockWorld]:
 class Hand:
     """An executor in this process, with all it needs."""
 
-    def __init__(self, database: Connection, url: str, world: MockWorld) -> None:
+    def __init__(self, database: Connection, url: str, world: MockWorld, *, most: int = 100) -> None:
         self.id = executor(database)
         self.rung: list[UUID] = []
-        self.claimer = Claimer(url, self.id, window_ms=1, most=100, capacity=100, written=lambda _: None)
-        self.recorder = Recorder(url, window_ms=1, most=100, capacity=100, written=lambda _: None)
+        self.claimer = Claimer(url, self.id, window_ms=1, most=most, capacity=most, written=lambda _: None)
+        self.recorder = Recorder(url, window_ms=1, most=most, capacity=2 * most, written=lambda _: None)
         steps = Steps(world.router, RetryPolicy(3, 0, 0), random.Random(1), submit_timeout_s=5, resend_after_s=0.2)
         self.executor = Executor(
             self.claimer,
             self.recorder,
             steps,
-            in_flight_most=100,
+            in_flight_most=most,
             ring=lambda order_ids, _: self.rung.extend(order_ids),
         )
 
@@ -111,6 +113,11 @@ def statuses(database: Connection, order_id: UUID) -> list[str]:
     found = rows.fetchall()
     assert [seq for seq, _ in found] == list(range(1, len(found) + 1))
     return [status for _, status in found]
+
+
+def statuses_now(database: Connection) -> Counter[str]:
+    """How many orders are at each status."""
+    return Counter(dict(database.execute("SELECT status, count(*) FROM orders_order GROUP BY status").fetchall()))
 
 
 async def died_at(database: Connection, world: MockWorld, account: int, at: str) -> tuple[Claimed, list[str]]:
@@ -231,3 +238,37 @@ async def test_an_order_given_up_before_its_first_step_is_taken_at_the_next_door
 
     await hand.execute(order.id)
     assert statuses(database, order.id)[-1] == "confirmed"
+
+
+async def test_a_process_that_is_late_with_its_orders_takes_no_more(
+    database: Connection, database_url: str, account: int, world: MockWorld
+) -> None:
+    """Else their quotes would be stale before they are compared, and their attempts lost to our own slowness."""
+    busy = Hand(database, database_url, world, most=3 * TAKEN_AT_ONCE)
+    orders = [accepted(database, new_order(account)) for _ in range(3 * TAKEN_AT_ONCE)]
+
+    async def hold_up() -> None:
+        while True:
+            time.sleep(2 * KEPT_UP_S)
+            await asyncio.sleep(0)
+
+    def claimed_so_far() -> int:
+        return len(orders) - statuses_now(database)["pending"]
+
+    holding = asyncio.create_task(hold_up())
+    executing = asyncio.create_task(busy.executor.execute([order.id for order in orders]))
+    try:
+        async with asyncio.timeout(30):
+            while claimed_so_far() < TAKEN_AT_ONCE:
+                await asyncio.sleep(0)
+        for _turn in range(10):
+            await asyncio.sleep(0)
+        assert claimed_so_far() == TAKEN_AT_ONCE
+        holding.cancel()
+        async with asyncio.timeout(60):
+            await executing
+    finally:
+        holding.cancel()
+        await busy.executor.abandon()
+        await busy.close()
+    assert statuses_now(database) == {"confirmed": len(orders)}

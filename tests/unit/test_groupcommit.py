@@ -4,6 +4,7 @@ import threading
 import pytest
 
 from runtime.groupcommit import GroupCommit, GroupFull, GroupLate
+from tests.waiting import until
 
 
 class Writer:
@@ -69,6 +70,20 @@ async def test_order_is_kept_and_nothing_is_written_twice_at_once() -> None:
     assert [n for batch in writer.batches for n in batch] == list(range(100))
     assert len(writer.threads) == 1
     assert commits.written == 100 and commits.writes == len(writer.batches)
+    await commits.close()
+
+
+async def test_a_busy_loop_keeps_no_batch_waiting() -> None:
+    writer = Writer()
+    writer.may_go.clear()
+    commits = group(writer, window_ms=0, most=1)
+    both = [commits.submit(1), commits.submit(2)]
+    await begun(writer)
+    writer.may_go.set()
+    until(lambda: len(writer.batches) == 2, 10)  # Without a turn of the loop.
+
+    assert not any(each.done() for each in both)
+    assert await asyncio.gather(*both) == [2, 4]
     await commits.close()
 
 
