@@ -18,7 +18,8 @@ from orderengine.launch import PARENT
 pytest_plugins = ["tests.engine"]
 
 PREFIX = f"orderengine-test-{os.geteuid()}-"
-START_S = 30
+START_S = 90
+"""Without them there is no test at all, so a busy machine gets its time."""
 SETTINGS = (
     "HOST",
     "PORT",

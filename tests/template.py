@@ -61,4 +61,5 @@ def template() -> Path:
         server.send_signal(signal.SIGINT)
         server.wait(START_S)
     shutil.rmtree(run_dir)
+    (data / "redis" / "port").unlink()  # Each engine takes one of its own.
     return data
