@@ -18,6 +18,7 @@ from routing.poller import Poller
 from routing.prices import MEMO_S, PairPrices, PriceFeed, PriceStore
 from routing.selection import NoQuote
 from routing.values import Pair, VenueName
+from triggers import ticker as ticking
 from triggers.book import Arm, Book, Rest
 from triggers.matcher import FIRST_MOST, Matcher
 from triggers.ticker import TURN, Ticker
@@ -26,6 +27,8 @@ NAME = "SOL-USDC"
 FOUND = tokens.pair_named(NAME)
 assert FOUND is not None
 PAIR: Pair = FOUND
+FRESH_MS = 60_000
+"""However long the machine takes between a tick and a look at it, what is too old here is of another year."""
 
 
 class Bench:
@@ -33,10 +36,13 @@ class Bench:
 
     def __init__(self, directory: Path) -> None:
         self.world: MockWorld = mock_world(
-            directory, seed=1, latency=0, failure_rate=0, deadline_ms=200, max_age_ms=1500, valid_s=30
+            directory, seed=1, latency=0, failure_rate=0, deadline_ms=200, max_age_ms=FRESH_MS, valid_s=30
         )
         self.move(price="100", hold=True)
         self.store, self.book = PriceStore(settings.REDIS_URL), Book(settings.REDIS_URL)
+        for client in (self.store.redis, self.book.redis):
+            # The engine's would rather lose a tick than wait for Redis; a test would lose its point.
+            client.connection_pool.connection_kwargs["socket_timeout"] = 30
         self.store.redis.flushdb()
         self.due: list[tuple[str, str]] = []
         self.fired: list[tuple[list[Any], dict[str, Any]]] = []
@@ -44,7 +50,7 @@ class Bench:
             self.book,
             self.store,
             lambda ids, trigger: self.fired.append((list(ids), trigger)),
-            max_age=timedelta(milliseconds=1500),
+            max_age=timedelta(milliseconds=FRESH_MS),
             most=100,
         )
         self.ticker = self.another_ticker()
@@ -95,8 +101,9 @@ def test_an_older_look_does_not_overwrite_a_newer_one(bench: Bench) -> None:
     assert bench.store.read([NAME])[NAME].best == new.best
 
 
-def test_ticks_do_not_overlap(bench: Bench) -> None:
+def test_ticks_do_not_overlap(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two beats, two threads and two processes make one poll a period."""
+    monkeypatch.setattr(ticking, "TURN_MS", 60_000)  # A period in which even a thread that is held up has its turn.
     other = bench.another_ticker()
     bench.store.redis.delete(TURN)
     start = threading.Barrier(6)
@@ -117,9 +124,10 @@ def test_ticks_do_not_overlap(bench: Bench) -> None:
 def test_a_slow_or_dead_venue_leaves_the_other_alone(bench: Bench) -> None:
     for health in ("slow", "error"):
         bench.move(raydium=health)
+        before = datetime.now(UTC)
         market = bench.tick()
         assert market.best is not None and market.best.venue is VenueName.METEORA
-        assert datetime.now(UTC) - market.best.observed_at < timedelta(seconds=1)
+        assert market.best.observed_at >= before
         bench.move(raydium="ok")
         bench.tick()
 
@@ -174,7 +182,14 @@ async def test_the_fallback_goes_from_cache_to_venues_to_the_one_that_is_left(tm
     store.redis.flushdb()
     feed = PriceFeed(settings.REDIS_URL)
     world = mock_world(
-        tmp_path, seed=1, latency=0, failure_rate=0, deadline_ms=200, max_age_ms=1500, valid_s=30, cached=feed.market
+        tmp_path,
+        seed=1,
+        latency=0,
+        failure_rate=0,
+        deadline_ms=200,
+        max_age_ms=FRESH_MS,
+        valid_s=30,
+        cached=feed.market,
     )
     world.market.move(NAME, price=Decimal(100), hold=True)
 
