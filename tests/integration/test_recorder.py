@@ -189,7 +189,7 @@ async def test_a_stopping_process_does_not_wait_for_postgres(
     waiting = recorder.submit(change(taken, Event.BUILD))
     recorder.give_up()
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         with pytest.raises(psycopg.OperationalError):
             await waiting
     assert statuses(database, taken) == ["pending", "routing"]
@@ -246,11 +246,10 @@ async def test_updates_stay_on_their_page(database: Connection, account: int, da
         assert all(await asyncio.gather(*wanted))
     await recorder.close()
 
-    async with asyncio.timeout(20):  # The recorder's backend reports as it ends.
+    async with asyncio.timeout(20):  # The recorder's backend reports as it ends; so may one of the test before this.
         while (after := updates(database))[0] - before[0] < 4 * 300:
             await asyncio.sleep(0.05)
-    assert after[0] - before[0] == 4 * 300
-    assert (after[1] - before[1]) / (4 * 300) > 0.7
+    assert (after[1] - before[1]) / (after[0] - before[0]) > 0.7
 
 
 def updates(database: Connection) -> tuple[int, int]:
