@@ -262,9 +262,9 @@ class Stack:
 @pytest.fixture(scope="module")
 def stack(compose: Any, image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     stack = Stack(compose, image, tmp_path_factory.mktemp("stack"))
-    stack.redis()
-    stack.database()
     try:
+        stack.redis()
+        stack.database()
         yield stack
     finally:
         for child in stack.children.values():
@@ -288,7 +288,7 @@ def test_the_whole_stack_runs_from_the_image_s_files_and_an_order_is_confirmed(s
         "Host": "engine.example.com",
         "X-Forwarded-Proto": "https",
     }
-    with httpx.Client(base_url=f"http://127.0.0.1:{stack.port}", headers=headers) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{stack.port}", headers=headers, timeout=60) as client:
         order = {"tokenIn": "SOL", "tokenOut": "USDC", "amount": "1"}
         answer = client.post("/api/orders/execute", json=order)
         assert answer.status_code == 200, answer.text

@@ -142,7 +142,7 @@ def test_the_same_key_from_ten_threads_makes_one_order(database: Connection, acc
     def post(n: int) -> Answer:
         order = new_order(account, request_hash=OTHER if n % 2 else bytes(32), **{key: "k"})
         with connect() as connection:
-            together.wait(10)
+            together.wait(60)
             return ledger.accept(connection, [order])[0]
 
     with ThreadPoolExecutor(10) as threads:
@@ -183,8 +183,8 @@ async def test_an_acceptor_fails_while_postgres_is_away_and_goes_on_after(
     database: Connection, account: int, database_url: str, unused_tcp_port: int
 ) -> None:
     away = psycopg.conninfo.make_conninfo(database_url, host="127.0.0.1", port=str(unused_tcp_port))
-    acceptor = Acceptor(away, window_ms=1, most=100, capacity=100, timeout_ms=1_000, written=Told())
-    async with asyncio.timeout(5):
+    acceptor = Acceptor(away, window_ms=1, most=100, capacity=100, timeout_ms=10_000, written=Told())
+    async with asyncio.timeout(30):
         results = await asyncio.gather(*(acceptor.submit(new_order(account)) for _ in range(3)), return_exceptions=True)
     assert all(isinstance(result, psycopg.OperationalError) for result in results)
 
@@ -196,7 +196,7 @@ async def test_an_acceptor_fails_while_postgres_is_away_and_goes_on_after(
 async def test_an_acceptor_survives_the_loss_of_its_connection(
     database: Connection, account: int, database_url: str
 ) -> None:
-    acceptor = Acceptor(database_url, window_ms=1, most=100, capacity=100, timeout_ms=1_000, written=Told())
+    acceptor = Acceptor(database_url, window_ms=1, most=100, capacity=100, timeout_ms=10_000, written=Told())
     await acceptor.submit(new_order(account))
     database.execute(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'orderengine:accept'"

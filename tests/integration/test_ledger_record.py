@@ -45,7 +45,7 @@ def race(count: int, act: Callable[[Connection, int], Any]) -> list[Any]:
 
     def one(n: int) -> Any:
         with connect() as connection:
-            together.wait(10)
+            together.wait(60)
             return act(connection, n)
 
     with ThreadPoolExecutor(count) as threads:

@@ -170,7 +170,7 @@ def test_reconcilers_at_the_same_time_do_everything_once(database: Connection, a
 
     def passes() -> None:
         with connect() as connection:
-            together.wait(10)
+            together.wait(60)
             for _ in range(5):
                 reconciler(bell).run(connection)
 

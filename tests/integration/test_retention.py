@@ -119,7 +119,7 @@ def test_a_migration_that_meets_a_lock_lets_the_others_pass(
     threads[0].start()
     assert held.wait(30)
     threads[1].start()
-    timer = threading.Timer(8, release.set)
+    timer = threading.Timer(30, release.set)
     timer.start()
     try:
         prepare.migrate()
@@ -129,4 +129,5 @@ def test_a_migration_that_meets_a_lock_lets_the_others_pass(
         for thread in threads:
             thread.join()
     assert len(tries) > 1, "it came again"
-    assert max(waits) < 5, "nobody waited much longer than the timeout"
+    # A migration that waited on would hold them up until the timer; the rest is what a busy machine adds.
+    assert max(waits) < 15, "nobody waited much longer than the timeout"

@@ -32,9 +32,9 @@ async def test_a_group_s_message_is_what_group_send_sends() -> None:
     client = redis.Redis.from_url(settings.REDIS_URL)
     with client.pubsub() as heard:
         heard.subscribe(group_channel(group))
-        assert (heard.get_message(timeout=5) or {})["type"] == "subscribe"
+        assert (heard.get_message(timeout=30) or {})["type"] == "subscribe"
         await layer.group_send(group, {"type": "orders.news", "group": group, "news": [ENTRY]})
-        message = await asyncio.to_thread(heard.get_message, timeout=5)
+        message = await asyncio.to_thread(heard.get_message, timeout=30)
     client.close()
     await layer.flush()
 
@@ -51,7 +51,7 @@ async def test_a_channel_of_the_layer_hears_what_the_publisher_says() -> None:
     news = News(order_id, 7, 2, Status.ROUTING, at, {"attempt": 1})
 
     publisher.publish([news])
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         messages = [await layer.receive(channel) for _ in range(2)]
     publisher.close()
     await layer.flush()
