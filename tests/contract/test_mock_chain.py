@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import sys
-from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from routing.selection import min_out
 from routing.values import Fate, SwapStatus
 from routing.venues.base import SubmitUnknown, SwapRefused, VenueError
 from tests.contract.kits import MockKit, sol_usdc
+from tests.waiting import Stalls
 
 ROOT = Path(__file__).parents[2]
 
@@ -165,7 +165,7 @@ async def test_random_failures_neither_lose_nor_double_an_order(tmp_path: Path) 
 
 
 async def test_an_order_takes_two_to_three_seconds(tmp_path: Path) -> None:
-    world = mock_world(tmp_path, seed=1, latency=1, failure_rate=0, deadline_ms=1000, max_age_ms=5000, valid_s=60)
+    world = mock_world(tmp_path, seed=1, latency=1, failure_rate=0, deadline_ms=9000, max_age_ms=9000, valid_s=60)
     pair = tokens.pair("SOL", "USDC")
     assert pair is not None
     loop = asyncio.get_running_loop()
@@ -180,9 +180,10 @@ async def test_an_order_takes_two_to_three_seconds(tmp_path: Path) -> None:
         assert (await venue.wait(swap, timeout_s=10)).fate is Fate.LANDED
         return quoted - started, loop.time() - quoted
 
-    spans = await asyncio.gather(*(execute(f"order-{i}") for i in range(50)))
+    async with Stalls() as stalls:
+        spans = await asyncio.gather(*(execute(f"order-{i}") for i in range(50)))
     assert min(quoting for quoting, _ in spans) >= 0.2
     assert min(rest for _, rest in spans) >= 2.0
-    # The upper bound leaves room for a busy machine; without one the slowest takes 2.9 s.
-    assert max(timedelta(seconds=sum(span)) for span in spans) < timedelta(seconds=3.5)
+    # The slowest of them takes 2.9 s; the rest is for the threads of a busy machine, whose loop's own stalls are known.
+    assert max(sum(span) for span in spans) - stalls.seconds < 3.5
     await world.close()
