@@ -1,9 +1,11 @@
 """A client as a user would write one: posts an order, watches its socket."""
 
+import asyncio
 import json
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
+from uuid import uuid4
 
 import httpx
 from websockets.asyncio.client import connect
@@ -63,7 +65,11 @@ class Client:
         return await self.http.post("/api/orders/execute", json={**ORDER, **fields}, headers=headers)
 
     async def place(self, **fields: Any) -> dict[str, Any]:
-        answer = await self.execute(**fields)
+        """Comes again with its key after a 503: a busy machine may use up the two seconds of any one request."""
+        key = {"Idempotency-Key": uuid4().hex}
+        async with asyncio.timeout(30):
+            while (answer := await self.execute(key, **fields)).status_code == 503:
+                await asyncio.sleep(0.1)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 
