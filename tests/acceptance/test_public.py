@@ -1,6 +1,7 @@
 """An engine as it stands on a public address: keys required, limits on, other origins kept out."""
 
 import contextlib
+import functools
 import json
 import secrets
 from collections.abc import Iterator
@@ -10,14 +11,18 @@ import httpx
 import psycopg
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync import client as websocket
+from websockets.sync.client import ClientConnection
 
 from accounts.models import digest
 from tests.engine import Engine
 
 ORDER = {"tokenIn": "SOL", "tokenOut": "USDC", "amount": "1"}
 DESK = "https://desk.example"
-
+PATIENCE_S = 60
+"""For any answer; the five seconds that httpx has by itself are few on a busy machine."""
+send = functools.partial(httpx.request, timeout=PATIENCE_S)
+connect = functools.partial(websocket.connect, open_timeout=PATIENCE_S)
 
 ISSUE = """
 WITH owner AS (INSERT INTO accounts_account (name, created_at) VALUES (%(account)s, now()) RETURNING id)
@@ -62,49 +67,59 @@ def refused(answer: httpx.Response, code: str) -> dict[str, Any]:
 
 def test_nobody_trades_without_a_key(public: Engine) -> None:
     for headers in ({}, bearer("oe_wrong"), {"Authorization": "Basic eDp5"}):
-        refused(httpx.post(f"{public.url}/api/orders/execute", json=ORDER, headers=headers), "UNAUTHENTICATED")
-        refused(httpx.get(f"{public.url}/api/orders", headers=headers), "UNAUTHENTICATED")
+        refused(send("POST", f"{public.url}/api/orders/execute", json=ORDER, headers=headers), "UNAUTHENTICATED")
+        refused(send("GET", f"{public.url}/api/orders", headers=headers), "UNAUTHENTICATED")
     reader = issue(public, "reader", "read")
-    refused(httpx.post(f"{public.url}/api/orders/execute", json=ORDER, headers=bearer(reader)), "FORBIDDEN")
-    assert httpx.get(f"{public.url}/api/orders", headers=bearer(reader)).status_code == 200
+    refused(send("POST", f"{public.url}/api/orders/execute", json=ORDER, headers=bearer(reader)), "FORBIDDEN")
+    assert send("GET", f"{public.url}/api/orders", headers=bearer(reader)).status_code == 200
 
 
 def test_an_order_of_another_account_does_not_exist(public: Engine) -> None:
     mine, theirs = issue(public, "mine"), issue(public, "theirs")
-    answer = httpx.post(f"{public.url}/api/orders/execute", json=ORDER, headers=bearer(mine))
+    answer = send("POST", f"{public.url}/api/orders/execute", json=ORDER, headers=bearer(mine))
     order_id = answer.json()["orderId"]
     for method, path in (("GET", ""), ("GET", "/events"), ("GET", "/quotes"), ("DELETE", ""), ("PATCH", "")):
         url = f"{public.url}/api/orders/{order_id}{path}"
         content = {"content": b'{"slippageBps":1}'} if method == "PATCH" else {}
         headers = bearer(theirs) | {"Content-Type": "application/json"}
-        refused(httpx.request(method, url, headers=headers, **content), "NOT_FOUND")
+        refused(send(method, url, headers=headers, **content), "NOT_FOUND")
     with connect(f"{public.ws_url}/ws/{order_id}", additional_headers=bearer(theirs)) as socket:
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=10)
+            socket.recv(timeout=PATIENCE_S)
         assert closed.value.rcvd and closed.value.rcvd.code == 4404
     with connect(f"{public.ws_url}/ws/{order_id}", additional_headers=bearer(mine)) as socket:
-        assert json.loads(socket.recv(timeout=10))["orderId"] == order_id
+        assert json.loads(socket.recv(timeout=PATIENCE_S))["orderId"] == order_id
+
+
+def spent(public: Engine, account: str) -> list[httpx.Response]:
+    """The answers to: an order, a batch of 100, an order, a batch, 25 questions, an order."""
+    order, batch = f"{public.url}/api/orders/execute", f"{public.url}/api/orders/batch"
+    with httpx.Client(headers=bearer(issue(public, account)), timeout=PATIENCE_S) as client:
+        answers = [client.post(order, json=ORDER), client.post(batch, json={"orders": [ORDER] * 100})]
+        answers += [client.post(order, json=ORDER), client.post(batch, json={"orders": [ORDER] * 100})]
+        answers += [client.get(f"{public.url}/api/orders") for _ in range(25)]
+        return [*answers, client.post(order, json=ORDER)]
 
 
 def test_an_account_is_stopped_at_its_limit_and_told_so(public: Engine) -> None:
-    key, other = issue(public, "eager"), issue(public, "calm")
-    url = f"{public.url}/api/orders/execute"
-    with httpx.Client(headers=bearer(key), timeout=60) as client:
-        first = client.post(url, json=ORDER)
-        assert first.headers["ratelimit-limit"] == "120" and first.headers["ratelimit-remaining"] == "119"
-        batch = client.post(f"{public.url}/api/orders/batch", json={"orders": [ORDER] * 100})
-        assert batch.status_code == 200
-        assert int(client.post(url, json=ORDER).headers["ratelimit-remaining"]) in (18, 19)
-        refused(client.post(f"{public.url}/api/orders/batch", json={"orders": [ORDER] * 100}), "RATE_LIMITED")
-        answers = [client.get(f"{public.url}/api/orders") for _ in range(25)]
-        late = [answer for answer in answers if answer.status_code != 200]
-        assert late and all(answer.status_code == 429 for answer in late)
-        assert refused(late[-1], "RATE_LIMITED")["retryable"]
-        assert int(late[-1].headers["retry-after"]) >= 1 and late[-1].headers["ratelimit-remaining"] == "0"
-        stopped = client.post(url, json=ORDER)
-        refused(stopped, "RATE_LIMITED")
-        assert int(stopped.headers["retry-after"]) >= 1
-    assert httpx.post(url, json=ORDER, headers=bearer(other)).status_code == 200
+    # Whom Redis keeps waiting is let through uncounted: then the next account tries.
+    for n in range(10):
+        answers = spent(public, f"eager-{n}")
+        if all("ratelimit-limit" in answer.headers for answer in answers):
+            break
+    first, batch, second, too_many, *questions, stopped = answers
+    assert first.headers["ratelimit-limit"] == "120" and first.headers["ratelimit-remaining"] == "119"
+    assert batch.status_code == 200
+    assert int(second.headers["ratelimit-remaining"]) in (18, 19)
+    refused(too_many, "RATE_LIMITED")
+    late = [answer for answer in questions if answer.status_code != 200]
+    assert late and all(answer.status_code == 429 for answer in late)
+    assert refused(late[-1], "RATE_LIMITED")["retryable"]
+    assert int(late[-1].headers["retry-after"]) >= 1 and late[-1].headers["ratelimit-remaining"] == "0"
+    refused(stopped, "RATE_LIMITED")
+    assert int(stopped.headers["retry-after"]) >= 1
+    calm = send("POST", f"{public.url}/api/orders/execute", json=ORDER, headers=bearer(issue(public, "calm")))
+    assert calm.status_code == 200
 
 
 def test_sockets_are_counted(public: Engine) -> None:
@@ -116,7 +131,7 @@ def test_sockets_are_counted(public: Engine) -> None:
 
         watching = [watch() for _ in range(3)]
         for socket in watching:
-            assert json.loads(socket.recv(timeout=10))["type"] == "snapshot"
+            assert json.loads(socket.recv(timeout=PATIENCE_S))["type"] == "snapshot"
         assert close_code(watch()) == 4429
         with contextlib.suppress(ConnectionClosed):
             for _ in range(200):  # A client has nothing to say; one that does not stop talking is left.
@@ -125,12 +140,12 @@ def test_sockets_are_counted(public: Engine) -> None:
         with contextlib.suppress(ConnectionClosed):
             watching[1].send("x" * 65_537)
         assert close_code(watching[1]) == 1009
-        assert json.loads(watch().recv(timeout=10))["type"] == "snapshot"
+        assert json.loads(watch().recv(timeout=PATIENCE_S))["type"] == "snapshot"
 
 
 def close_code(socket: ClientConnection) -> int | None:
     with pytest.raises(ConnectionClosed) as closed:
-        socket.recv(timeout=10)
+        socket.recv(timeout=PATIENCE_S)
     return closed.value.rcvd and closed.value.rcvd.code
 
 
@@ -142,12 +157,12 @@ def test_only_allowed_origins_read_answers(public: Engine) -> None:
             "Access-Control-Request-Headers": "authorization,content-type",
         }
         for origin, allowed in ((DESK, DESK), ("https://evil.example", None)):
-            answer = httpx.options(f"{public.url}{path}", headers=asked | {"Origin": origin})
+            answer = send("OPTIONS", f"{public.url}{path}", headers=asked | {"Origin": origin})
             assert answer.headers.get("access-control-allow-origin") == allowed, (path, origin)
             assert "access-control-allow-credentials" not in answer.headers
     for origin, allowed in ((DESK, DESK), ("https://evil.example", None)):
         headers = bearer(key) | {"Origin": origin}
-        answer = httpx.post(f"{public.url}/api/orders/execute", json=ORDER, headers=headers)
+        answer = send("POST", f"{public.url}/api/orders/execute", json=ORDER, headers=headers)
         assert answer.status_code == 200 and answer.headers.get("access-control-allow-origin") == allowed
         assert answer.headers["vary"] == "origin"
 
@@ -155,7 +170,7 @@ def test_only_allowed_origins_read_answers(public: Engine) -> None:
 def test_a_foreign_page_cannot_use_a_browser_s_cookie_on_a_socket(public: Engine) -> None:
     with connect(f"{public.ws_url}/ws/orders", origin="https://evil.example") as socket:  # type: ignore[arg-type]
         with pytest.raises(ConnectionClosed) as closed:
-            socket.recv(timeout=10)
+            socket.recv(timeout=PATIENCE_S)
         assert closed.value.rcvd and closed.value.rcvd.code == 4401
 
 
@@ -163,20 +178,20 @@ def test_bodies_are_bounded(public: Engine) -> None:
     headers = bearer(issue(public, "bulky")) | {"Content-Type": "application/json"}
     big = b"[" + b" " * (256 * 1024) + b"]"
     for method, path in (("POST", "execute"), ("POST", "batch")):
-        answer = httpx.request(method, f"{public.url}/api/orders/{path}", content=big, headers=headers)
+        answer = send(method, f"{public.url}/api/orders/{path}", content=big, headers=headers)
         refused(answer, "BODY_TOO_LARGE")
-    order = httpx.post(f"{public.url}/api/orders/execute", json=ORDER, headers=headers).json()["orderId"]
-    refused(httpx.patch(f"{public.url}/api/orders/{order}", content=big, headers=headers), "BODY_TOO_LARGE")
+    order = send("POST", f"{public.url}/api/orders/execute", json=ORDER, headers=headers).json()["orderId"]
+    refused(send("PATCH", f"{public.url}/api/orders/{order}", content=big, headers=headers), "BODY_TOO_LARGE")
 
 
 def test_a_wrong_method_is_told_the_right_one(public: Engine) -> None:
-    answer = httpx.request("TRACE", f"{public.url}/api/orders/execute")
+    answer = send("TRACE", f"{public.url}/api/orders/execute")
     refused(answer, "METHOD_NOT_ALLOWED")
     assert answer.headers["allow"] == "POST, OPTIONS"
 
 
 def test_a_host_that_is_not_ours_gets_nothing(public: Engine) -> None:
-    answer = httpx.get(f"{public.url}/admin/", headers={"Host": "evil.example"})
+    answer = send("GET", f"{public.url}/admin/", headers={"Host": "evil.example"})
     assert answer.status_code == 400 and "Traceback" not in answer.text
 
 
@@ -200,5 +215,5 @@ def test_the_admin_locks_out_who_guesses(public: Engine) -> None:
 
 def test_ws_handshakes_beyond_the_rules_are_refused(public: Engine) -> None:
     with pytest.raises((InvalidStatus, ConnectionClosed)), connect(f"{public.ws_url}/nothing") as socket:
-        socket.recv(timeout=10)
-    assert httpx.get(f"{public.url}/healthz").status_code == 200
+        socket.recv(timeout=PATIENCE_S)
+    assert send("GET", f"{public.url}/healthz").status_code == 200
