@@ -128,7 +128,7 @@ async def unavailable(client: Client) -> float:
 
 
 async def accepted_again(client: Client) -> dict[str, Any]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (answer := await client.execute()).status_code != 200:
             await asyncio.sleep(0.1)
     return dict(answer.json())

@@ -13,7 +13,7 @@ from tests.browser.conftest import chromium, flags
 from tests.engine import BASE_DIR, Engine
 
 OWN = "http://127.0.0.1:8000"
-LIMIT_S = 60
+LIMIT_S = 180
 
 
 def examples(page: str, language: str, engine: Engine) -> str:
