@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from tests.engine import Engine
+from tests.waiting import until
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 FLAGS = ["--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
@@ -83,13 +84,23 @@ class Staff:
 
     def __init__(self, engine: Engine) -> None:
         headers = {"Authorization": f"Bearer {engine.credentials['staffApiKey']}"}
-        self._http = httpx.Client(base_url=engine.url, headers=headers, timeout=10)
+        self._http = httpx.Client(base_url=engine.url, headers=headers, timeout=PATIENCE_MS / 1000)
 
     def close(self) -> None:
         self._http.close()
 
     def move(self, pair: str, **changes: Any) -> None:
         self._http.post("/api/mock/market", json={"pair": pair, **changes}).raise_for_status()
+
+    def hold(self, price: str) -> None:
+        """SOL stands still at the price, and no order meets an older one: the poller has seen it at both venues."""
+        self.move("SOL-USDC", price=price, hold=True)
+
+        def seen() -> bool:
+            quotes = self._http.get("/api/quotes/SOL-USDC").raise_for_status().json()
+            return all(quotes[venue] and quotes[venue]["price"] == price for venue in ("raydium", "meteora"))
+
+        until(seen, PATIENCE_MS / 1000)
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ def test_a_market_order_from_ticket_to_confirmed(look: Looks) -> None:
 
 
 def test_a_limit_order_waits_for_its_price(look: Looks, staff: Staff) -> None:
-    staff.move("SOL-USDC", price="100", hold=True)
+    staff.hold("100")
     page = look()
     rest_at(page, "110")
     expect(page.locator("#limit-hint")).to_contain_text("above the best price")
@@ -55,7 +55,7 @@ def test_a_limit_order_waits_for_its_price(look: Looks, staff: Staff) -> None:
 
 
 def test_a_stop_order_fires_below_its_price(look: Looks, staff: Staff) -> None:
-    staff.move("SOL-USDC", price="100", hold=True)
+    staff.hold("100")
     page = look()
     rest_at(page, "90", "lte")
     staff.move("SOL-USDC", price="88")
@@ -79,7 +79,7 @@ def test_a_sniper_order_fires_at_the_launch(look: Looks, staff: Staff) -> None:
 
 
 def test_a_resting_order_is_amended_and_cancelled(look: Looks, staff: Staff) -> None:
-    staff.move("SOL-USDC", price="100", hold=True)
+    staff.hold("100")
     page = look()
     rest_at(page, "150")
     page.locator("#detail").get_by_role("button", name="Amend").click()
@@ -128,7 +128,7 @@ def test_the_keyboard_is_enough(look: Looks) -> None:
 
 
 def test_the_page_comes_back_after_the_web_process_is_killed(look: Looks, engine: Engine, staff: Staff) -> None:
-    staff.move("SOL-USDC", price="100", hold=True)
+    staff.hold("100")
     page = look()
     rest_at(page, "120")
     expect(page.locator("#link")).to_have_attribute("data-state", "live")
