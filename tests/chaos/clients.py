@@ -98,6 +98,11 @@ class Load:
         self._asked += 1
         return self._pools[self._asked % POOLS]
 
+    @property
+    def stalled(self) -> float:
+        """Seconds so far that the machine kept this process from its work for."""
+        return self._stalls.seconds
+
     def start(self) -> None:
         self._stalls.start()
         self._runner = asyncio.create_task(self._run())
@@ -177,7 +182,7 @@ class Load:
 
     async def _post(self, key: str, body: dict[str, Any]) -> str | None:
         started, status, order_id, outcome = time.time(), None, None, "unknown"
-        stalled = self._stalls.seconds
+        stalled = self.stalled
         try:
             headers = {**self._headers, "Idempotency-Key": key}
             answer = await self._pool.post(f"{self._url}/api/orders/execute", json=body, headers=headers)
@@ -188,7 +193,7 @@ class Load:
                 outcome = "failed"
         except (httpx.HTTPError, RuntimeError, ValueError, KeyError):
             pass
-        seconds = time.time() - started - (self._stalls.seconds - stalled)
+        seconds = time.time() - started - (self.stalled - stalled)
         self.operations.append(Operation(key, started, seconds, outcome, status, order_id))
         return order_id
 
