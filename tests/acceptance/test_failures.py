@@ -10,7 +10,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.acceptance.client import ORDER, Client
+from tests.acceptance.client import Client
 from tests.engine import Engine
 from tests.freezing import frozen
 from tests.waiting import Stalls
@@ -60,10 +60,8 @@ async def listed(client: Client, wanted: set[str]) -> list[dict[str, Any]]:
 
 
 async def test_500_orders_end_though_three_calls_in_ten_fail(client: Client) -> None:
-    batches = await asyncio.gather(
-        *(client.http.post("/api/orders/batch", json={"orders": [ORDER] * 100}) for _ in range(5))
-    )
-    order_ids = [one["orderId"] for answer in batches for one in answer.json()["results"]]
+    batches = await asyncio.gather(*(client.place_many(100) for _ in range(5)))
+    order_ids = [order_id for batch in batches for order_id in batch]
     assert len(set(order_ids)) == 500
 
     orders = await finished(client, order_ids)
