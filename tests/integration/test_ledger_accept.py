@@ -155,7 +155,7 @@ def test_the_same_key_from_ten_threads_makes_one_order(database: Connection, acc
 
 
 async def test_an_acceptor_writes_orders_together(database: Connection, account: int, database_url: str) -> None:
-    acceptor = Acceptor(database_url, window_ms=20, most=100, capacity=100, timeout_ms=5_000, written=Told())
+    acceptor = Acceptor(database_url, window_ms=500, most=100, capacity=100, timeout_ms=5_000, written=Told())
 
     results = await asyncio.gather(*(acceptor.submit(new_order(account)) for _ in range(60)))
 
@@ -196,7 +196,8 @@ async def test_an_acceptor_fails_while_postgres_is_away_and_goes_on_after(
 async def test_an_acceptor_survives_the_loss_of_its_connection(
     database: Connection, account: int, database_url: str
 ) -> None:
-    acceptor = Acceptor(database_url, window_ms=1, most=100, capacity=100, timeout_ms=10_000, written=Told())
+    # The two that lose their connection are to be in one batch.
+    acceptor = Acceptor(database_url, window_ms=200, most=100, capacity=100, timeout_ms=10_000, written=Told())
     await acceptor.submit(new_order(account))
     database.execute(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'orderengine:accept'"

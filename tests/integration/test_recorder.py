@@ -55,7 +55,8 @@ async def written_by(database: Connection, taken: Claimed, status: str) -> None:
 
 @pytest.fixture
 async def recorder(wire_url: str, told: Told) -> AsyncIterator[Recorder]:
-    made = Recorder(wire_url, window_ms=5, most=100, capacity=1_000, written=told)
+    # A window in which two changes come together: the second would wait for as long as the first's answer is lost.
+    made = Recorder(wire_url, window_ms=100, most=100, capacity=1_000, written=told)
     yield made
     made.give_up()
     await made.close()

@@ -28,7 +28,8 @@ class Writer:
         return [2 * item for item in items]
 
 
-def group(writer: Writer, *, window_ms: float = 5, most: int = 100, capacity: int = 1_000) -> GroupCommit[int, int]:
+def group(writer: Writer, *, window_ms: float = 200, most: int = 100, capacity: int = 1_000) -> GroupCommit[int, int]:
+    """With a window in which what is handed in together comes together even if somebody else has the core in between."""
     return GroupCommit(writer, name="double", window_ms=window_ms, most=most, capacity=capacity)
 
 
