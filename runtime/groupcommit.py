@@ -146,7 +146,8 @@ class GroupCommit(Generic[Item, Result]):
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         """In the thread: batch after batch until nothing waits."""
         while True:
-            if (left_s := self._opened + self._window_s - time.monotonic()) > 0:
+            left_s = self._opened + self._window_s - time.monotonic()
+            if self._waiting and left_s > 0:
                 self._full.wait(left_s)
             with self._lock:
                 taken, self._waiting = self._waiting[: self._most], self._waiting[self._most :]

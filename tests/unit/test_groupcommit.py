@@ -56,6 +56,7 @@ async def test_a_full_batch_does_not_wait_for_its_window() -> None:
         await asyncio.gather(*(commits.submit(n) for n in range(20)))
 
     assert [len(batch) for batch in writer.batches] == [10, 10]
+    await commits.close()
 
 
 async def test_order_is_kept_and_nothing_is_written_twice_at_once() -> None:
