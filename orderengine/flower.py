@@ -22,7 +22,13 @@ def main() -> None:
     secret_files.load()
     os.environ["FLOWER_BASIC_AUTH"] = basic_auth()
     host = os.environ.get("FLOWER_HOST") or "127.0.0.1"
-    address = [f"--address={host}", f"--port={os.environ['FLOWER_PORT']}", "--url_prefix=flower"]
+    # Workers send their events unasked; Flower would wake all of them every five seconds to ask.
+    address = [
+        "--enable_events=False",
+        f"--address={host}",
+        f"--port={os.environ['FLOWER_PORT']}",
+        "--url_prefix=flower",
+    ]
     os.execv(sys.executable, [sys.executable, "-m", "celery", "-A", "celery_app", "flower", *address])
 
 
