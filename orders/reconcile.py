@@ -26,13 +26,12 @@ log = logging.getLogger(__name__)
 BATCH = 1000
 LOCK = 0x6F_72_64_65_72  # "order"
 
-MARK_DEAD = """
-UPDATE orders_executor SET state = 'dead'
-WHERE state = 'alive' AND heartbeat_at < now() - %(dead_after_s)s * interval '1 second'
+SILENT = """
+state = 'alive' AND heartbeat_at < now() - %(dead_after_s)s * interval '1 second'
     -- While Postgres itself was down nobody could beat: give them time to.
     AND pg_postmaster_start_time() < now() - %(dead_after_s)s * interval '1 second'
-RETURNING id, name
 """
+MARK_DEAD = f"UPDATE orders_executor SET state = 'dead' WHERE {SILENT} RETURNING id, name"
 ABANDONED = """
 SELECT id, account_id, epoch, seq, status, attempts, executor FROM orders_order o
 WHERE run_at IS NOT NULL AND status IN ('routing', 'building')
@@ -50,6 +49,17 @@ WHERE run_at < now() - %(grace_s)s * interval '1 second'
         OR run_at < now() - %(backlog_grace_s)s * interval '1 second')
 ORDER BY run_at LIMIT %(most)s
 """
+ANYTHING = f"""
+SELECT EXISTS (SELECT FROM orders_executor WHERE {SILENT})
+    OR EXISTS (
+        SELECT FROM orders_order o
+        WHERE run_at IS NOT NULL AND executor IS NOT NULL AND status IN ('routing', 'building', 'submitted')
+            AND NOT EXISTS (SELECT 1 FROM orders_executor e WHERE e.id = o.executor AND e.state = 'alive')
+    )
+    OR EXISTS ({UNCLAIMED})
+    OR EXISTS (SELECT FROM orders_deadletter WHERE announced_at IS NULL)
+"""
+"""Whether a pass has anything to do. Almost never: then one question stands for seven, and the broker is not asked at all."""
 UNANNOUNCED = "SELECT id, order_id, reason FROM orders_deadletter WHERE announced_at IS NULL ORDER BY id LIMIT %s"
 ANNOUNCED = "UPDATE orders_deadletter SET announced_at = now() WHERE id = %s"
 
@@ -101,6 +111,8 @@ class Reconciler:
     def run(self, connection: Connection) -> dict[str, int]:
         """Does one pass unless another process is at one; returns what was done, by name."""
         watched_s = self.watch.look()
+        if not self._anything(connection):
+            return dict.fromkeys(("dead", "taken_over", "rung", "announced"), 0)
         with alone(connection, LOCK) as ours:
             if not ours:
                 return {}
@@ -110,6 +122,14 @@ class Reconciler:
                 "rung": self._ring_unclaimed(connection),
                 "announced": self._announce(connection),
             }
+
+    def _anything(self, connection: Connection) -> bool:
+        parameters = {"dead_after_s": self.dead_after_s, **self._graces(backlog=False), "most": 1}
+        [[found]] = connection.execute(ANYTHING, parameters)
+        return bool(found)
+
+    def _graces(self, *, backlog: bool) -> dict[str, Any]:
+        return {"grace_s": self.grace_s, "backlog_grace_s": self.backlog_grace_s, "backlog": backlog}
 
     def _mark_dead(self, connection: Connection) -> int:
         dead = connection.execute(MARK_DEAD, {"dead_after_s": self.dead_after_s}).fetchall()
@@ -176,8 +196,7 @@ class Reconciler:
         waiting = self.waiting()
         if waiting is None:
             return 0
-        graces = {"grace_s": self.grace_s, "backlog_grace_s": self.backlog_grace_s, "backlog": waiting > 0}
-        rows = connection.execute(UNCLAIMED, {**graces, "most": BATCH}).fetchall()
+        rows = connection.execute(UNCLAIMED, {**self._graces(backlog=waiting > 0), "most": BATCH}).fetchall()
         if rows:
             log.warning("%d orders were accepted and not claimed; ringing again", len(rows))
             self._ring([row[0] for row in rows])

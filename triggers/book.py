@@ -162,6 +162,8 @@ class Book:
         """The next orders of the whole book, details and seq, and the cursor behind them; 0 at the end."""
         following, keys = self.redis.scan(cursor, count=most)
         held = [key for key in map(str, keys) if key.startswith(("limit:", "sniper:"))]
+        if not held:
+            return following, {}
         with self.redis.pipeline(transaction=False) as pipe:
             for key in held:
                 pipe.hget(key, "seq")
@@ -174,12 +176,16 @@ class Book:
 
     def is_whole(self) -> bool:
         """No: Redis was wiped or restarted, or somebody doubts, since it was last compared with Postgres as a whole."""
-        return self.redis.get(WHOLE) == self._mark(self.redis.get(DOUBTS))
+        with self.redis.pipeline(transaction=False) as pipe:
+            pipe.mget(WHOLE, DOUBTS)
+            pipe.info("server")
+            (whole, doubts), run = pipe.execute()
+        return bool(whole == mark_of(run, doubts))
 
     def begin_sweep(self) -> tuple[str, str]:
         """What `end_sweep` wants."""
         doubts = self.redis.get(DOUBTS) or "0"
-        mark = self._mark(doubts)
+        mark = mark_of(self.redis.info("server"), doubts)
         self.redis.set(SWEEP, mark)
         return mark, str(doubts)
 
@@ -187,12 +193,13 @@ class Book:
         """Everything that rests is armed. False: something happened meanwhile, sweep again."""
         return bool(self._whole([WHOLE, SWEEP, DOUBTS], list(sweep)))
 
-    def _mark(self, doubts: Any) -> str:
-        run: dict[str, Any] = self.redis.info("server")
-        return f"{run['run_id']}:{doubts or 0}"
-
     def close(self) -> None:
         self.redis.close()
+
+
+def mark_of(run: Any, doubts: Any) -> str:
+    """`run` as INFO says it: another run of Redis may have lost its last second."""
+    return f"{run['run_id']}:{doubts or 0}"
 
 
 def ms(at: datetime) -> int:

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -190,9 +190,25 @@ def test_a_frozen_reconciler_does_not_hold_the_others_up(database: Connection, a
     assert bell.rung == [order.id]
 
 
-def test_a_pass_leaves_no_limit_behind(database: Connection) -> None:
+def test_where_nothing_is_to_be_done_neither_the_lock_nor_the_broker_is_asked(
+    database: Connection, account: int
+) -> None:
+    by = executor(database)
+    for status in (Status.ROUTING, Status.BUILDING, Status.SUBMITTED):
+        order_at(database, account, by, status)
+
+    def waiting() -> int:
+        raise AssertionError("the broker was asked")
+
+    with connect() as other, alone(other, LOCK):
+        done = replace(reconciler(Bell()), waiting=waiting).run(database)
+    assert done == {"dead": 0, "taken_over": 0, "rung": 0, "announced": 0}
+
+
+def test_a_pass_leaves_no_limit_behind(database: Connection, account: int) -> None:
     """Else a session that waits for its next pass, as long as Redis is away, would end."""
-    reconciler(Bell()).run(database)
+    accepted(database, new_order(account))
+    assert reconciler(Bell()).run(database)["rung"] == 1
     assert database.execute("SHOW idle_session_timeout").fetchone() == ("0",)
 
 
