@@ -125,15 +125,19 @@ class PriceStore:
 
     def __init__(self, url: str) -> None:
         self.redis = client(url)
-        self._write = self.redis.register_script(WRITE)
 
     def write(self, markets: Iterable[PairPrices], states: Mapping[VenueName, str]) -> None:
         """Writes the markets, newest wins, and the state of each venue's breaker."""
+        keys: list[str] = []
+        arguments: list[bytes] = []
+        for market in markets:
+            of_pair = commands_of(market)
+            keys += of_pair[0]
+            arguments += of_pair[1]
         with self.redis.pipeline(transaction=False) as pipe:
-            for market in markets:
-                keys, arguments = commands_of(market)
-                if keys:
-                    self._write(keys=keys, args=arguments, client=pipe)
+            if keys:
+                # Its text is short; a pipeline would ask for a registered script's presence first, every time.
+                pipe.eval(WRITE, len(keys), *keys, *arguments)
             if states:
                 pipe.hset(VENUES, mapping={str(venue): state for venue, state in states.items()})
             pipe.execute()

@@ -30,6 +30,15 @@ WATCHED = "quotes:watched"
 WATCHED_S = 30
 
 
+def group_of(pair: str) -> str:
+    """The Channels group of those who are told the pair's prices."""
+    return f"quotes.{pair}"
+
+
+def channel_of(pair: str) -> str:
+    return group_channel(group_of(pair))
+
+
 def market_out(market: PairPrices, now: datetime) -> dict[str, Any]:
     """A pair's prices as clients read them."""
 
@@ -80,6 +89,7 @@ class Ticker:
         self._pairs = pairs
         self._loop = LoopThread("quotes")
         self._busy = threading.Lock()
+        self._asked_for = [channel_of(pair.name) for pair in pairs]
         self.dropped = 0
 
     def tick(self) -> bool:
@@ -101,7 +111,8 @@ class Ticker:
             pipe.set(TURN, "1", nx=True, px=TURN_MS)
             pipe.smembers(PAIRS)
             pipe.zrangebyscore(WATCHED, now_ms, "+inf")
-            ours, waited_for, watched = pipe.execute()
+            pipe.pubsub_numsub(*self._asked_for)
+            ours, waited_for, watched, listeners = pipe.execute()
         if not ours:
             self.dropped += 1
             return False
@@ -110,7 +121,10 @@ class Ticker:
         markets = self._loop.run(self._poller.poll(wanted))
         self._prices.write(markets, self._router.breakers.states())
         self.look([market for market in markets if market.pair in waited_for])
-        self._tell(market for market in markets if market.ticks)
+        unheard = {channel for channel, count in listeners if not count}
+        self._tell(market for market in markets if market.ticks and channel_of(market.pair) not in unheard)
+        # A pair that was not asked for yet is told to whoever may be there.
+        self._asked_for = [channel_of(market.pair) for market in markets]
         return True
 
     def look(self, markets: Sequence[PairPrices]) -> None:
@@ -130,6 +144,5 @@ class Ticker:
         with self._prices.redis.pipeline(transaction=False) as pipe:
             for market in markets:
                 text = encode({"type": "quotes", **market_out(market, market.seen_at)}).decode()
-                group = f"quotes.{market.pair}"
-                pipe.publish(group_channel(group), group_message(group, [(market.pair, 0, text)]))
+                pipe.publish(channel_of(market.pair), group_message(group_of(market.pair), [(market.pair, 0, text)]))
             pipe.execute()

@@ -114,4 +114,5 @@ class MockVenue:
 
     async def _pause(self, seconds: tuple[float, float]) -> None:
         if self._latency:
-            await asyncio.sleep(self._rng.uniform(*seconds) * self._latency)
+            # In steps of 10 ms: what was asked together wakes the process together.
+            await asyncio.sleep(round(self._rng.uniform(*seconds), 2) * self._latency)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from django.conf import settings
 
 from orders.ids import uuid7
@@ -18,10 +19,11 @@ from routing.poller import Poller
 from routing.prices import MEMO_S, PairPrices, PriceFeed, PriceStore
 from routing.selection import NoQuote
 from routing.values import Pair, VenueName
+from tests.waiting import until
 from triggers import ticker as ticking
 from triggers.book import Arm, Book, Rest
 from triggers.matcher import FIRST_MOST, Matcher
-from triggers.ticker import TURN, Ticker
+from triggers.ticker import TURN, Ticker, channel_of
 
 NAME = "SOL-USDC"
 FOUND = tokens.pair_named(NAME)
@@ -99,6 +101,21 @@ def test_an_older_look_does_not_overwrite_a_newer_one(bench: Bench) -> None:
     old_tick = type(new.best)(NAME, new.best.venue, Decimal(1), 0, Decimal(1), Decimal(1), new.best.observed_at - ago)
     bench.store.write([PairPrices(NAME, {old_tick.venue: old_tick}, old_tick, new.seen_at - ago)], {})
     assert bench.store.read([NAME])[NAME].best == new.best
+
+
+def test_prices_are_told_to_those_who_listen_and_published_for_nobody(bench: Bench) -> None:
+    raw = redis.Redis.from_url(settings.REDIS_URL)
+    with raw.pubsub(ignore_subscribe_messages=True) as listener, raw.pubsub() as published:
+        # A pattern sees what is published and does not count as a listener.
+        published.psubscribe("*quotes.*")
+        bench.tick()
+        bench.tick()
+        listener.subscribe(channel_of(NAME))
+        until(lambda: raw.pubsub_numsub(channel_of(NAME))[0][1] == 1, 5)
+        bench.tick()
+        until(lambda: listener.get_message(timeout=0.1), 5)
+        seen = [message["type"] for _ in range(4) if (message := published.get_message(timeout=0.2))]
+    assert seen == ["psubscribe", "pmessage"]
 
 
 def test_ticks_do_not_overlap(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
