@@ -2,8 +2,9 @@
 
 Nobody commits alone: a commit costs the same for one order as for two hundred, so the first item opens a window,
 what arrives until it closes (or until the batch is full) is written together, and all callers wake at once.
+Under load batches grow by themselves, as a writer that has written rests as long again unless the next batch is full.
 The writer runs in the group's own thread, because a database commit would otherwise stop the event loop. The thread takes
-the next batch itself as soon as it has written one: a loop that is busy with the last one's callers keeps nobody waiting.
+the next batch by itself: a loop that is busy with the last one's callers keeps nobody waiting.
 """
 
 import asyncio
@@ -22,6 +23,8 @@ Result = TypeVar("Result")
 Entry = tuple[Item, asyncio.Future[Result], float]
 """An item, its caller's future, and until when that waits, by the loop's clock."""
 
+REST_MOST_S = 0.05
+"""After a batch the writer rests as long as it wrote, at most this: the slower the writing, the larger the batches."""
 PATROL_S = 0.1
 """Between two looks for callers whose time is up."""
 
@@ -145,8 +148,9 @@ class GroupCommit(Generic[Item, Result]):
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         """In the thread: batch after batch until nothing waits."""
+        rested = 0.0
         while True:
-            left_s = self._opened + self._window_s - time.monotonic()
+            left_s = max(self._opened + self._window_s, rested) - time.monotonic()
             if self._waiting and left_s > 0:
                 self._full.wait(left_s)
             with self._lock:
@@ -157,7 +161,10 @@ class GroupCommit(Generic[Item, Result]):
                 if not taken:
                     self._serving = False
                     return
+            began = time.monotonic()
             outcome = self._outcome([item for item, _, _ in batch]) if batch else []
+            ended = time.monotonic()
+            rested = ended + min(ended - began, REST_MOST_S)
             try:
                 loop.call_soon_threadsafe(self._tell, batch, outcome, len(taken))
             except RuntimeError:  # The loop was closed: nobody waits any more.
