@@ -32,8 +32,7 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
 def run(quick: bool) -> list[Figure]:
     with bound("127.0.0.1", 0) as listener:
         public = listener.public
-        command = [part.replace("orderengine.asgi", "benchmarks.floor") for part in web()]
-        command = [part.replace("--fd=3", f"--fd={public.fileno()}") for part in command] + ["--lifespan=off"]
+        command = web(f"--fd={public.fileno()}", "--app=benchmarks.floor:application", "--lifespan=off")
         server = subprocess.Popen(command, cwd=BASE_DIR, pass_fds=[public.fileno()], env=dict(os.environ))
         try:
             spec = Spec(mode="closed", port=public.getsockname()[1], body=MARKET, seconds=3 if quick else 10)

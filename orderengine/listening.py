@@ -50,8 +50,8 @@ def bound(host: str, port: int) -> Iterator[Listener]:
         )[0]
         public = socket.socket(family, kind, protocol)
         public.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Connections inherit it. uvicorn takes a handed socket for a Unix one and leaves Nagle's algorithm on: an
-        # answer is two writes, and the second waited for the client's delayed acknowledgement of the first, 40 ms.
+        # Connections inherit it. uvicorn takes a handed socket for a Unix one and leaves Nagle's algorithm on: what
+        # is written in two pieces, the second waits for the client's delayed acknowledgement of the first, 40 ms.
         public.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         public.bind(address)
         public.listen(BACKLOG)

@@ -33,20 +33,8 @@ class Process:
 
 
 def web(*address: str) -> list[str]:
-    """`address` as uvicorn's options; by default the socket that `launch.py` hands over as descriptor 3."""
-    options = {
-        "loop": "uvloop",
-        "http": "httptools",
-        "ws": "websockets-sansio",
-        "lifespan": "on",
-        "log-level": "warning",
-        "timeout-graceful-shutdown": "4",
-        "ws-max-size": "65536",
-        "ws-per-message-deflate": "false",
-        "backlog": "4096",
-    }
-    flags = [*(address or ("--fd=3",)), "--no-access-log", *(f"--{name}={value}" for name, value in options.items())]
-    return [sys.executable, "-m", "uvicorn", "orderengine.asgi:application", *flags]
+    """`address` as the server's options; by default the socket that `launch.py` hands over as descriptor 3."""
+    return [sys.executable, "-m", "orderengine.server", *(address or ("--fd=3",))]
 
 
 def celery(*arguments: str) -> list[str]:
