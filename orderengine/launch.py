@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument("--death-signal", default="SIGTERM", help="what the parent's death sends")
     parser.add_argument("--listener", help="the socket that hands over the listening socket")
     parser.add_argument("--after", type=float, default=0.0, help="seconds to let others go first, at the first start")
+    parser.add_argument("--nice", type=int, default=0, help="how far others go first where processors are short")
     parser.add_argument("--directory", default=None)
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
@@ -115,6 +116,7 @@ def main() -> None:
     if options.directory:
         os.chdir(options.directory)
     raise_file_limit()
+    os.nice(options.nice)
     os.environ[PARENT] = str(os.getpid())
     os.execvp(options.command[0], options.command)
 

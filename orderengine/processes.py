@@ -23,6 +23,10 @@ STAGGER_S = 0.7
 """Between two processes that nobody waits for: each costs a second of CPU while the first orders arrive."""
 
 
+NICE = {"orders": 5, "flower": 10}
+"""Where processors are short: first an order is taken in, then it is executed, then somebody looks on."""
+
+
 @dataclass(frozen=True)
 class Process:
     name: str
@@ -77,6 +81,8 @@ def engine(environment: Mapping[str, str], run_dir: Path, listener: Path) -> lis
     made = []
     for turn, (name, command) in enumerate(commands.items(), start=-len(FIRST)):
         options = [f"--listener={listener}"] if name in webs else []
+        if nice := NICE.get(name.partition("-")[0]):
+            options.append(f"--nice={nice}")
         if turn > 0:
             options.append(f"--after={turn * STAGGER_S:.1f}")
         made.append(Process(name, launch_command(run_dir, name, *options, command=command)))
