@@ -392,8 +392,8 @@ ACCEPT_TIMEOUT_S = 1.8
 """A client gets its 503 within two seconds while Postgres is away."""
 ANSWER_TIMEOUT_S = 5.0
 """For everything else about orders when Postgres hangs. Longer: a page of a long list may take its time on a busy machine."""
-RECORD_WINDOW_MS = read_float("RECORD_WINDOW_MS", 10)
-CLAIM_WINDOW_MS = 5
+RECORD_WINDOW_MS = read_float("RECORD_WINDOW_MS", 20)
+CLAIM_WINDOW_MS = 10
 RECORD_MOST = 500
 DOORBELL_WINDOW_MS = 40
 """Between two Celery messages ids gather: twenty-five messages a second are enough at any load."""

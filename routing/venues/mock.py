@@ -1,6 +1,7 @@
 """A mock venue: a window on the shared mock market, with the waits and the failures of a real one."""
 
 import asyncio
+import math
 import random
 from collections.abc import Sequence
 from datetime import timedelta
@@ -21,6 +22,7 @@ _TICK_S = (0.02, 0.06)
 _QUOTE_S = (0.20, 0.40)
 _BUILD_S = (0.05, 0.15)
 _SUBMIT_S = (0.10, 0.20)
+_STEP_S = 0.01
 _SLOW_S = 5.0
 """What a slow venue takes on top: past every deadline. Not scaled: whoever makes a venue slow means it."""
 
@@ -114,5 +116,7 @@ class MockVenue:
 
     async def _pause(self, seconds: tuple[float, float]) -> None:
         if self._latency:
-            # In steps of 10 ms: what was asked together wakes the process together.
-            await asyncio.sleep(round(self._rng.uniform(*seconds), 2) * self._latency)
+            # Until a step of the clock: whoever waits for a venue wakes the process together with others.
+            now = asyncio.get_running_loop().time()
+            ends = now + self._rng.uniform(*seconds) * self._latency
+            await asyncio.sleep(math.ceil(ends / _STEP_S) * _STEP_S - now)
