@@ -31,7 +31,7 @@ state = 'alive' AND heartbeat_at < now() - %(dead_after_s)s * interval '1 second
     -- While Postgres itself was down nobody could beat: give them time to.
     AND pg_postmaster_start_time() < now() - %(dead_after_s)s * interval '1 second'
 """
-MARK_DEAD = f"UPDATE orders_executor SET state = 'dead' WHERE {SILENT} RETURNING id, name"
+MARK_DEAD = f"UPDATE orders_executor SET state = 'dead' WHERE {SILENT} RETURNING id, name"  # nosec B608 - our own text
 ABANDONED = """
 SELECT id, account_id, epoch, seq, status, attempts, executor FROM orders_order o
 WHERE run_at IS NOT NULL AND status IN ('routing', 'building')
@@ -58,7 +58,7 @@ SELECT EXISTS (SELECT FROM orders_executor WHERE {SILENT})
     )
     OR EXISTS ({UNCLAIMED})
     OR EXISTS (SELECT FROM orders_deadletter WHERE announced_at IS NULL)
-"""
+"""  # nosec B608 - our own texts
 """Whether a pass has anything to do. Almost never: then one question stands for seven, and the broker is not asked at all."""
 UNANNOUNCED = "SELECT id, order_id, reason FROM orders_deadletter WHERE announced_at IS NULL ORDER BY id LIMIT %s"
 ANNOUNCED = "UPDATE orders_deadletter SET announced_at = now() WHERE id = %s"

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import msgspec
+import psycopg
 from django.db import Error as DatabaseError
 
 from accounts.auth import Caller, KeyRing, is_loopback, redeem
@@ -212,14 +213,14 @@ class Sockets:
         while True:
             try:
                 return await self._reader().submit((order_id, after))
-            except DatabaseError:
+            except psycopg.Error:
                 await asyncio.sleep(1)
 
     async def _since(self, order_id: UUID, seq: int) -> list[dict[str, Any]]:
         while True:
             try:
                 return await self._reader().since.submit((order_id, seq))
-            except DatabaseError:
+            except psycopg.Error:
                 await asyncio.sleep(1)
 
     async def _order(self, socket: Socket, caller: Caller) -> None:

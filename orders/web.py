@@ -98,6 +98,7 @@ class Web:
         await self._limiter.close()
         self._publisher.close()
         arming().close()
+        await self._reader.close()
 
     async def _screen(self, order: OrderIn, new: NewOrder) -> NewOrder:
         return await self._quotes.screen(order, new)

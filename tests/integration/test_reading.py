@@ -19,6 +19,6 @@ def test_each_socket_gets_what_it_has_not_seen(database: Connection, account: in
     stored = [event_out(event) for event in OrderEvent.objects.filter(order_id=order.id).order_by("seq")]
 
     asked = [(order.id, 3), (order.id, 1), (untouched, 1), (uuid4(), 0), (order.id, 0)]
-    assert read_since(asked) == [[], stored[1:], [], [], stored]
-    whole = read([(order.id, 1), (order.id, 0)])
+    assert read_since(database, asked) == [[], stored[1:], [], [], stored]
+    whole = read(database, [(order.id, 1), (order.id, 0)])
     assert [snapshot.events for snapshot in whole if snapshot] == [stored[1:], stored]

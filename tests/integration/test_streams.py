@@ -136,7 +136,6 @@ class Stage:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.publisher.close()
         await self.reader.close()
-        await self.reader.since.close()
         if self.hub._dispatcher is not None:
             self.hub._dispatcher.cancel()
         await get_channel_layer().flush()
