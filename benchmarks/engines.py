@@ -67,11 +67,7 @@ class BenchEngine:
 
     def load(self, mode: str, **fields: Any) -> dict[str, Any]:
         """Runs the load generator in a process of its own; returns what it measured."""
-        child = generate(self.spec(mode, **fields))
-        said, _ = child.communicate(timeout=900)
-        if child.returncode:
-            raise RuntimeError("the load generator failed")
-        return dict(msgspec.json.decode(said))
+        return finished(generate(self.spec(mode, **fields)))
 
     @contextlib.contextmanager
     def held(self, paths: Sequence[str], **fields: Any) -> Iterator[dict[str, Any]]:
@@ -132,6 +128,14 @@ def generate(spec: Spec, stdin: bool = False) -> subprocess.Popen[bytes]:
         child.stdin.close()
         child.stdin = None
     return child
+
+
+def finished(child: subprocess.Popen[bytes]) -> dict[str, Any]:
+    """What a load generator measured, once it has ended."""
+    said, _ = child.communicate(timeout=900)
+    if child.returncode:
+        raise RuntimeError(f"the load generator ended with {child.returncode}")
+    return dict(msgspec.json.decode(said))
 
 
 @contextlib.contextmanager

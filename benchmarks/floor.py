@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.consumption import cpu_s
-from benchmarks.engines import MARKET, generate
+from benchmarks.engines import MARKET, finished, generate
 from benchmarks.figures import Figure, percentile
 from benchmarks.generator import Spec
 from orderengine.listening import bound
@@ -36,9 +36,9 @@ def run(quick: bool) -> list[Figure]:
         server = subprocess.Popen(command, cwd=BASE_DIR, pass_fds=[public.fileno()], env=dict(os.environ))
         try:
             spec = Spec(mode="closed", port=public.getsockname()[1], body=MARKET, seconds=3 if quick else 10)
-            load(msgspec.structs.replace(spec, seconds=1))
+            finished(generate(msgspec.structs.replace(spec, seconds=1)))
             before = cpu_s(server.pid)
-            result = load(spec)
+            result = finished(generate(spec))
             cpu = cpu_s(server.pid) - before
         finally:
             server.terminate()
@@ -49,7 +49,3 @@ def run(quick: bool) -> list[Figure]:
         Figure("floor.client_ms", "the client's", result["load_cpu_s"] * 1000 / result["ok"], "ms/request"),
         Figure("floor.p99", "its p99", percentile(result["latencies_ms"], 99), "ms"),
     ]
-
-
-def load(spec: Spec) -> dict[str, Any]:
-    return dict(msgspec.json.decode(generate(spec).communicate(timeout=60)[0]))
