@@ -40,11 +40,8 @@ def run(quick: bool) -> list[Figure]:
         highest = outcome
         return True
 
-    climbing = [held(rate) for rate in up[:1]]
-    if climbing[0]:
-        for rate in up[1:]:
-            if not held(rate):
-                break
+    if held(up[0]):
+        all(held(rate) for rate in up[1:])
     else:
         any(held(rate) for rate in down)
     if highest is None:

@@ -26,9 +26,9 @@ from orders.hub import Hub
 from orders.lifecycle import FINAL
 from orders.quotes import Quotes
 from orders.reading import Reader, Snapshot, newest_seqs
-from orders.stream import account_group, order_group, quotes_group
+from orders.stream import account_group, order_group
 from routing.tokens import pair_named
-from triggers.ticker import WATCHED_S
+from triggers.ticker import WATCHED_S, quotes_group
 
 log = logging.getLogger(__name__)
 encode = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical").encode

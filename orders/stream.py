@@ -44,10 +44,6 @@ def account_group(account_id: int) -> str:
     return f"account.{account_id}"
 
 
-def quotes_group(pair: str) -> str:
-    return f"quotes.{pair}"
-
-
 class News(msgspec.Struct, frozen=True):
     """One committed event of an order, as clients get it."""
 

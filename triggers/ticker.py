@@ -30,13 +30,13 @@ WATCHED = "quotes:watched"
 WATCHED_S = 30
 
 
-def group_of(pair: str) -> str:
+def quotes_group(pair: str) -> str:
     """The Channels group of those who are told the pair's prices."""
     return f"quotes.{pair}"
 
 
 def channel_of(pair: str) -> str:
-    return group_channel(group_of(pair))
+    return group_channel(quotes_group(pair))
 
 
 def market_out(market: PairPrices, now: datetime) -> dict[str, Any]:
@@ -144,5 +144,7 @@ class Ticker:
         with self._prices.redis.pipeline(transaction=False) as pipe:
             for market in markets:
                 text = encode({"type": "quotes", **market_out(market, market.seen_at)}).decode()
-                pipe.publish(channel_of(market.pair), group_message(group_of(market.pair), [(market.pair, 0, text)]))
+                pipe.publish(
+                    channel_of(market.pair), group_message(quotes_group(market.pair), [(market.pair, 0, text)])
+                )
             pipe.execute()
