@@ -5,6 +5,7 @@ It writes RUN_DIR/NAME.pid, ties the process to its parent, and is replaced by t
 """
 
 import argparse
+import contextlib
 import ctypes
 import os
 import resource
@@ -88,6 +89,16 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def take_turns() -> None:
+    """Whoever wakes up waits for its turn and drives nobody off the processor (Linux' batch policy).
+
+    Under load a dozen processes wake each other thousands of times a second, and every early switch costs warm caches.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # A container may forbid it.
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("run_dir", type=Path)
@@ -117,6 +128,7 @@ def main() -> None:
         os.chdir(options.directory)
     raise_file_limit()
     os.nice(options.nice)
+    take_turns()
     os.environ[PARENT] = str(os.getpid())
     os.execvp(options.command[0], options.command)
 

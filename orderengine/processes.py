@@ -23,8 +23,8 @@ STAGGER_S = 0.7
 """Between two processes that nobody waits for: each costs a second of CPU while the first orders arrive."""
 
 
-NICE = {"orders": 5, "flower": 10}
-"""Where processors are short: first an order is taken in, then it is executed, then somebody looks on."""
+NICE = {"flower": 10}
+"""Where processors are short, orders go before whoever looks on."""
 
 
 @dataclass(frozen=True)

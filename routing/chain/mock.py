@@ -29,8 +29,8 @@ _LANDING_S = (1.90, 2.10)
 """With building and sending at least 2 s even on a cached quote, at most 3 s after a direct one."""
 _SLOT_S = 0.05
 """Transactions land together at multiples of this, like in a real chain's slots, and are looked up together."""
-_WINDOW_MS = (2.0, 10.0)
-"""Without latency and with it: a write transaction costs as much as a dozen orders, and 10 ms of 2 s are not felt."""
+_WINDOW_MS = (2.0, 25.0)
+"""Without latency and with it: a write transaction costs as much as a dozen orders, and 25 ms of 2 s are not felt."""
 _MOST = 500
 """Settling costs some 50 µs each, so a full batch stays well below a tenth of a second."""
 _CAPACITY = 100_000

@@ -61,6 +61,29 @@ async def test_a_channel_of_the_layer_hears_what_the_publisher_says() -> None:
     assert [list(message["news"][0]) for message in messages] == [[str(order_id), 2, news.text()]] * 2
 
 
+def test_news_goes_out_only_where_somebody_listens() -> None:
+    """A pattern hears all that is published and does not count as a listener."""
+    watched, unwatched = (UUID(int=UUID(ENTRY[0]).int + n) for n in (1, 2))
+    at = datetime.now(UTC)
+    client = redis.Redis.from_url(settings.REDIS_URL)
+    publisher = Publisher(settings.REDIS_URL)
+    with client.pubsub(ignore_subscribe_messages=True) as everything, client.pubsub() as watcher:
+        everything.psubscribe(group_channel("order.01900000-*"))
+        watcher.subscribe(group_channel(order_group(watched)))
+        assert (watcher.get_message(timeout=30) or {})["type"] == "subscribe"
+        publisher.publish([News(order_id, 7, 2, Status.ROUTING, at, {}) for order_id in (unwatched, watched)])
+        publisher.publish([News(watched, 7, 3, Status.BUILDING, at, {})])
+        heard = []
+        while not any(b"building" in message["data"] for message in heard):
+            message = everything.get_message(timeout=30)
+            if message is not None:
+                heard.append(message)
+    publisher.close()
+    client.close()
+
+    assert {message["channel"].decode() for message in heard} == {group_channel(order_group(watched))}
+
+
 class Browser:
     """The other end of a socket, at the server's own interface."""
 

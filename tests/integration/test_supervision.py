@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -57,6 +58,14 @@ def ready(engine: Engine) -> bool:
 def running() -> Iterator[Engine]:
     with Engine(fresh=True).running() as engine:
         yield engine
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a policy of Linux")
+def test_no_process_drives_another_off_the_processor(running: Engine) -> None:
+    pids = {name: int((running.data_dir / "run" / f"{name}.pid").read_text()) for name in NAMES}
+    policies = {name: os.sched_getscheduler(pid) for name, pid in pids.items()}
+
+    assert policies == dict.fromkeys(NAMES, os.SCHED_BATCH)
 
 
 def test_every_process_has_a_pid_file(running: Engine) -> None:
