@@ -9,6 +9,7 @@ import asyncio
 import gc
 import os
 import resource
+import signal
 import sys
 import time
 from collections import Counter, deque
@@ -19,6 +20,7 @@ import uvloop
 
 from benchmarks.connections import HttpConnection, WebSocket, post, upgrade
 from benchmarks.watching import Watches
+from orderengine.launch import die_with_parent
 
 TICK_S = 0.002
 ANSWER_S = 10.0
@@ -217,9 +219,13 @@ def raise_file_limit() -> None:
 
 
 def main() -> None:
+    die_with_parent(signal.SIGKILL)
     raise_file_limit()
     spec = msgspec.json.decode(sys.stdin.readline(), type=Spec)
-    sys.stdout.buffer.write(msgspec.json.encode(uvloop.run(measured(spec))) + b"\n")
+    result = msgspec.json.encode(uvloop.run(measured(spec)))
+    # With PYTHONUNBUFFERED sys.stdout.buffer is the bare file, whose write may end half-way at a signal.
+    with open(1, "wb", closefd=False) as stdout:
+        stdout.write(result + b"\n")
 
 
 if __name__ == "__main__":
