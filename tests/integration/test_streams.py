@@ -19,7 +19,15 @@ from orders.ledger import Change, Claimed, Connection
 from orders.lifecycle import Event, Status
 from orders.reading import Reader
 from orders.sockets import INBOX_MOST, Socket, Sockets
-from orders.stream import News, Publisher, account_group, group_channel, group_message, order_group
+from orders.stream import (
+    TOLD_UNASKED_MOST,
+    News,
+    Publisher,
+    account_group,
+    group_channel,
+    group_message,
+    order_group,
+)
 from tests.factories import FILL, accepted, change, claimed, new_order, swap
 
 ENTRY = ("01900000-0000-7000-8000-000000000000", 2, '{"type":"event"}')
@@ -62,8 +70,8 @@ async def test_a_channel_of_the_layer_hears_what_the_publisher_says() -> None:
 
 
 def test_news_goes_out_only_where_somebody_listens() -> None:
-    """A pattern hears all that is published and does not count as a listener."""
-    watched, unwatched = (UUID(int=UUID(ENTRY[0]).int + n) for n in (1, 2))
+    """A pattern hears all that is published and does not count as a listener. Few groups are told unasked."""
+    watched, *unwatched = (UUID(int=UUID(ENTRY[0]).int + n) for n in range(1, TOLD_UNASKED_MOST + 3))
     at = datetime.now(UTC)
     client = redis.Redis.from_url(settings.REDIS_URL)
     publisher = Publisher(settings.REDIS_URL)
@@ -71,7 +79,7 @@ def test_news_goes_out_only_where_somebody_listens() -> None:
         everything.psubscribe(group_channel("order.01900000-*"))
         watcher.subscribe(group_channel(order_group(watched)))
         assert (watcher.get_message(timeout=30) or {})["type"] == "subscribe"
-        publisher.publish([News(order_id, 7, 2, Status.ROUTING, at, {}) for order_id in (unwatched, watched)])
+        publisher.publish([News(order_id, 7, 2, Status.ROUTING, at, {}) for order_id in (*unwatched, watched)])
         publisher.publish([News(watched, 7, 3, Status.BUILDING, at, {})])
         heard = []
         while not any(b"building" in message["data"] for message in heard):
