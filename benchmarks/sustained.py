@@ -11,7 +11,7 @@ from benchmarks.figures import Figure
 
 PROMISED = 1500
 UP = (1500, 1750, 2000, 2500)
-DOWN = (1000, 750, 500, 250)
+DOWN = (1000, 800, 700, 600, 500, 250)
 
 
 def run(quick: bool) -> list[Figure]:
