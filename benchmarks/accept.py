@@ -23,7 +23,7 @@ def run(quick: bool) -> list[Figure]:
             Figure("accept.unfilled", "accept: accepted and not confirmed afterwards", unfilled, "", at_most=0)
         )
     with running(MOCK_LATENCY="0") as engine:
-        engine.control("stopProcess", "engine:orders-1")
+        engine.order_workers("stopProcess")
         figures += measured(engine, "accept.alone", "accept alone", seconds)
         figures += measured(engine, "accept.keyed", "accept alone, Idempotency-Key each", seconds / 2, unique=True)
         k6 = load.run_script("saturation", engine.engine.url, engine.key, {"DURATION": f"{seconds}s"})

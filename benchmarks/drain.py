@@ -3,7 +3,7 @@
 import time
 
 from benchmarks.consumption import spent
-from benchmarks.engines import running
+from benchmarks.engines import SPEED, running
 from benchmarks.figures import Figure
 from benchmarks.ledgerview import event_times
 
@@ -12,15 +12,16 @@ ORDER = {"tokenIn": "SOL", "tokenOut": "USDC", "amount": "1.5"}
 
 def run(quick: bool) -> list[Figure]:
     count = 1000 if quick else 5000
-    with running(MOCK_LATENCY="0") as engine:
-        engine.control("stopProcess", "engine:orders-1")
+    with running(MOCK_LATENCY="0", **SPEED) as engine:
+        workers = engine.workers
+        engine.order_workers("stopProcess")
         engine.post_batches(count, ORDER)
         before = engine.cpu()
         started = time.time()
-        engine.control("startProcess", "engine:orders-1")
+        engine.order_workers("startProcess")
         engine.until_finished()
         after = engine.cpu()
-        before["orders-1"] = 0.0  # It is a new process.
+        before |= dict.fromkeys(workers, 0.0)  # They are new processes.
         first, _, _ = event_times(engine, "routing")
         _, last, confirmed = event_times(engine, "confirmed")
         cpu = sum(spent(before, after).values())

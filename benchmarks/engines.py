@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ from orderengine.supervise import Supervisor
 from tests.engine import BASE_DIR, Engine
 
 DATA_PREFIX = "bench-"
+SPEED = {"WORKERS_ORDERS": "3"}
+"""The configuration for speed: an order worker more than cores, as each waits now and then. The default is one."""
 QUIET_CPU = 0.25
 """Cores in use below which an engine counts as started up."""
 QUIET_MOST_S = 60.0
@@ -104,6 +107,15 @@ class BenchEngine:
                 answer = client.post("/api/orders/batch", json=body).raise_for_status().json()
                 ids += [result["orderId"] for result in answer["results"]]
         return ids
+
+    def order_workers(self, method: str) -> None:
+        """`startProcess` or `stopProcess`, all of them at once."""
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(lambda name: self.control(method, f"engine:{name}"), self.workers))
+
+    @property
+    def workers(self) -> list[str]:
+        return [name for name in self.cpu() if name.startswith("orders-")]
 
     def control(self, method: str, process: str) -> None:
         """`startProcess`, `stopProcess` or `stopProcessGroup` through the engine's own supervisor."""

@@ -18,6 +18,7 @@ from benchmarks.consumption import cpu_s
 from benchmarks.engines import BenchEngine, running
 from benchmarks.figures import Figure
 from orders import ledger
+from orders.commit import Session
 from orders.ids import uuid7
 from orders.ledger import Change, Claimed, NewOrder
 from orders.lifecycle import Status
@@ -64,8 +65,10 @@ class Ledger:
     """The ledger's statements one after the other on one connection, as the group commits send them."""
 
     def __init__(self, engine: BenchEngine) -> None:
-        self._database = engine.database
-        self._backend = int(engine.row("SELECT pg_backend_pid()")[0])
+        # A session as the engine's own: a plain connection would keep the plans that it made on the empty ledger.
+        session = Session(engine.engine.services["databaseUrl"], name="benchmark", statement_timeout_ms=60_000)
+        self._database: ledger.Connection = session.run(lambda connection: connection)
+        self._backend = self._database.info.backend_pid
         self._executor = uuid4()
 
     def beat(self) -> None:
