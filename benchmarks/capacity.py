@@ -56,7 +56,7 @@ def rows(figures: Mapping[str, Figure]) -> Sequence[Sequence[str]]:
             continue
         measured = figures.get(f"growth.1x1.{CHECKED}.cpu.{kind}")
         real = number(measured.value * CHECKED / 1000) if measured else "–"
-        most = f"{number(fitted.most(1))}/s a {SINGLE[kind]}" if kind in SINGLE else ""
+        most = f"{number(fitted.most(1))}/s per {SINGLE[kind]}" if kind in SINGLE else ""
         made.append((kind, number(fitted.fixed_ms), number(fitted.order_ms), number(fitted.at(CHECKED)), real, most))
     engine, client = line(figures, "cpu.all"), line(figures, "client_cpu")
     if engine and client:
