@@ -115,7 +115,7 @@ class BenchEngine:
 
     @property
     def workers(self) -> list[str]:
-        return [name for name in self.cpu() if name.startswith("orders-")]
+        return [file.stem for file in self.run_dir.glob("orders-*.pid")]
 
     def control(self, method: str, process: str) -> None:
         """`startProcess`, `stopProcess` or `stopProcessGroup` through the engine's own supervisor."""

@@ -38,8 +38,10 @@ class Figure:
 
 def number(value: float) -> str:
     """Three digits that matter, thousands set off."""
-    if abs(value) < 1e-9 or not math.isfinite(value):
-        return "0" if math.isfinite(value) else f"{value:g}"
+    if not math.isfinite(value):
+        return f"{value:g}"
+    if abs(value) < 1e-9:  # What a fit leaves of a zero.
+        return "0"
     if abs(value) >= 100 or float(value).is_integer():
         return f"{value:,.0f}"
     return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"

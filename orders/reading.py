@@ -4,10 +4,10 @@ The statements are prepared on a connection of the reader's own: by way of Djang
 more than executing the order does.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, LiteralString
+from typing import Any, LiteralString, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -19,7 +19,10 @@ from orders.ledger import Connection
 from orders.models import Order, OrderEvent
 from orders.representation import event_out, order_out
 
+Found = TypeVar("Found")
+
 TIMEOUT_MS = 5_000
+CAPACITY = 50_000
 NEWEST = 200
 """How many of an account's orders its feed looks at for what it has missed."""
 
@@ -107,23 +110,29 @@ def newest_seqs(account_id: int, known: Sequence[UUID]) -> dict[UUID, int]:
         close_old_connections()
 
 
-class Reader(SessionCommit[tuple[UUID, int], Snapshot | None]):
-    """Reads (order, after seq) from an event loop. Raises `psycopg.Error` while Postgres is away."""
+class Reads(SessionCommit[tuple[UUID, int], Found]):
+    """Groups (order, seq) from an event loop into one call of `read`. Raises `psycopg.Error` while Postgres is away."""
+
+    def __init__(
+        self,
+        read: Callable[[Connection, Sequence[tuple[UUID, int]]], list[Found]],
+        *,
+        name: str,
+        window_ms: float,
+        most: int,
+    ) -> None:
+        self._session = Session(settings.DATABASE_URL, name=name, statement_timeout_ms=TIMEOUT_MS)
+        super().__init__(partial(self._session.run, read), name=name, window_ms=window_ms, most=most, capacity=CAPACITY)
+
+
+class Reader(Reads[Snapshot | None]):
+    """Reads an order and its events after a seq."""
 
     def __init__(self) -> None:
-        self._session = Session(settings.DATABASE_URL, name="reader", statement_timeout_ms=TIMEOUT_MS)
-        super().__init__(partial(self._session.run, read), name="reader", window_ms=1, most=200, capacity=50_000)
-        self.since = Rereader()
+        super().__init__(read, name="reader", window_ms=1, most=200)
+        self.since = Reads(read_since, name="rereader", window_ms=20, most=1000)
         """(order, seq) → the events after it."""
 
     async def close(self) -> None:
         await super().close()
         await self.since.close()
-
-
-class Rereader(SessionCommit[tuple[UUID, int], list[dict[str, Any]]]):
-    def __init__(self) -> None:
-        self._session = Session(settings.DATABASE_URL, name="rereader", statement_timeout_ms=TIMEOUT_MS)
-        super().__init__(
-            partial(self._session.run, read_since), name="rereader", window_ms=20, most=1000, capacity=50_000
-        )

@@ -143,9 +143,12 @@ class Publisher:
         if len(told) > TOLD_UNASKED_MOST:
             heard = self._redis.pubsub_numsub(*map(group_channel, told))
             told = [group for group, (_, listeners) in zip(told, heard, strict=True) if listeners]
+        items = {(item.order_id, item.seq): item for group in told for item in groups[group]}
+        # Once each, though the order's group and its account's both hear of it.
+        texts = {key: (str(item.order_id), item.seq, item.text()) for key, item in items.items()}
         parts: list[str | bytes] = []
         for group in told:
-            texts = [(str(item.order_id), item.seq, item.text()) for item in groups[group]]
-            parts += (group_channel(group), group_message(group, texts))
+            news = [texts[item.order_id, item.seq] for item in groups[group]]
+            parts += (group_channel(group), group_message(group, news))
         if parts:
             self._publish(args=parts)

@@ -62,8 +62,7 @@ def running() -> Iterator[Engine]:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a policy of Linux")
 def test_no_process_drives_another_off_the_processor(running: Engine) -> None:
-    pids = {name: int((running.data_dir / "run" / f"{name}.pid").read_text()) for name in NAMES}
-    policies = {name: os.sched_getscheduler(pid) for name, pid in pids.items()}
+    policies = {name: os.sched_getscheduler(running.pid(name)) for name in NAMES}
 
     assert policies == dict.fromkeys(NAMES, os.SCHED_BATCH)
 
