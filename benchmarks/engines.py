@@ -108,6 +108,16 @@ class BenchEngine:
                 ids += [result["orderId"] for result in answer["results"]]
         return ids
 
+    def keep_commit_times(self) -> None:
+        """From now on Postgres remembers when each transaction was committed (`pg_xact_commit_timestamp`)."""
+        self.database.close()
+        # The engine's role may not: it is no superuser.
+        with (self.engine.data_dir / "postgres" / "postgresql.auto.conf").open("a") as settings:
+            settings.write("track_commit_timestamp = on\n")
+        self.control("stopProcess", "storage:postgres")
+        self.control("startProcess", "storage:postgres")
+        self.database = connected(self.engine.services["databaseUrl"])
+
     def order_workers(self, method: str) -> None:
         """`startProcess` or `stopProcess`, all of them at once."""
         with ThreadPoolExecutor() as threads:
@@ -124,6 +134,18 @@ class BenchEngine:
         folder = Path(settings["unix_http_server"]["file"]).parent
         if Supervisor(self.engine.data_dir, folder, {}).call(method, process, True) is None:
             raise RuntimeError(f"{method} {process} failed")
+
+
+def connected(url: str, limit_s: float = 60) -> psycopg.Connection[Any]:
+    """Waits for a Postgres that starts."""
+    end = time.monotonic() + limit_s
+    while True:
+        try:
+            return psycopg.connect(url, autocommit=True)
+        except psycopg.OperationalError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.1)
 
 
 def generate(spec: Spec, stdin: bool = False) -> subprocess.Popen[bytes]:

@@ -27,12 +27,15 @@ decode = msgspec.json.Decoder(Message).decode
 
 
 class Watches:
-    """All watched orders of a run: lags of live events by status, and whether each stream was whole."""
+    """All watched orders of a run: lags and arrivals of live events, and whether each stream was whole."""
 
     def __init__(self, host: str, port: int, key: str | None) -> None:
         self._address = (host, port)
         self._key = key
         self.lags_ms: dict[str, list[float]] = {}
+        """By status, from the event's `at`."""
+        self.arrivals: list[tuple[str, int, float]] = []
+        """(order id, seq, time of day)."""
         self.started = self.whole = self.broken = self.ended = 0
         self.most_open = 0
         self.reasons: dict[str, int] = {}
@@ -46,7 +49,7 @@ class Watches:
 
     async def _open(self, order_id: str) -> None:
         host, port = self._address
-        watch = Watch(self)
+        watch = Watch(self, order_id)
         request = upgrade(f"/ws/{order_id}", f"{host}:{port}", self._key)
         loop = asyncio.get_running_loop()
         try:
@@ -78,14 +81,16 @@ class Watches:
             "most_open": self.most_open,
             "reasons": self.reasons,
             "lags_ms": self.lags_ms,
+            "arrivals": self.arrivals,
         }
 
 
 class Watch:
     """One order's stream."""
 
-    def __init__(self, watches: Watches) -> None:
+    def __init__(self, watches: Watches, order_id: str) -> None:
         self._watches = watches
+        self._order_id = order_id
         self._seq = 0
         self._status = ""
         self._wrong: str | None = None
@@ -100,6 +105,7 @@ class Watch:
                 self._wrong = f"event {message.seq} after {self._seq}"
             lag_ms = (arrived_at - datetime.fromisoformat(message.at).timestamp()) * 1000
             self._watches.lags_ms.setdefault(message.status, []).append(lag_ms)
+            self._watches.arrivals.append((self._order_id, message.seq, arrived_at))
         self._seq, self._status = message.seq, message.status
 
     def ended(self, code: int) -> None:

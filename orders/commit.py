@@ -83,6 +83,10 @@ class SessionCommit(GroupCommit[Item, Result]):
         self._session.close()
 
 
+ACCEPT_REST = 1.0
+"""Its callers are clients that wait for their answer; nobody waits for the other writers."""
+
+
 class Acceptor(SessionCommit[NewOrder, Answer | psycopg.Error]):
     """Accepts orders. While Postgres is away every caller gets `psycopg.OperationalError`, at the latest after the timeout.
 
@@ -101,7 +105,9 @@ class Acceptor(SessionCommit[NewOrder, Answer | psycopg.Error]):
     ) -> None:
         self._session = Session(url, name="accept", statement_timeout_ms=timeout_ms)
         self._written = written
-        super().__init__(self._accept, name="accept", window_ms=window_ms, most=most, capacity=capacity)
+        super().__init__(
+            self._accept, name="accept", window_ms=window_ms, most=most, capacity=capacity, rest=ACCEPT_REST
+        )
 
     def _accept(self, orders: list[NewOrder]) -> Sequence[Answer | psycopg.Error]:
         results: Sequence[Answer | psycopg.Error]

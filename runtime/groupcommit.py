@@ -2,7 +2,8 @@
 
 Nobody commits alone: a commit costs the same for one order as for two hundred, so the first item opens a window,
 what arrives until it closes (or until the batch is full) is written together, and all callers wake at once.
-Under load batches grow by themselves, as a writer that has written rests as long again unless the next batch is full.
+Under load batches grow by themselves, as a writer for whom somebody waits already rests for longer than it wrote, unless the
+next batch is full.
 The writer runs in the group's own thread, because a database commit would otherwise stop the event loop. The thread takes
 the next batch by itself: a loop that is busy with the last one's callers keeps nobody waiting.
 """
@@ -23,8 +24,9 @@ Result = TypeVar("Result")
 Entry = tuple[Item, asyncio.Future[Result], float]
 """An item, its caller's future, and until when that waits, by the loop's clock."""
 
+REST = 3.0
+"""After a batch the writer rests so many times as long as it wrote: the slower the writing, the larger the batches."""
 REST_MOST_S = 0.05
-"""After a batch the writer rests as long as it wrote, at most this: the slower the writing, the larger the batches."""
 PATROL_S = 0.1
 """Between two looks for callers whose time is up."""
 
@@ -44,7 +46,7 @@ class GroupCommit(Generic[Item, Result]):
     never twice at once. What it raises is raised to every caller of that batch. `submit` raises `GroupFull` at once when
     `capacity` items wait already, so that memory stays bounded while the database is away. A caller whose
     time is up gets `GroupLate`, a tenth of a second late at most: one timer looks after all, a timeout each would cost more
-    than an order.
+    than an order. `rest` is for callers that would rather not wait: how many times as long as it wrote the writer rests.
     """
 
     def __init__(
@@ -55,12 +57,14 @@ class GroupCommit(Generic[Item, Result]):
         window_ms: float,
         most: int,
         capacity: int,
+        rest: float = REST,
     ) -> None:
         self._write = write
         self._name = name
         self._window_s = window_ms / 1000
         self._most = most
         self._capacity = capacity
+        self._rest = rest
         self._patrol: asyncio.TimerHandle | None = None
         self._lock = threading.Lock()
         """Holds what the loop and the thread both change: which items wait, since when, and whether the thread is at work."""
@@ -157,14 +161,15 @@ class GroupCommit(Generic[Item, Result]):
                 taken, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
                 if len(self._waiting) < self._most:
                     self._full.clear()
-                self._writing = batch = [entry for entry in taken if entry[1] not in self._withdrawn]
+                self._writing = taken
                 if not taken:
                     self._serving = False
                     return
+            batch = [entry for entry in taken if entry[1] not in self._withdrawn]
             began = time.monotonic()
             outcome = self._outcome([item for item, _, _ in batch]) if batch else []
             ended = time.monotonic()
-            rested = ended + min(ended - began, REST_MOST_S)
+            rested = ended + min(self._rest * (ended - began), REST_MOST_S)
             try:
                 loop.call_soon_threadsafe(self._tell, batch, outcome, len(taken))
             except RuntimeError:  # The loop was closed: nobody waits any more.

@@ -111,7 +111,7 @@ def test_frames_are_put_together_and_pings_answered() -> None:
 async def test_a_stream_with_a_gap_a_double_or_no_end_is_broken(seqs: tuple[int, ...], code: int, whole: int) -> None:
     watches = Watches("", 0, None)
     watches.started = 1
-    watch = Watch(watches)
+    watch = Watch(watches, "1")
     watch.said(b'{"type":"snapshot","seq":1,"status":"pending","events":[{"seq":1}]}', 0)
     for seq in seqs:
         status = "confirmed" if seq == 5 else "building"

@@ -3,6 +3,7 @@ import threading
 
 import pytest
 
+from runtime import groupcommit
 from runtime.groupcommit import GroupCommit, GroupFull, GroupLate
 from tests.waiting import until
 
@@ -72,6 +73,24 @@ async def test_order_is_kept_and_nothing_is_written_twice_at_once() -> None:
     assert [n for batch in writer.batches for n in batch] == list(range(100))
     assert len(writer.threads) == 1
     assert commits.written == 100 and commits.writes == len(writer.batches)
+    await commits.close()
+
+
+async def test_a_writer_rests_for_longer_than_it_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groupcommit, "REST_MOST_S", 60)
+    writer = Writer()
+    writer.may_go.clear()
+    commits = group(writer, window_ms=0)
+    first = commits.submit(1)
+    await begun(writer)
+    second = commits.submit(2)
+    await asyncio.sleep(0.7)
+    writer.may_go.set()
+    await first
+    await asyncio.sleep(0.3)
+    await asyncio.gather(second, commits.submit(3))
+
+    assert writer.batches == [[1], [2, 3]]
     await commits.close()
 
 
