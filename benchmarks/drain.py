@@ -1,9 +1,12 @@
-"""How fast prepared orders drain to Postgres: accepted while the order worker is stopped, no waits at the mock."""
+"""How fast prepared orders drain to Postgres: accepted while the order workers are stopped, no waits at the mock.
+
+With one order worker, as by default, and with three: one more than there are cores, as each waits now and then.
+"""
 
 import time
 
 from benchmarks.consumption import spent
-from benchmarks.engines import SPEED, running
+from benchmarks.engines import running
 from benchmarks.figures import Figure
 from benchmarks.ledgerview import event_times
 
@@ -12,8 +15,13 @@ ORDER = {"tokenIn": "SOL", "tokenOut": "USDC", "amount": "1.5"}
 
 def run(quick: bool) -> list[Figure]:
     count = 1000 if quick else 5000
-    with running(MOCK_LATENCY="0", **SPEED) as engine:
-        workers = engine.workers
+    return drained(count, 3, "drain", at_least=3000) + drained(count, 1, "drain.default")
+
+
+def drained(count: int, workers: int, name: str, at_least: float | None = None) -> list[Figure]:
+    what = "drain, one order worker" if workers == 1 else f"drain, {workers} order workers"
+    with running(MOCK_LATENCY="0", WORKERS_ORDERS=str(workers)) as engine:
+        names = engine.workers
         engine.order_workers("stopProcess")
         engine.post_batches(count, ORDER)
         before = engine.cpu()
@@ -21,15 +29,17 @@ def run(quick: bool) -> list[Figure]:
         engine.order_workers("startProcess")
         engine.until_finished()
         after = engine.cpu()
-        before |= dict.fromkeys(workers, 0.0)  # They are new processes.
+        before |= dict.fromkeys(names, 0.0)  # They are new processes.
         first, _, _ = event_times(engine, "routing")
         _, last, confirmed = event_times(engine, "confirmed")
         cpu = sum(spent(before, after).values())
     seconds = (last - first).total_seconds()
-    print(f"  drained {confirmed} in {seconds:.2f} s", flush=True)
+    print(f"  {what}: {confirmed} in {seconds:.2f} s", flush=True)
     return [
-        Figure("drain.rate", f"drain {count:,} prepared orders", confirmed / seconds, "orders/s", at_least=3000),
-        Figure("drain.unconfirmed", "drain: orders not confirmed", count - confirmed, at_most=0),
-        Figure("drain.start", "drain: worker start to its first claim", first.timestamp() - started, "s"),
-        Figure("drain.cpu", "drain: CPU an order, the worker's start included", cpu * 1000 / count, "ms"),
+        Figure(
+            f"{name}.rate", f"{what}: {count:,} prepared orders", confirmed / seconds, "orders/s", at_least=at_least
+        ),
+        Figure(f"{name}.unconfirmed", f"{what}: orders not confirmed", count - confirmed, at_most=0),
+        Figure(f"{name}.start", f"{what}: start to the first claim", first.timestamp() - started, "s"),
+        Figure(f"{name}.cpu", f"{what}: CPU an order, the start included", cpu * 1000 / count, "ms"),
     ]

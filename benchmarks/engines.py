@@ -21,8 +21,6 @@ from orderengine.supervise import Supervisor
 from tests.engine import BASE_DIR, Engine
 
 DATA_PREFIX = "bench-"
-SPEED = {"WORKERS_ORDERS": "3"}
-"""The configuration for speed: an order worker more than cores, as each waits now and then. The default is one."""
 QUIET_CPU = 0.25
 """Cores in use below which an engine counts as started up."""
 QUIET_MOST_S = 60.0
