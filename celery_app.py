@@ -1,11 +1,13 @@
 """The Celery app: queues, routes, and the limits that keep a sick broker from holding anybody up."""
 
 import logging
+import math
 import os
 from typing import Any
 
 from celery import Celery, bootsteps
 from celery.signals import celeryd_after_setup, setup_logging, worker_shutdown, worker_shutting_down
+from celery.worker.consumer.delayed_delivery import DelayedDelivery
 from kombu.entity import Exchange, Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orderengine.settings")
@@ -18,11 +20,10 @@ from runtime.liveness import PERIOD_S, touch  # noqa: E402
 from runtime.process import ABOUT  # noqa: E402
 
 QUEUES = ("orders", "quotes", "limit", "sniper", "dbsync", "dead")
-RABBITMQ = settings.CELERY_BROKER_URL.startswith(("amqp:", "amqps:", "pyamqp:"))
 
 
 def queue(name: str) -> Queue:
-    if not RABBITMQ:
+    if not settings.RABBITMQ:
         return Queue(name)
     # Replicated, on disk. Countdowns wait in the broker, which takes a topic exchange and no global QoS.
     exchange = Exchange("orderengine", type="topic")
@@ -56,9 +57,9 @@ app.conf.update(
         # Every countdown is far below it; long waits live in Postgres.
         "visibility_timeout": 3600,
     }
-    if not RABBITMQ
+    if not settings.RABBITMQ
     else {"confirm_publish": True, "read_timeout": 5, "write_timeout": 5},
-    broker_connection_timeout=4 if RABBITMQ else 1,
+    broker_connection_timeout=4 if settings.RABBITMQ else 1,
     worker_detect_quorum_queues=True,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
@@ -100,6 +101,26 @@ class Liveness(bootsteps.StartStopStep):  # type: ignore[misc]
 
 app.steps["worker"].add(Liveness)
 
+
+class AllQueues(bootsteps.StartStopStep):  # type: ignore[misc]
+    """On RabbitMQ every worker makes all queues before it binds them to where countdowns wait.
+
+    Celery makes only those that the worker consumes, and then calls the others' absence critical.
+    """
+
+    requires = ("celery.worker.consumer.connection:Connection",)
+
+    def include_if(self, parent: Any) -> bool:
+        return bool(settings.RABBITMQ)
+
+    def start(self, parent: Any) -> None:
+        for each in parent.app.amqp.queues.values():
+            each(parent.connection.default_channel).declare()
+
+
+app.steps["consumer"].add(AllQueues)
+DelayedDelivery.requires = (*DelayedDelivery.requires, AllQueues)
+
 EVENTS_WINDOW_S = 1.0
 """Flower is told of tasks so much later. Their times are in the events."""
 
@@ -107,7 +128,9 @@ EVENTS_WINDOW_S = 1.0
 class TogetherEvents(bootsteps.StartStopStep):  # type: ignore[misc]
     """Task events leave once a window, not one by one: every message wakes Redis, Flower and its page's loop.
 
-    Celery sends them sooner when its buffer is full, so a busy worker saves too.
+    And they leave from the hub's thread. On RabbitMQ the hub reads the events' connection for the broker's heartbeats, and
+    whoever publishes reads it too, for the confirmation: a task's thread and the hub then take each other's bytes, and the
+    worker stands still until its connection breaks.
     """
 
     requires = ("celery.worker.consumer.events:Events",)
@@ -120,6 +143,8 @@ class TogetherEvents(bootsteps.StartStopStep):  # type: ignore[misc]
         if hub is None:
             return
         self._waiting = False
+        # A full buffer is sent by the thread that filled it.
+        dispatcher.buffer_limit = math.inf
 
         def flush() -> None:
             self._waiting = False

@@ -89,6 +89,8 @@ EMBEDDED = not (os.environ.get("DATABASE_URL") or os.environ.get("REDIS_URL")) o
 DATABASE_URL = os.environ.get("DATABASE_URL") or embedded_service("databaseUrl") or "postgresql:///orderengine"
 REDIS_URL = os.environ.get("REDIS_URL") or embedded_service("redisUrl") or "redis://127.0.0.1:6379/0"
 CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL") or REDIS_URL
+RABBITMQ = CELERY_BROKER_URL.startswith(("amqp:", "amqps:", "pyamqp:"))
+"""The broker; otherwise it is Redis."""
 FLOWER_URL = os.environ.get("FLOWER_URL") or embedded_service("flowerUrl")
 """Where the web process reaches Flower, to show it at `/flower/` to signed-in staff."""
 FLOWER_BASIC_AUTH = os.environ.get("FLOWER_BASIC_AUTH", "")

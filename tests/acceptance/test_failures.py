@@ -31,13 +31,17 @@ async def client(engine: Engine) -> AsyncIterator[Client]:
         yield client
 
 
+# A cancellation that was answered 503 may have been on its way to a Postgres that stood still.
+FINAL = ("confirmed", "failed", "cancelled")
+
+
 async def finished(client: Client, order_ids: list[str], *, within_s: float = 120) -> dict[str, dict[str, Any]]:
     """The orders, once each has come to its end."""
     wanted = set(order_ids)
     end = time.monotonic() + within_s
     while True:
         orders = await listed(client, wanted)
-        done = {order["orderId"]: order for order in orders if order["status"] in ("confirmed", "failed")}
+        done = {order["orderId"]: order for order in orders if order["status"] in FINAL}
         if len(done) == len(wanted):
             return done
         assert time.monotonic() < end, f"{wanted - set(done)} never ended\n{client.engine.report('orders-1', 'dbsync')}"
