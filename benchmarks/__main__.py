@@ -2,6 +2,7 @@
 
 python -m benchmarks                       # all of it, about half an hour on two quiet cores
 python -m benchmarks --only drain --only streams
+python -m benchmarks --again               # a second run beside the first, into results-again.json
 python -m benchmarks --quick               # short runs, into results-quick.json: does it work at all
 """
 
@@ -15,7 +16,7 @@ import traceback
 from datetime import UTC, datetime
 
 from benchmarks import machine, report
-from benchmarks.figures import QUICK_RESULTS, RESULTS, Figure, keep, number, shown
+from benchmarks.figures import AGAIN_RESULTS, QUICK_RESULTS, RESULTS, Figure, keep, number, shown
 
 BENCHMARKS = (
     "floor",
@@ -39,11 +40,12 @@ def available() -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures the engine on this machine.")
     parser.add_argument("--quick", action="store_true", help="short runs, kept apart from the real results")
+    parser.add_argument("--again", action="store_true", help="a second run, to be compared with the first")
     parser.add_argument("--only", action="append", choices=available(), metavar="NAME", help=", ".join(available()))
     options = parser.parse_args()
     # Whatever ends us, the engine under measurement ends and its data goes.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    file = QUICK_RESULTS if options.quick else RESULTS
+    file = QUICK_RESULTS if options.quick else AGAIN_RESULTS if options.again else RESULTS
     environment = machine.environment()
     print(
         ", ".join(f"{name} {value}" for name, value in environment.items() if isinstance(value, str | int)), flush=True

@@ -9,6 +9,8 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.json"
+AGAIN_RESULTS = HERE / "results-again.json"
+"""A second run, to be compared with the first."""
 QUICK_RESULTS = HERE / "results-quick.json"
 
 

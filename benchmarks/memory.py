@@ -5,8 +5,8 @@ import time
 from benchmarks.engines import BenchEngine, running
 from benchmarks.figures import Figure
 
-SLOW_MOCK = "8"
-"""An order takes about twenty seconds: time to look."""
+SLOW_MOCK = "4"
+"""An order takes about ten seconds: time to look. With more the poller's prices would be too old to be used."""
 ORDER = {"tokenIn": "SOL", "tokenOut": "USDC", "amount": "1.5"}
 WARM = 500
 GATHER_S = 12

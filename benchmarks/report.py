@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import capacity
-from benchmarks.figures import RESULTS, Figure, kept_figures, number, read
+from benchmarks.figures import AGAIN_RESULTS, RESULTS, Figure, kept_figures, number, read
 from benchmarks.growth import RATES, SHAPES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -60,6 +60,21 @@ def promised(figures: Figures) -> str:
         unit, target = (figure.unit, figure.target) if figure else ("", "")
         verdict = {True: "met", False: "**missed**"}.get(figure.met if figure else None, "")  # type: ignore[arg-type]
         rows.append((what, seed, peer, target, value(figures, name), unit, verdict))
+    return table(rows)
+
+
+def again(figures: Figures) -> str:
+    """The promised figures of a second run beside the first's, with what each minute's machine was worth."""
+    second = kept_figures(AGAIN_RESULTS)
+    runs = [read(file)["benchmarks"] for file in (RESULTS, AGAIN_RESULTS)]
+    rows = [("figure", "first", "second", "unit", "second ÷ first", "Python loop ms, first and second")]
+    for name, what, *_ in PROMISED:
+        if name not in second or name not in figures:
+            continue
+        was, now = figures[name].value, second[name].value
+        loops = (number(run[name.partition(".")[0]]["calibration"]["python_ms"]) for run in runs)
+        ratio = number(now / was) if was else MISSING
+        rows.append((what, number(was), number(now), figures[name].unit, ratio, ", ".join(loops)))
     return table(rows)
 
 
@@ -168,6 +183,7 @@ def storage(figures: Figures) -> str:
 
 TABLES: Mapping[str, Callable[[Figures], str]] = {
     "promised": promised,
+    "again": again,
     "machine": machine,
     "sustained": sustained,
     "groups": groups,
