@@ -30,6 +30,9 @@ SNIPER_PAUSE_S, SNIPER_PAUSE_MOST_S = 4, 300
 EVENTS_A_ROUND = 7
 """Of a sniper that fires, tries three times and goes back to rest."""
 HIGHER_FOR_S = 30
+REVERT_PAUSE_S, REVERT_PAUSE_MOST_S = 1, 60
+EVENTS_A_REVERT = 4
+"""Of a limit: routing, building, submitted, and back to pending."""
 PAGE = 2_000
 AGAIN_MOST = 1_000
 NEWEST_S = 20
@@ -83,21 +86,33 @@ def taken(orders: Iterable[Claimed]) -> None:
 
 
 def rested(order: Claimed, seq: int, data: Mapping[str, Any]) -> None:
-    """The order is back at rest since its event `seq`, which said `data`.
+    """The order is back at rest since its event `seq`, which said `data`."""
+    arming().tell(arm_again(order, seq, data, ms(datetime.now(UTC))))
+
+
+def arm_again(order: Claimed, seq: int, data: Mapping[str, Any], now_ms: int) -> Arm:
+    """Where the order belongs now. Events grow with every firing, so `seq` tells how often it has been back.
 
     A limit whose own impact kept it from filling waits for the price at which it would fill, else it would fire again at every
-    tick; pools get deeper, so after a while it is armed at its limit again. A sniper waits a while, longer every time.
+    tick; pools get deeper, so after a while it is armed at its limit again. A limit whose transaction reverted has paid the
+    network for nothing: like a sniper that found nothing it waits a while, longer every time.
     """
-    now_ms, pair = ms(datetime.now(UTC)), f"{order.token_in}-{order.token_out}"
+    pair = f"{order.token_in}-{order.token_out}"
     if order.type == OrderType.SNIPER:
-        pause_s = min(SNIPER_PAUSE_MOST_S, SNIPER_PAUSE_S * 2 ** (seq // EVENTS_A_ROUND))
-        rest = Rest(order.id, pair, seq, rules.LAUNCH, rules.NOTHING)
-        arming().tell(Arm(rest, again_at_ms=now_ms + pause_s * 1000, shelved=True))
-        return
+        pause_ms = paused_ms(seq // EVENTS_A_ROUND, SNIPER_PAUSE_S, SNIPER_PAUSE_MOST_S)
+        return Arm(Rest(order.id, pair, seq, rules.LAUNCH, rules.NOTHING), again_at_ms=now_ms + pause_ms, shelved=True)
     assert order.trigger_condition is not None and order.limit_price is not None
     price = Decimal(data.get("firesAt", order.limit_price))
-    again_at_ms = now_ms + HIGHER_FOR_S * 1000 if price != order.limit_price else 0
-    arming().tell(Arm(Rest(order.id, pair, seq, order.trigger_condition, price), again_at_ms=again_at_ms))
+    rest = Rest(order.id, pair, seq, order.trigger_condition, price)
+    if "signature" in data:
+        pause_ms = paused_ms(seq // EVENTS_A_REVERT - 1, REVERT_PAUSE_S, REVERT_PAUSE_MOST_S)
+        return Arm(rest, again_at_ms=now_ms + pause_ms, shelved=True)
+    return Arm(rest, again_at_ms=now_ms + HIGHER_FOR_S * 1000 if price != order.limit_price else 0)
+
+
+def paused_ms(times: int, first_s: int, most_s: int) -> int:
+    """Doubled for each of the `times` before."""
+    return min(most_s, first_s << max(0, min(times, 16))) * 1000
 
 
 @dataclass(frozen=True, slots=True)
