@@ -133,6 +133,7 @@ class OrderView(View):
                     "amount": {"type": "string"},
                     "expiresAt": {"type": "string", "format": "date-time", "nullable": True},
                     "slippageBps": {"type": "integer", "minimum": 0, "maximum": 5000},
+                    "allowFarPrice": {"type": "boolean", "default": False},
                 },
                 "additionalProperties": False,
                 "minProperties": 1,

@@ -15,10 +15,12 @@ from orders.errors import ApiError, invalid
 from orders.ledger import Change
 from orders.lifecycle import FINAL, Event, Status, advance
 from orders.models import Order, OrderType
+from orders.quotes import check_price, present
 from orders.requests import AmendIn, checked_amount, checked_expiry, checked_price, token
 from orders.resting import arming, left, rest_of
 from orders.steps import text
 from orders.stream import News
+from routing import tokens
 from runtime.postgres import CONNECT, POOL
 from triggers.book import Arm
 
@@ -60,7 +62,7 @@ def cancel(order: Order, publish: Callable[[list[News]], None]) -> Order:
 
 
 def amend(order: Order, wanted: AmendIn, publish: Callable[[list[News]], None]) -> Order:
-    """The amended order. Raises `ApiError`: VALIDATION_FAILED, NOT_RESTING, TOO_LATE, ALREADY_FINAL."""
+    """The amended order. Raises `ApiError`: VALIDATION_FAILED, PRICE_NOT_SENSIBLE, NOT_RESTING, TOO_LATE, ALREADY_FINAL."""
     amended = _amended(order, wanted)
 
     def decide(order: Order) -> Change | None:
@@ -99,7 +101,11 @@ def _amended(order: Order, wanted: AmendIn) -> dict[str, Any]:
     if isinstance(wanted.limit_price, Decimal):
         if order.type != OrderType.LIMIT:
             raise invalid("limitPrice", "belongs to limit orders only")
-        amended["limitPrice"] = text(checked_price("limitPrice", wanted.limit_price))
+        price = checked_price("limitPrice", wanted.limit_price)
+        pair = tokens.pair(order.token_in, order.token_out)
+        if pair is not None and not wanted.allow_far_price:
+            check_price(price, present(pair), datetime.now(UTC))
+        amended["limitPrice"] = text(price)
     if isinstance(wanted.amount, Decimal):
         amended["amount"] = text(checked_amount(wanted.amount, token("tokenIn", order.token_in)))
     if isinstance(wanted.slippage_bps, int):

@@ -10,7 +10,7 @@ from rest_framework.views import APIView
 
 from orders.api import ERRORS, whole
 from orders.errors import ApiError, invalid
-from orders.prices_api import present
+from orders.quotes import present
 from orders.requests import checked_amount, checked_price
 from orders.serializers import PreviewOut
 from orders.steps import quote_out, text

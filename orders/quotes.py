@@ -1,10 +1,15 @@
-"""Present prices for those who ask on a web process' event loop: the screen of new orders, and sockets."""
+"""Present prices for those who ask: on a web process' event loop the screen of new orders and sockets, in its threads REST."""
 
 import asyncio
-from datetime import timedelta
+import logging
+from datetime import datetime, timedelta
+from decimal import Decimal
 from time import monotonic, time
 from typing import Any
 
+import redis
+from asgiref.sync import async_to_sync
+from django.conf import settings
 from msgspec.structs import replace
 
 from orders.errors import ApiError
@@ -13,11 +18,14 @@ from orders.models import OrderType, SniperKind
 from orders.requests import OrderIn
 from routing import tokens
 from routing.poller import listed, prices_of
-from routing.prices import PairPrices, PriceFeed
+from routing.prices import PairPrices, PriceFeed, PriceStore
 from routing.router import Router
 from routing.values import Pair, Refusal, Tick, VenueName
+from routing.world import world
 from triggers.rules import is_far, plain
 from triggers.ticker import WATCHED, WATCHED_S, market_out
+
+log = logging.getLogger(__name__)
 
 ASK_S = 0.3
 """For the venues' answer: nobody waits longer to have an order accepted."""
@@ -76,14 +84,8 @@ class Quotes:
         cached = await self._feed.market(pair)
         if cached is None or cached.best is None or self._age(cached) > SENSIBLE_FOR:
             cached = await self.market(pair)
-        if cached.best is None or new.limit_price is None:
-            return
-        best = cached.best.net_price
-        if is_far(new.limit_price, best):
-            text = (
-                f"is more than 10 times away from the present price of {plain(best)}; say allowFarPrice if you mean it"
-            )
-            raise ApiError("PRICE_NOT_SENSIBLE", f"limitPrice {text}", {"limitPrice": [text]})
+        if new.limit_price is not None:
+            check_price(new.limit_price, cached, self._router.now())
 
     async def _is_listed(self, pair: Pair) -> bool:
         """While the venues do not say, it counts as listed: a launch sniper must not fire at any price."""
@@ -96,3 +98,34 @@ class Quotes:
 
     def _age(self, market: PairPrices) -> timedelta:
         return self._router.now() - market.best.observed_at if market.best else timedelta.max
+
+
+def present(pair: Pair) -> PairPrices:
+    """The poller's prices while they are fresh, else the venues' own, else the last known."""
+    router = world().router
+    store = PriceStore(settings.REDIS_URL)
+    cached = None
+    try:
+        cached = store.read([pair.name]).get(pair.name)
+        if cached and cached.best and router.now() - cached.best.observed_at <= router.max_age:
+            return cached
+        store.redis.zadd(WATCHED, {pair.name: (time() + WATCHED_S) * 1000})
+    except redis.RedisError as error:
+        log.warning("no cached prices: %s", error)
+    finally:
+        store.close()
+    asked = prices_of(pair, async_to_sync(router.ticks)(pair, deadline_s=ASK_S).values(), router)
+    return cached if cached and not asked.ticks else asked
+
+
+def check_price(limit_price: Decimal, market: PairPrices, now: datetime) -> None:
+    """Raises `ApiError`: PRICE_NOT_SENSIBLE. A market that nobody has seen for a minute says nothing."""
+    if (
+        market.best is None
+        or now - market.best.observed_at > SENSIBLE_FOR
+        or not is_far(limit_price, market.best.net_price)
+    ):
+        return
+    best = plain(market.best.net_price)
+    text = f"is more than 10 times away from the present price of {best}; say allowFarPrice if you mean it"
+    raise ApiError("PRICE_NOT_SENSIBLE", f"limitPrice {text}", {"limitPrice": [text]})

@@ -63,6 +63,7 @@ class AmendIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen
     amount: Decimal | msgspec.UnsetType = msgspec.UNSET
     expires_at: datetime | None | msgspec.UnsetType = msgspec.UNSET
     slippage_bps: Bps | msgspec.UnsetType = msgspec.UNSET
+    allow_far_price: bool = False
 
 
 class BatchIn(msgspec.Struct, forbid_unknown_fields=True):

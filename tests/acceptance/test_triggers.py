@@ -276,7 +276,14 @@ def test_a_price_that_makes_no_sense_is_refused_unless_meant(trader: Trader) -> 
     assert answer.status_code == 422 and answer.json()["error"]["code"] == "PRICE_NOT_SENSIBLE"
     meant = trader.http.post("/api/orders/execute", json=asked | {"allowFarPrice": True})
     assert meant.status_code == 200
-    trader.http.delete(f"/api/orders/{meant.json()['orderId']}")
+    place = f"/api/orders/{meant.json()['orderId']}"
+    slip = trader.http.patch(place, json={"limitPrice": "9"})
+    assert slip.status_code == 422 and slip.json()["error"]["code"] == "PRICE_NOT_SENSIBLE"
+    assert trader.http.get(place).json()["limitPrice"] == "1001"
+    assert trader.http.patch(place, json={"limitPrice": "1002"}).status_code == 422
+    amended = trader.http.patch(place, json={"limitPrice": "1002", "allowFarPrice": True})
+    assert amended.status_code == 200 and amended.json()["limitPrice"] == "1002"
+    trader.http.delete(place)
 
     near = asked | {"limitPrice": "900", "clientOrderId": "sensible-then"}
     first = trader.http.post("/api/orders/execute", json=near)
