@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 the order did not end confirmed, 2 wrong use or refused, 3
 
 import json
 import os
+import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
@@ -118,7 +119,10 @@ class EngineCommand(BaseCommand):
         try:
             self.run(**options)
         except KeyboardInterrupt:
-            self.console.print("stopped looking; orders go on", style="dim")
+            Console(stderr=True, no_color=options["no_color"]).print("stopped looking; orders go on", style="dim")
+        except BrokenPipeError:
+            # Who read us, `head` perhaps, has enough; the interpreter must not try to write the rest either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def run(self, **options: Any) -> None:
         raise NotImplementedError

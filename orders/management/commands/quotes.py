@@ -3,6 +3,7 @@
 import queue
 import threading
 from argparse import ArgumentParser
+from collections.abc import Iterator
 from typing import Any
 
 from django.core.management import CommandError
@@ -23,25 +24,31 @@ class Command(EngineCommand):
         super().add_arguments(parser)
 
     def run(self, **options: Any) -> None:
-        shown = {pair: self.client.call("GET", f"/api/quotes/{pair}") for pair in options["pairs"]}
+        pairs = options["pairs"]
+        shown = {pair: self.client.call("GET", f"/api/quotes/{pair}") for pair in pairs}
         if options["json"]:
             for quotes in shown.values():
                 self.out(quotes)
-        if not options["watch"]:
-            return None if options["json"] else self.console.print(quote_table(shown))
+            for message in self.stream(pairs) if options["watch"] else ():
+                self.out(message)
+        elif options["watch"]:
+            with Live(quote_table(shown), console=self.console, auto_refresh=False) as live:
+                for message in self.stream(pairs):
+                    shown[message["pair"]] = message
+                    live.update(quote_table(shown), refresh=True)
+        else:
+            self.console.print(quote_table(shown))
+
+    def stream(self, pairs: list[str]) -> Iterator[dict[str, Any]]:
+        """Every pair's quotes as they come, without an end. Raises what the first broken stream raises."""
         news: queue.Queue[dict[str, Any] | CommandError] = queue.Queue()
-        for pair in options["pairs"]:
+        for pair in pairs:
             threading.Thread(target=self.listen, args=(pair, news), daemon=True).start()
-        with Live(quote_table(shown), console=self.console, auto_refresh=False) as live:
-            while True:
-                message = news.get()
-                if isinstance(message, CommandError):
-                    raise message
-                if options["json"]:
-                    self.out(message)
-                    continue
-                shown[message["pair"]] = message
-                live.update(quote_table(shown), refresh=True)
+        while True:
+            message = news.get()
+            if isinstance(message, CommandError):
+                raise message
+            yield message
 
     def listen(self, pair: str, news: "queue.Queue[dict[str, Any] | CommandError]") -> None:
         try:

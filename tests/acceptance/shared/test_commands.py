@@ -2,9 +2,13 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from tests.engine import BASE_DIR, Engine
@@ -12,10 +16,25 @@ from tests.engine import BASE_DIR, Engine
 DONE, FAILED, REFUSED, UNREACHABLE = 0, 1, 2, 3
 
 
+def command(engine: Engine, *arguments: str, url: str | None = None, key: str = "apiKey") -> list[str]:
+    named = [sys.executable, "manage.py", *arguments, "--json", "--url", url or engine.url]
+    return [*named, "--key", engine.credentials.get(key, key)]
+
+
+@contextmanager
+def watching(engine: Engine, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    named = command(engine, *arguments, "--watch")
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(named, cwd=BASE_DIR, env=os.environ, **pipes) as child:
+        try:
+            yield child
+        finally:
+            child.kill()
+
+
 def run(engine: Engine, *arguments: str, url: str | None = None, key: str = "apiKey") -> tuple[int, Any, str]:
     """Exit code, what was printed as JSON, and what was complained of."""
-    named = [sys.executable, "manage.py", *arguments, "--json", "--url", url or engine.url]
-    named += ["--key", engine.credentials.get(key, key)]
+    named = command(engine, *arguments, url=url, key=key)
     ended = subprocess.run(named, cwd=BASE_DIR, env=os.environ, capture_output=True, text=True, timeout=120)
     lines = [json.loads(line) for line in ended.stdout.splitlines() if line.strip()]
     return ended.returncode, lines, ended.stderr
@@ -53,6 +72,43 @@ def test_a_failed_order_is_a_dead_letter_to_requeue(engine: Engine) -> None:
 def test_quotes_of_a_pair(engine: Engine) -> None:
     code, printed, _ = run(engine, "quotes", "SOL-USDC")
     assert code == DONE and "best" in json.dumps(printed)
+
+
+def test_quotes_are_watched_until_somebody_has_enough(engine: Engine) -> None:
+    with watching(engine, "quotes", "SOL-USDC", "JUP-USDC") as child:
+        assert child.stdout is not None
+        lines = [json.loads(child.stdout.readline()) for _ in range(8)]
+        assert {line["pair"] for line in lines[2:]} == {"SOL-USDC", "JUP-USDC"}
+        child.send_signal(signal.SIGINT)
+        rest, complaint = child.communicate(timeout=60)
+        assert child.returncode == DONE and "stopped looking" in complaint and "Traceback" not in complaint
+        assert all(json.loads(line) for line in rest.splitlines()), "nothing but JSON, to the end"
+
+
+def test_a_reader_that_has_enough_ends_the_watching_quietly(engine: Engine) -> None:
+    with watching(engine, "quotes", "SOL-USDC") as child:
+        assert child.stdout is not None and child.stderr is not None
+        child.stdout.readline()
+        child.stdout.close()
+        assert child.wait(60) == DONE
+        assert "Error" not in child.stderr.read()
+
+
+def test_every_order_of_the_account_is_watched(engine: Engine) -> None:
+    seen: list[Any] = []
+    with watching(engine, "orders", "--limit", "1") as child:
+        assert child.stdout is not None
+        listening = threading.Thread(target=lambda: seen.extend(map(json.loads, child.stdout or ())))
+        listening.start()
+        for _ in range(5):  # An order that is over before the feed is open is not in it.
+            run(engine, "order", "SOL", "USDC", "1", "--watch")
+            if any((line.get("type"), line.get("status")) == ("event", "confirmed") for line in seen):
+                break
+        else:
+            raise AssertionError(seen)
+        child.send_signal(signal.SIGINT)
+        assert child.wait(60) == DONE
+        listening.join()
 
 
 def test_what_is_refused_says_so_and_ends_with_two(engine: Engine) -> None:
