@@ -398,7 +398,7 @@ RECORD_WINDOW_MS = read_float("RECORD_WINDOW_MS", 20)
 CLAIM_WINDOW_MS = 10
 RECORD_MOST = 500
 DOORBELL_WINDOW_MS = 80
-"""Between two Celery messages ids gather: twelve messages a second are enough at any load; each costs sender and worker four."""
+"""Ids gather so long for a message that is not full yet; each message costs sender and worker four milliseconds."""
 DOORBELL_IDS_MOST = 100
 ORDERS_IN_FLIGHT_MOST = read_int("ORDERS_IN_FLIGHT_MOST", 5_000, least=1)
 ORDER_THREADS = read_int("ORDER_THREADS", 400, least=1)

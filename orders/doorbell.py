@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -44,8 +45,8 @@ def ring(order_ids: Sequence[UUID], *, trigger: dict[str, Any] | None = None, de
 class Doorbell:
     """Rings for orders from an event loop; fire and forget.
 
-    Sends at once when it was silent for `window_ms`, else what has come until then, in messages of at most `most` ids. While
-    the broker is away at most `capacity` ids wait; those beyond are left to the reconciler.
+    Sends at once when it was silent for `window_ms` or when a message of `most` ids is full, else what has come until the
+    window ends. While the broker is away at most `capacity` ids wait; those beyond are left to the reconciler.
     """
 
     def __init__(self, *, window_ms: float, most: int, capacity: int) -> None:
@@ -55,7 +56,8 @@ class Doorbell:
         self._waiting: list[UUID] = []
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="doorbell")
         self._task: asyncio.Task[None] | None = None
-        self._rung_at = 0.0
+        self._full = asyncio.Event()
+        self._rung_at = -math.inf
         self.lost = 0
 
     def ring(self, order_ids: Sequence[UUID]) -> None:
@@ -64,11 +66,15 @@ class Doorbell:
             self.lost += len(order_ids)
             return
         self._waiting.extend(order_ids)
+        if len(self._waiting) >= self._most:
+            self._full.set()
         if self._waiting and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._send())
 
     async def close(self) -> None:
-        """Sends what waits."""
+        """Sends what waits, at once."""
+        self._window_s = 0
+        self._full.set()
         if self._task is not None:
             await self._task
         self._thread.shutdown(wait=False)
@@ -76,10 +82,13 @@ class Doorbell:
     async def _send(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting:
-            if (early_s := self._rung_at + self._window_s - loop.time()) > 0:
-                await asyncio.sleep(early_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._rung_at + self._window_s):
+                    await self._full.wait()
             self._rung_at = loop.time()
             batch, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            if len(self._waiting) < self._most:
+                self._full.clear()
             await loop.run_in_executor(self._thread, self._ring, batch)
 
     def _ring(self, order_ids: list[UUID]) -> None:
