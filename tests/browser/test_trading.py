@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Dialog, Page, expect
 
 from tests.browser.conftest import PATIENCE_MS, Looks, Staff
 from tests.engine import Engine
@@ -112,6 +112,23 @@ def test_what_is_wrong_is_said_beside_the_field(look: Looks) -> None:
     page.locator("#limitPrice").fill("99999")  # The engine's own refusal, at its field.
     page.get_by_role("button", name=re.compile("^Place ")).click()
     expect(page.locator("#limitPrice-error")).to_contain_text("10 times")
+
+
+def test_a_price_far_from_the_market_is_asked_about(look: Looks) -> None:
+    page = look()
+    asked: list[str] = []
+
+    def agree(dialog: Dialog) -> None:
+        asked.append(dialog.message)
+        dialog.accept()
+
+    page.on("dialog", agree)
+    rest_at(page, "99999")
+    page.locator("#detail").get_by_role("button", name="Amend").click()
+    page.locator("#amend-price").fill("88888")
+    page.locator("#amend").get_by_role("button", name="Amend", exact=True).click()
+    expect(page.locator("#facts")).to_contain_text(re.compile("limit ≥ 88.?888"))
+    assert asked == ["This price is more than 10 times away from the market. Do you mean it?"] * 2
 
 
 def test_the_keyboard_is_enough(look: Looks) -> None:

@@ -41,6 +41,9 @@ export async function call(path, { method = "GET", body, signal, headers: more }
   return answer;
 }
 
+/** Whether the engine refused a price so far from the market that it may be a slip, and whoever sits here means it. */
+export const isMeant = (error) => error.code === "PRICE_NOT_SENSIBLE" && confirm("This price is more than 10 times away from the market. Do you mean it?");
+
 /** Where a socket connects to; with a pasted key by a ticket of one use. */
 export async function socketUrl(path) {
   const url = new URL(path, location.href);

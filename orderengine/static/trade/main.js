@@ -1,6 +1,6 @@
 // Puts the page together: ticket, quotes, orders, one order in detail.
 
-import { call, forgetKey, known, useKey } from "./api.js";
+import { call, forgetKey, isMeant, known, useKey } from "./api.js";
 import { Detail } from "./detail.js";
 import { element } from "./format.js";
 import { start as startMarket } from "./market.js";
@@ -78,13 +78,19 @@ function amend(order) {
     if (order.type === "limit" && priceField.value !== order.limitPrice) body.limitPrice = priceField.value.trim();
     if (Number(slippageField.value) * 100 !== order.slippageBps) body.slippageBps = Math.round(Number(slippageField.value) * 100);
     if (!Object.keys(body).length) return dialog.close();
-    try {
-      orders.put(await call(`/api/orders/${order.orderId}`, { method: "PATCH", body }));
-      dialog.close();
-      toast("The order is amended.");
-    } catch (failure) {
-      error.textContent = failure.message;
-    }
+    const send = async () => {
+      try {
+        orders.put(await call(`/api/orders/${order.orderId}`, { method: "PATCH", body }));
+        dialog.close();
+        toast("The order is amended.");
+      } catch (failure) {
+        error.textContent = failure.message;
+        if (!isMeant(failure)) return;
+        body.allowFarPrice = true;
+        await send();
+      }
+    };
+    return send();
   };
   dialog.showModal();
 }

@@ -1,6 +1,6 @@
 // The order ticket: what can be wrong is said beside the field, what to expect is shown before the button.
 
-import { ApiError, call } from "./api.js";
+import { ApiError, call, isMeant } from "./api.js";
 import { amount, facts, percent, price } from "./format.js";
 
 const HELP = {
@@ -19,6 +19,7 @@ export class Ticket {
   #previewedAt = 0;
   #asking = null;
   #idempotency = null;
+  #farPriceMeant = false;
 
   /** `placed(answer, order)` after the engine took an order; `quotes` for the present price; `limit(price)` draws it. */
   constructor({ placed, quotes, limit }) {
@@ -58,6 +59,7 @@ export class Ticket {
 
   #changed(field) {
     this.#idempotency = null;
+    this.#farPriceMeant = false;
     const { elements } = this.form;
     if (field?.name === "tokenIn" || field?.name === "tokenOut") {
       const other = field.name === "tokenIn" ? elements.tokenOut : elements.tokenIn;
@@ -106,6 +108,7 @@ export class Ticket {
     order.slippageBps = Math.round(Number(slippage) * 100);
     if (!DECIMAL.test(slippage) || order.slippageBps > 5000) wrong.slippageBps = "From 0 to 50 %.";
     if (this.type === "limit") Object.assign(order, { limitPrice: decimal("limitPrice"), triggerCondition: elements.triggerCondition.value });
+    if (this.#farPriceMeant) order.allowFarPrice = true;
     if (this.type === "sniper") {
       order.trigger = { kind: elements.kind.value };
       if (order.trigger.kind === "liquidity") order.trigger.minLiquidity = decimal("minLiquidity");
@@ -143,6 +146,9 @@ export class Ticket {
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       this.#refused(error);
+      if (!isMeant(error)) return;
+      this.#farPriceMeant = true;
+      await this.#place();
     } finally {
       button.disabled = false;
     }
