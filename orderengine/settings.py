@@ -277,7 +277,10 @@ CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
         # redis-py 8 would end an idle subscription after five seconds (channels_redis #422).
-        "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None, "socket_connect_timeout": 1}]},
+        # Of the newer protocol's messages it writes each out for a debug log, whether that is on or not.
+        "CONFIG": {
+            "hosts": [{"address": REDIS_URL, "socket_timeout": None, "socket_connect_timeout": 1, "protocol": 2}]
+        },
     }
 }
 

@@ -164,7 +164,7 @@ class EventsView(View):
         """What happened to an order, in order."""
         after = whole(request.query_params, "after", 0, least=0, most=SEQ_MOST)
         events = self.order(order_id).events.filter(seq__gt=after).order_by("seq")
-        return Response({"events": [event_out(event) for event in events]})
+        return Response({"events": [event_out(*event) for event in events.values_list("seq", "status", "at", "data")]})
 
 
 class QuotesOfOrderView(View):

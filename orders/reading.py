@@ -13,10 +13,11 @@ from uuid import UUID
 import msgspec
 from django.conf import settings
 from django.db import close_old_connections
+from psycopg.rows import namedtuple_row
 
 from orders.commit import Session, SessionCommit
 from orders.ledger import Connection
-from orders.models import Order, OrderEvent
+from orders.models import Order
 from orders.representation import event_out, order_out
 
 Found = TypeVar("Found")
@@ -34,30 +35,30 @@ class Snapshot:
     events: list[dict[str, Any]]
 
 
-FIELDS = [field.attname for field in Order._meta.concrete_fields]
-ORDERS = f"SELECT {', '.join(FIELDS)} FROM orders_order WHERE id = ANY(%s::uuid[])"  # nosec B608 - our own columns
-BETWEEN = """
-SELECT e.order_id, e.seq, e.status, e.at, e.data::text
-FROM unnest(%s::uuid[], %s::int[], %s::int[]) AS wanted(id, after, last)
-JOIN orders_orderevent e ON e.order_id = wanted.id AND e.seq > wanted.after AND e.seq <= wanted.last
-ORDER BY e.order_id, e.seq
-"""
-SINCE = """
-SELECT e.order_id, e.seq, e.status, e.at, e.data::text
+FIELDS = ", ".join(f"o.{field.attname}" for field in Order._meta.concrete_fields)
+EVENT = "e.order_id, e.seq AS event_seq, e.status AS event_status, e.at AS event_at, e.data::text AS event_data"
+# One statement, so that the order and its events are of one moment; the order stands beside each of its few events.
+WITH_EVENTS = f"""
+SELECT {FIELDS}, {EVENT}
+FROM unnest(%s::uuid[], %s::int[]) AS wanted(id, after)
+JOIN orders_order o ON o.id = wanted.id
+LEFT JOIN orders_orderevent e ON e.order_id = o.id AND e.seq > wanted.after AND e.seq <= o.seq
+ORDER BY o.id, e.seq
+"""  # nosec B608 - our own columns
+SINCE = f"""
+SELECT {EVENT}
 FROM unnest(%s::uuid[], %s::int[]) AS known(id, seq)
 JOIN orders_order o ON o.id = known.id AND o.seq > known.seq
 JOIN orders_orderevent e ON e.order_id = o.id AND e.seq > known.seq AND e.seq <= o.seq
 ORDER BY e.order_id, e.seq
-"""
+"""  # nosec B608
 
 
 def read(connection: Connection, wanted: Sequence[tuple[UUID, int]]) -> list[Snapshot | None]:
     """For each (order, seq) the order and its events after seq, both of one moment; None for an unknown one."""
-    after = oldest(wanted)
-    rows = connection.execute(ORDERS, [list(after)], prepare=True).fetchall()
-    orders = {order.id: order for order in (Order.from_db(None, FIELDS, row) for row in rows)}
-    last = [orders[order_id].seq if order_id in orders else 0 for order_id in after]
-    events = events_of(connection, BETWEEN, list(after), list(after.values()), last)
+    rows = rows_of(connection, WITH_EVENTS, oldest(wanted))
+    orders = {row.id: row for row in rows}
+    events = events_of(row for row in rows if row.order_id is not None)
     return [
         Snapshot(orders[order_id].account_id, order_out(orders[order_id]), later(events, order_id, seq))
         if order_id in orders
@@ -71,8 +72,7 @@ def read_since(connection: Connection, known: Sequence[tuple[UUID, int]]) -> lis
 
     Every open socket asks this every few seconds, so it must cost next to nothing.
     """
-    after = oldest(known)
-    events = events_of(connection, SINCE, list(after), list(after.values()))
+    events = events_of(rows_of(connection, SINCE, oldest(known)))
     return [later(events, order_id, seq) for order_id, seq in known]
 
 
@@ -84,13 +84,17 @@ def oldest(wanted: Iterable[tuple[UUID, int]]) -> dict[UUID, int]:
     return found
 
 
-def events_of(
-    connection: Connection, statement: LiteralString, *columns: Sequence[Any]
-) -> dict[UUID, list[dict[str, Any]]]:
+def rows_of(connection: Connection, statement: LiteralString, after: Mapping[UUID, int]) -> list[Any]:
+    """Rows with their columns as attributes: as Django models they would cost more than the statement."""
+    with connection.cursor(row_factory=namedtuple_row) as cursor:
+        return cursor.execute(statement, (list(after), list(after.values())), prepare=True).fetchall()
+
+
+def events_of(rows: Iterable[Any]) -> dict[UUID, list[dict[str, Any]]]:
     events: dict[UUID, list[dict[str, Any]]] = {}
-    for order_id, seq, status, at, data in connection.execute(statement, columns, prepare=True):
-        event = OrderEvent(order_id=order_id, seq=seq, status=status, at=at, data=msgspec.json.decode(data))
-        events.setdefault(order_id, []).append(event_out(event))
+    for row in rows:
+        data = msgspec.json.decode(row.event_data)
+        events.setdefault(row.order_id, []).append(event_out(row.event_seq, row.event_status, row.event_at, data))
     return events
 
 

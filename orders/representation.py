@@ -1,9 +1,11 @@
 """An order and its events as clients read them, over REST, WebSocket and command line alike."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from orders.models import Order, OrderEvent
+from orders.models import Order
 from orders.steps import text
 from orders.stream import timestamp
 
@@ -13,7 +15,7 @@ def number(value: Decimal | None) -> str | None:
 
 
 def order_out(order: Order) -> dict[str, Any]:
-    """CONTRACT's "order out"; amounts and prices are decimal strings."""
+    """CONTRACT's "order out"; amounts and prices are decimal strings. A plain row of the table does as well."""
     trigger = None
     if order.trigger_kind is not None:
         trigger = {"kind": order.trigger_kind}
@@ -52,5 +54,5 @@ def order_out(order: Order) -> dict[str, Any]:
     }
 
 
-def event_out(event: OrderEvent) -> dict[str, Any]:
-    return {"seq": event.seq, "status": event.status, "at": timestamp(event.at), "data": event.data}
+def event_out(seq: int, status: str, at: datetime, data: Mapping[str, Any]) -> dict[str, Any]:
+    return {"seq": seq, "status": status, "at": timestamp(at), "data": data}

@@ -5,9 +5,9 @@ from uuid import uuid4
 from orders import ledger
 from orders.ledger import Connection
 from orders.lifecycle import Event
-from orders.models import OrderEvent
+from orders.models import Order, OrderEvent
 from orders.reading import read, read_since
-from orders.representation import event_out
+from orders.representation import event_out, order_out
 from tests.factories import accepted, change, claimed, new_order
 
 
@@ -16,9 +16,13 @@ def test_each_socket_gets_what_it_has_not_seen(database: Connection, account: in
     data = {"venue": "RAYDIUM", "price": "150.10", "attempt": 1}
     ledger.record(database, [change(order, Event.BUILD, data=data)])
     untouched = accepted(database, new_order(account)).id
-    stored = [event_out(event) for event in OrderEvent.objects.filter(order_id=order.id).order_by("seq")]
+    events = OrderEvent.objects.filter(order_id=order.id).order_by("seq")
+    stored = [event_out(*event) for event in events.values_list("seq", "status", "at", "data")]
 
     asked = [(order.id, 3), (order.id, 1), (untouched, 1), (uuid4(), 0), (order.id, 0)]
     assert read_since(database, asked) == [[], stored[1:], [], [], stored]
     whole = read(database, [(order.id, 1), (order.id, 0)])
     assert [snapshot.events for snapshot in whole if snapshot] == [stored[1:], stored]
+    [up_to_date, unknown] = read(database, [(order.id, 3), (uuid4(), 0)])
+    assert up_to_date is not None and up_to_date.events == [] and unknown is None
+    assert up_to_date.order == order_out(Order.objects.get(pk=order.id))
