@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 UNKNOWN_PAUSE_S = 0.5
 """Between two looks at a transaction whose outcome is unknown."""
 TAKEN_AT_ONCE = 100
-"""Orders, between two looks at whether the loop keeps up with them."""
+"""Orders, between two looks at whether the loop keeps up with them; a message more at most."""
 KEPT_UP_S = 0.05
 """A turn of the loop. A quote is good for 1.5 s and an order has five stages: with turns much longer than this, quotes are
 stale before they are compared, venues seem late, and orders lose their attempts to our own slowness."""
@@ -74,9 +74,34 @@ class Executor:
 
     async def execute(self, order_ids: Iterable[UUID], trigger: Mapping[str, Any] | None = None) -> None:
         """Executes those of the orders that are due and nobody else's; returns when none of them is in our hands."""
-        fresh = [order_id for order_id in dict.fromkeys(order_ids) if order_id not in self._drivers]
-        drivers = [self._driver(order_id, trigger) for order_id in fresh]
+        wanted = list(dict.fromkeys(order_ids))
+        drivers: list[asyncio.Task[None]] = []
+        for start in range(0, len(wanted), TAKEN_AT_ONCE):
+            drivers += await self._let_in(wanted[start : start + TAKEN_AT_ONCE], trigger)
         await asyncio.gather(*drivers, return_exceptions=True)
+
+    async def _let_in(self, order_ids: Sequence[UUID], trigger: Mapping[str, Any] | None) -> list[asyncio.Task[None]]:
+        """Past what this process can do orders wait at the door, in Postgres still pending; those in flight go first."""
+        async with self._door:
+            if self.draining:
+                return []
+            drivers = [self._driver(order_id, trigger) for order_id in order_ids if order_id not in self._drivers]
+            self._taken += len(drivers)
+            if self._taken >= TAKEN_AT_ONCE:
+                self._taken = 0
+                await self._kept_up()
+            return drivers
+
+    async def _kept_up(self) -> None:
+        """Waits until all is claimed that was let in, and then for a turn of the loop that is short enough."""
+        clock = asyncio.get_running_loop().time
+        await asyncio.sleep(0)  # Their drivers hand in the claims.
+        await self._claimer.drain()
+        late = True
+        while late and not self.draining:
+            began = clock()
+            await asyncio.sleep(0)
+            late = clock() - began > KEPT_UP_S
 
     def _driver(self, order_id: UUID, trigger: Mapping[str, Any] | None) -> asyncio.Task[None]:
         driver = self._drivers[order_id] = asyncio.create_task(self._one(order_id, trigger))
@@ -106,31 +131,14 @@ class Executor:
             self._let_go(order_id, asyncio.current_task())
 
     async def _claim(self, order_id: UUID, trigger: Mapping[str, Any] | None) -> Claimed | None:
-        """Past what this process can do orders wait at the door, in Postgres still pending; those in flight go first."""
-        claim: asyncio.Future[Claimed | None] | None = None
+        if self.draining:
+            return None
+        claim = self._claimer.submit((order_id, trigger))
         try:
-            async with self._door:
-                if self.draining:
-                    return None
-                claim = self._claimer.submit((order_id, trigger))
-                self._taken += 1
-                if self._taken % TAKEN_AT_ONCE == 0:
-                    await self._kept_up(claim)
             return await claim
         except asyncio.CancelledError:
-            if claim is not None:
-                self._claimer.withdraw(claim)
+            self._claimer.withdraw(claim)
             raise
-
-    async def _kept_up(self, claim: asyncio.Future[Claimed | None]) -> None:
-        """Waits until the order is claimed, and then for a turn of the loop that is short enough."""
-        clock = asyncio.get_running_loop().time
-        await asyncio.wait([claim])
-        late = True
-        while late and not self.draining:
-            began = clock()
-            await asyncio.sleep(0)
-            late = clock() - began > KEPT_UP_S
 
     async def _drive(self, order: Claimed, trigger: Mapping[str, Any] | None) -> None:
         work = self.running[order.id] = Work.begin(order)

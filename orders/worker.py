@@ -17,7 +17,7 @@ from django.conf import settings
 from orders import ledger
 from orders.commit import Claimer, Recorder, Session
 from orders.doorbell import ring
-from orders.execution import Executor, change_of
+from orders.execution import TAKEN_AT_ONCE, Executor, change_of
 from orders.ledger import Change, Claimed
 from orders.lifecycle import Event, Status
 from orders.resting import arming, rested, taken
@@ -76,7 +76,8 @@ class Worker:
             settings.DATABASE_URL,
             uuid4(),
             window_ms=settings.CLAIM_WINDOW_MS,
-            most=settings.RECORD_MOST,
+            # As many as the executor lets in before it waits for their claim: a writer does not rest before a full batch.
+            most=TAKEN_AT_ONCE,
             capacity=2 * settings.ORDERS_IN_FLIGHT_MOST,
             written=self._publish_claims,
         )
