@@ -38,6 +38,17 @@ def cpu_s(pid: int) -> float:
     return sum(map(int, fields[11:15])) / TICKS
 
 
+def threads_s(pid: int) -> dict[int, float]:
+    """CPU seconds so far of each thread of a process, by its id; to the nanosecond, where a process' own are to 10 ms."""
+    found = {}
+    for thread in os.scandir(f"/proc/{pid}/task"):
+        try:
+            found[int(thread.name)] = int(Path(thread.path, "schedstat").read_text().split()[0]) / 1e9
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return found
+
+
 def memory_kib(pid: int) -> int:
     """What the process alone takes: its own pages and its share of shared ones (PSS)."""
     try:

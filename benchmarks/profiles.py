@@ -1,11 +1,13 @@
 """Where the time of an order goes: `python -m benchmarks.profiles [--rate 500] [--seconds 15]`.
 
-An engine under a fixed rate; py-spy on its web and order processes, by function, own time and with all that it calls;
-Postgres' CPU by connection; Redis' commands and slow log. Shares are of samples in which Python ran, so they mean
-something on a busy machine too.
+An engine under a fixed rate, twice. First undisturbed: CPU by thread of the web and order processes and by connection of
+Postgres, Redis' commands and slow log. Then with py-spy on the two: by function, own time and with all that it calls. It
+stops a process for every sample, which at a high rate slows the engine down, and it sees only threads that hold the
+interpreter's lock, so its shares are a hint where to look; what a change brings is told by the threads' CPU.
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,14 +21,36 @@ from benchmarks import consumption, endtoend
 from benchmarks.engines import BenchEngine, running
 from benchmarks.figures import number, table
 
-SAMPLES_PER_S = 250
+SAMPLES_PER_S = 100
 TOP = 25
 PROCESSES = ("web", "orders-1")
+PY_SPY = str(Path(sys.executable).parent / "py-spy")
+THREAD = re.compile(r'^Thread (\d+) .*: "(.+?)"$', re.MULTILINE)
 OURS = ("accounts/", "orderengine/", "orders/", "routing/", "runtime/", "triggers/")
 """Only these are shown with what they call: every sample is below the server's main function."""
 BACKENDS = """
 SELECT pid, COALESCE(NULLIF(application_name, ''), backend_type) FROM pg_stat_activity WHERE pid <> pg_backend_pid()
 """
+
+
+class Threads:
+    """CPU of a process' threads, by their names in Python; a pool's threads, of which there may be hundreds, together."""
+
+    def __init__(self, name: str, pid: int) -> None:
+        self._name = name
+        self._pid = pid
+        self._before = consumption.threads_s(pid)
+
+    def shown(self, orders: int) -> str:
+        after = consumption.threads_s(self._pid)
+        dump = subprocess.run([PY_SPY, "dump", "--pid", str(self._pid)], capture_output=True, text=True, check=True)
+        names = {int(thread): re.sub(r"_\d+$", "", name) for thread, name in THREAD.findall(dump.stdout)}
+        spent: Counter[str] = Counter()
+        for thread, seconds in after.items():
+            spent[names.get(thread, "others")] += seconds - self._before.get(thread, 0.0)
+        rows = [(f"{self._name}: thread", "ms/order")]
+        rows += [(name, f"{seconds * 1000 / orders:.4f}") for name, seconds in spent.most_common()]
+        return table(rows, right=(1,))
 
 
 class Samples:
@@ -35,7 +59,7 @@ class Samples:
     def __init__(self, name: str, pid: int, seconds: float, folder: Path) -> None:
         self.name = name
         self._file = folder / f"{name}.txt"
-        command = [str(Path(sys.executable).parent / "py-spy"), "record", "--pid", str(pid), "--format", "raw"]
+        command = [PY_SPY, "record", "--pid", str(pid), "--format", "raw"]
         command += ["--rate", str(SAMPLES_PER_S), "--duration", f"{seconds:.0f}", "--gil", "--output", str(self._file)]
         self._child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -114,14 +138,20 @@ def main() -> None:
     options = parser.parse_args()
     with running(MOCK_LATENCY="1") as engine, tempfile.TemporaryDirectory() as folder:
         endtoend.run(engine, 50, 3)
-        samples = [Samples(name, engine.engine.pid(name), options.seconds, Path(folder)) for name in PROCESSES]
+        threads = [Threads(name, engine.engine.pid(name)) for name in PROCESSES]
         backends = Backends(engine)
         outcome = endtoend.run(engine, options.rate, options.seconds)
-        print(endtoend.summary(outcome))
         confirmed = max(1, outcome.ledger.confirmed)
+        print(endtoend.summary(outcome))
+        for each in (*threads, backends):
+            print("\n" + each.shown(confirmed))
+        print("\n" + commands(engine))
+
+        samples = [Samples(name, engine.engine.pid(name), options.seconds, Path(folder)) for name in PROCESSES]
+        sampled = endtoend.run(engine, options.rate, options.seconds)
+        print("\nUnder py-spy: " + endtoend.summary(sampled))
         for sample in samples:
             print("\n" + shown(sample.name, sample.stacks(), outcome.cpu[sample.name] * 1000 / confirmed))
-        print("\n" + backends.shown(confirmed) + "\n\n" + commands(engine))
 
 
 if __name__ == "__main__":
