@@ -18,10 +18,12 @@ WORKDIR /app
 COPY --from=builder /venv /venv
 COPY manage.py celery_app.py ./
 COPY accounts/ accounts/
+COPY console/ console/
 COPY orderengine/ orderengine/
 COPY orders/ orders/
 COPY routing/ routing/
 COPY runtime/ runtime/
+COPY trade/ trade/
 COPY triggers/ triggers/
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \

@@ -18,7 +18,7 @@ check: setup-dev
 	@$(PYTHON) scripts/deploy_check.py
 	.venv/bin/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
 	@if [ -x .venv/bin/hadolint ]; then .venv/bin/hadolint Dockerfile && echo "hadolint: ok"; else echo "hadolint: no wheel for this machine, skipped"; fi
-	$(PYTHON) -m bandit -q -ll -r accounts orderengine orders routing runtime triggers
+	$(PYTHON) -m bandit -q -ll -r accounts console orderengine orders routing runtime trade triggers
 
 # Asks a vulnerability service about the pinned packages; needs the internet.
 audit: setup-dev

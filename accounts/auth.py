@@ -18,7 +18,7 @@ from accounts.models import Account, ApiKey, Scope, Ticket, digest
 
 KEY_CACHE_S = 5.0
 """A revoked key may work for this long in a process that has just seen it."""
-KEYS_CACHED_MOST = 10_000
+MAX_KEYS_CACHED = 10_000
 LAST_USED_EVERY_S = 60.0
 DEMO = "demo"
 """The account of requests without a key in local mode."""
@@ -81,7 +81,7 @@ class KeyRing:
             caller = self._ask(authorization)
         finally:
             close_old_connections()
-        if len(self._known) >= KEYS_CACHED_MOST:
+        if len(self._known) >= MAX_KEYS_CACHED:
             self._known.clear()
         self._known[self._name(authorization)] = (self._now() + KEY_CACHE_S, caller)
         return caller

@@ -93,7 +93,7 @@ class Limiter:
     async def take(self, ask: Ask) -> Decision | None:
         """From the event loop of the web process; None while Redis is away."""
         if self._group is None:
-            self._group = GroupCommit(self.decide, name="limits", window_ms=0.5, most=100, capacity=50_000)
+            self._group = GroupCommit(self.decide, name="limits", window_ms=0.5, max_batch=100, capacity=50_000)
         return await self._group.submit(ask)
 
     def decide(self, asks: Sequence[Ask]) -> Sequence[Decision | None]:

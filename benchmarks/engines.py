@@ -17,13 +17,13 @@ import psycopg
 
 from benchmarks import consumption
 from benchmarks.generator import Spec
-from orderengine.supervise import Supervisor
+from orderengine.host.supervise import Supervisor
 from tests.engine import BASE_DIR, Engine
 
 DATA_PREFIX = "bench-"
 QUIET_CPU = 0.25
 """Cores in use below which an engine counts as started up."""
-QUIET_MOST_S = 60.0
+MAX_QUIET_S = 60.0
 MARKET = '{"tokenIn":"SOL","tokenOut":"USDC","amount":"1.5","type":"market"}'
 
 
@@ -54,7 +54,7 @@ class BenchEngine:
 
     def until_quiet(self) -> None:
         """Waits until every process has started up and sits idle."""
-        end = time.monotonic() + QUIET_MOST_S
+        end = time.monotonic() + MAX_QUIET_S
         before = self.cpu()
         quiet = 0
         while quiet < 2 and time.monotonic() < end:

@@ -13,8 +13,8 @@ from benchmarks.consumption import cpu_s
 from benchmarks.engines import MARKET, finished, generate
 from benchmarks.figures import Figure, percentile
 from benchmarks.generator import Spec
-from orderengine.listening import bound
-from orderengine.processes import web
+from orderengine.host.listening import bound
+from orderengine.host.processes import web
 from tests.engine import BASE_DIR
 
 ANSWER = b'{"orderId":"00000000-0000-0000-0000-000000000000","status":"pending"}'

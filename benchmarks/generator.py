@@ -20,7 +20,7 @@ import uvloop
 
 from benchmarks.connections import HttpConnection, WebSocket, post, upgrade
 from benchmarks.watching import Watches
-from orderengine.launch import die_with_parent
+from orderengine.host.launch import die_with_parent
 
 TICK_S = 0.002
 ANSWER_S = 10.0

@@ -17,10 +17,10 @@ import psycopg
 from benchmarks.consumption import cpu_s
 from benchmarks.engines import BenchEngine, running
 from benchmarks.figures import Figure
-from orders import ledger
-from orders.commit import Session
 from orders.ids import uuid7
-from orders.ledger import Change, Claimed, NewOrder
+from orders.ledger import statements
+from orders.ledger.session import Session
+from orders.ledger.statements import Change, Claimed, NewOrder
 from orders.lifecycle import Status
 from routing.values import Swap, VenueName
 
@@ -67,7 +67,7 @@ class Ledger:
     def __init__(self, engine: BenchEngine) -> None:
         # A session as the engine's own: a plain connection would keep the plans that it made on the empty ledger.
         session = Session(engine.engine.services["databaseUrl"], name="benchmark", statement_timeout_ms=60_000)
-        self._database: ledger.Connection = session.run(lambda connection: connection)
+        self._database: statements.Connection = session.run(lambda connection: connection)
         self._backend = self._database.info.backend_pid
         self._executor = uuid4()
 
@@ -92,10 +92,10 @@ class Ledger:
     def _orders(self, groups: int) -> None:
         for _ in range(groups):
             orders = [new_order() for _ in range(GROUP)]
-            ledger.accept(self._database, orders)
-            claimed = ledger.claim(self._database, self._executor, [order.id for order in orders], {})
+            statements.accept(self._database, orders)
+            claimed = statements.claim(self._database, self._executor, [order.id for order in orders], {})
             for make in (building, submitted, confirmed):
-                written = ledger.record(self._database, [make(order) for order in claimed])
+                written = statements.record(self._database, [make(order) for order in claimed])
                 assert len(written) == GROUP and None not in written
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Figure, percentile
-from orderengine import embedded, processes
+from orderengine.host import embedded, processes
 
 PAIR = "SOL-USDC"
 A_BUCKET = 100

@@ -5,9 +5,9 @@ import os
 import signal
 import sys
 
-from orderengine import embedded, listening, supervise
-from orderengine.launch import die_with_parent
-from orderengine.signals import Signals, Stopped
+from orderengine.host import embedded, listening, supervise
+from orderengine.host.launch import die_with_parent
+from orderengine.host.signals import Signals, Stopped
 
 
 def main() -> int:

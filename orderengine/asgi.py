@@ -17,7 +17,7 @@ from django.urls import path, re_path  # noqa: E402
 import celery_app  # noqa: E402, F401  (the doorbell's broker)
 from accounts.auth import key_ring  # noqa: E402
 from accounts.limits import limiter  # noqa: E402
-from orders.gauges import metrics  # noqa: E402
+from orders.http.metrics import metrics  # noqa: E402
 from orders.web import Web  # noqa: E402
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]

@@ -1,12 +1,13 @@
 """`python -m orderengine.container NAME`: becomes one process of the engine, where each runs in a container of its own.
 
-The commands are those of `make run` (`orderengine.processes`); only the web process opens its port itself.
+The commands are those of `make run` (`orderengine.host.processes`); only the web process opens its port itself.
 """
 
 import os
 import sys
 
-from orderengine import processes, secret_files
+from orderengine import secret_files
+from orderengine.host import processes
 
 QUEUES = {"quotes": 4, "limit": 4, "sniper": 4, "dbsync": 4}
 """Workers beside the order workers, with their threads."""
@@ -24,7 +25,7 @@ def command(name: str) -> list[str]:
     if name == "beat":
         return processes.beat()
     if name == "flower":
-        return [sys.executable, "-m", "orderengine.flower"]
+        return [sys.executable, "-m", "orderengine.host.flower"]
     if name == "migrate":
         return [sys.executable, "manage.py", "prepare", "--no-wait"]
     raise ValueError(f"there is no process {name!r}; there are {', '.join(NAMES)}")

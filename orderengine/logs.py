@@ -29,7 +29,7 @@ SECRETS = re.compile(
 )
 SECRET_NAMES = re.compile(r"password|secret|authorization|cookie|ticket|api_?key|token$", re.IGNORECASE)
 
-SAME_MOST = 20
+MAX_SAME = 20
 SAME_PERIOD_S = 10.0
 """More lines of one kind in this time are counted, not written: an outage says the same thousands of times a second."""
 
@@ -73,11 +73,11 @@ class Sampler(logging.Filter):
         now = time.monotonic()
         if now - self._since > SAME_PERIOD_S:
             self._since, before, self._seen = now, self._seen, {}
-            if dropped := sum(max(0, count - SAME_MOST) for count in before.values()):
+            if dropped := sum(max(0, count - MAX_SAME) for count in before.values()):
                 record.dropped_lines = dropped
         kind = (record.name, record.levelno, str(record.msg))
         self._seen[kind] = self._seen.get(kind, 0) + 1
-        return self._seen[kind] <= SAME_MOST or record.exc_info is not None
+        return self._seen[kind] <= MAX_SAME or record.exc_info is not None
 
 
 def configuration(*, level: str, form: str) -> dict[str, Any]:

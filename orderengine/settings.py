@@ -14,6 +14,18 @@ from runtime.postgres import CONNECT, POOL
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
+RENAMED = {
+    "BODY_BYTES_MOST": "MAX_BODY_BYTES",
+    "ORDERS_IN_FLIGHT_MOST": "MAX_ORDERS_IN_FLIGHT",
+    "SOCKETS_MOST": "MAX_SOCKETS",
+    "SOCKETS_PER_ACCOUNT_MOST": "MAX_SOCKETS_PER_ACCOUNT",
+}
+"""Former name: present name. What was set under the former one goes on working."""
+for former, present in RENAMED.items():
+    if former in os.environ:
+        os.environ.setdefault(present, os.environ[former])
+
+
 # --- Readers ---------------------------------------------------------------------------------------------------------
 def read(name: str, default: str | None = None) -> str:
     value = os.environ.get(name, default)
@@ -128,6 +140,7 @@ def secret_key() -> str:
 SECRET_KEY = secret_key()
 ALLOWED_HOSTS = read_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if LOCAL_MODE else HOST)
 INSTALLED_APPS = [
+    "console",  # Before the theme: its templates take precedence.
     "unfold",
     "unfold.contrib.filters",
     "django.contrib.admin",
@@ -145,10 +158,11 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "accounts",
     "orders",
+    "trade",
     "orderengine",
 ]
 MIDDLEWARE = [
-    "orders.errors.RequestIdMiddleware",
+    "orders.http.errors.RequestIdMiddleware",
     "orderengine.headers.BrowserRules",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -173,7 +187,6 @@ ASGI_APPLICATION = "orderengine.asgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "orderengine" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -291,7 +304,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "orders.errors.exception_handler",
+    "EXCEPTION_HANDLER": "orders.http.errors.exception_handler",
     "UNAUTHENTICATED_USER": None,
 }
 SPECTACULAR_SETTINGS = {
@@ -303,7 +316,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     # In this order: the enums' hook builds the components anew.
-    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "orders.openapi.add_intake"],
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "orders.http.openapi.add_intake"],
 }
 
 
@@ -321,8 +334,8 @@ UNFOLD = {
     "SITE_SYMBOL": "swap_horiz",
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_HISTORY": False,
-    "ENVIRONMENT": "orderengine.dashboard.environment",
-    "DASHBOARD_CALLBACK": "orderengine.dashboard.context",
+    "ENVIRONMENT": "console.dashboard.environment",
+    "DASHBOARD_CALLBACK": "console.dashboard.context",
     "STYLES": [lambda request: "/static/dashboard/panels.css", lambda request: "/static/dashboard/landing.css"],
     "SCRIPTS": [lambda request: "/static/dashboard/landing.js"],
     "COLORS": {
@@ -391,19 +404,19 @@ MOCK_VALID_S = read_float("MOCK_VALID_S", 30.0, least=0.1)
 """How long a signed mock transaction may land; Solana's 150 blocks are about a minute."""
 
 ACCEPT_WINDOW_MS = read_float("ACCEPT_WINDOW_MS", 2)
-ACCEPT_MOST = 250
-ACCEPT_WAITING_MOST = 5_000
+MAX_ACCEPT_BATCH = 250
+MAX_ACCEPT_WAITING = 5_000
 ACCEPT_TIMEOUT_S = 1.8
 """A client gets its 503 within two seconds while Postgres is away."""
 ANSWER_TIMEOUT_S = 5.0
 """For everything else about orders when Postgres hangs. Longer: a page of a long list may take its time on a busy machine."""
 RECORD_WINDOW_MS = read_float("RECORD_WINDOW_MS", 20)
 CLAIM_WINDOW_MS = 10
-RECORD_MOST = 500
-DOORBELL_WINDOW_MS = 80
+MAX_RECORD_BATCH = 500
+DISPATCH_WINDOW_MS = 80
 """Ids gather so long for a message that is not full yet; each message costs sender and worker four milliseconds."""
-DOORBELL_IDS_MOST = 100
-ORDERS_IN_FLIGHT_MOST = read_int("ORDERS_IN_FLIGHT_MOST", 5_000, least=1)
+MAX_DISPATCH_IDS = 100
+MAX_ORDERS_IN_FLIGHT = read_int("MAX_ORDERS_IN_FLIGHT", 5_000, least=1)
 ORDER_THREADS = read_int("ORDER_THREADS", 400, least=1)
 MAX_ATTEMPTS = 3
 RETRY_BASE_MS = read_int("RETRY_BASE_MS", 500)
@@ -426,10 +439,10 @@ RECONCILE_BACKLOG_GRACE_S = 20.0
 RETENTION_DAYS = read_int("RETENTION_DAYS", 0, most=36_500)
 """Finished orders are forgotten after so many days; 0 keeps them."""
 DRAIN_S = read_float("DRAIN_S", 5.0)
-BODY_BYTES_MOST = DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+MAX_BODY_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 RATE_LIMIT_ACCOUNT = read_rate("RATE_LIMIT_ACCOUNT", "" if LOCAL_MODE else "6000/minute")
 """Requests, and orders of a batch beyond its first."""
 RATE_LIMIT_ADDRESS = read_rate("RATE_LIMIT_ADDRESS", "" if LOCAL_MODE else "12000/minute")
-SOCKETS_MOST = read_int("SOCKETS_MOST", 20_000, least=1)
-SOCKETS_PER_ACCOUNT_MOST = read_int("SOCKETS_PER_ACCOUNT_MOST", SOCKETS_MOST if LOCAL_MODE else 1_000, least=1)
+MAX_SOCKETS = read_int("MAX_SOCKETS", 20_000, least=1)
+MAX_SOCKETS_PER_ACCOUNT = read_int("MAX_SOCKETS_PER_ACCOUNT", MAX_SOCKETS if LOCAL_MODE else 1_000, least=1)
 BEAT_SYNC = timedelta(seconds=1)

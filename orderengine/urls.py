@@ -3,22 +3,24 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from orderengine import health, tasks_page, trade
-from orders import mock_api
-from orders.openapi import DocsView, SchemaView
+from console import flower_proxy
+from orderengine import health
+from orders.http import mock
+from orders.http.openapi import DocsView, SchemaView
+from trade import views
 
 urlpatterns = [
-    path("", trade.page, name="trade"),
+    path("", views.page, name="trade"),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
-    path("api/mock/market", mock_api.MockMarketView.as_view()),
-    path("api/mock/chain", mock_api.MockChainView.as_view()),
+    path("api/mock/market", mock.MockMarketView.as_view()),
+    path("api/mock/chain", mock.MockChainView.as_view()),
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", DocsView.as_view(), name="docs"),
     path("api/", include("orders.urls")),
-    path("flower/", tasks_page.flower, name="flower"),
-    path("flower/<path:path>", tasks_page.flower),
+    path("flower/", flower_proxy.flower, name="flower"),
+    path("flower/<path:path>", flower_proxy.flower),
     path("admin/", admin.site.urls),
 ]
-handler404 = "orders.errors.not_found"
-handler500 = "orders.errors.server_error"
+handler404 = "orders.http.errors.not_found"
+handler500 = "orders.http.errors.server_error"

@@ -1,4 +1,4 @@
-"""The tables. Orders are changed by `orders.ledger` alone; everything else reads.
+"""The tables. Orders are changed by `orders.ledger.statements` alone; everything else reads.
 
 Rows of orders are updated four times in two seconds, so what their updates touch is chosen with care: no index covers a
 column that changes on the way (status, seq, epoch, executor), hence those updates stay on their page (HOT).

@@ -12,13 +12,14 @@ from celery import current_app, shared_task
 from django.conf import settings
 from kombu.exceptions import ChannelError
 
-from orders.commit import Session
-from orders.doorbell import ring
-from orders.reconcile import BATCH, Reconciler, Watch, expire
-from orders.resting import Keeper, arming
-from orders.retention import forget
-from orders.stream import Publisher
-from orders.worker import Worker
+from orders.dispatch import dispatch
+from orders.events import Publisher
+from orders.execution.worker import Worker
+from orders.ledger.session import Session
+from orders.recovery.reconcile import BATCH, Reconciler, Watch, expire
+from orders.recovery.retention import forget
+from orders.resting.keeper import Keeper
+from orders.resting.placement import arming
 from runtime import metrics
 from triggers.book import Book
 
@@ -78,9 +79,9 @@ def watch() -> Watch:
     return Watch(gap_s=settings.EXECUTOR_DEAD_AFTER_S / 2)
 
 
-def ring_all(order_ids: Sequence[UUID]) -> None:
-    for start in range(0, len(order_ids), settings.DOORBELL_IDS_MOST):
-        ring(order_ids[start : start + settings.DOORBELL_IDS_MOST])
+def dispatch_all(order_ids: Sequence[UUID]) -> None:
+    for start in range(0, len(order_ids), settings.MAX_DISPATCH_IDS):
+        dispatch(order_ids[start : start + settings.MAX_DISPATCH_IDS])
 
 
 def announce(dead_letter: int, order_id: UUID, reason: str) -> None:
@@ -93,7 +94,7 @@ def announce(dead_letter: int, order_id: UUID, reason: str) -> None:
     )
 
 
-def doorbells_waiting() -> int | None:
+def dispatches_waiting() -> int | None:
     """Messages on the queue `orders` that no worker has taken; None when the broker does not answer."""
     try:
         with current_app.connection_for_read() as connection:
@@ -115,15 +116,15 @@ def reconcile(**_: Any) -> None:
         settle_s=settings.EXECUTOR_DEAD_AFTER_S - settings.HEARTBEAT_S,
         grace_s=settings.RECONCILE_GRACE_S,
         backlog_grace_s=settings.RECONCILE_BACKLOG_GRACE_S,
-        ring=ring_all,
-        waiting=doorbells_waiting,
+        dispatch=dispatch_all,
+        waiting=dispatches_waiting,
         announce=announce,
         publish=publisher().publish,
     )
     done = reconcile_session().run(reconciler.run)
     metrics.EXECUTORS_LOST.inc(done.get("dead", 0))
     metrics.TAKEOVERS.inc(done.get("taken_over", 0))
-    metrics.RUNG_AGAIN.inc(done.get("rung", 0))
+    metrics.DISPATCHED_AGAIN.inc(done.get("dispatched", 0))
 
 
 @shared_task(name="expire_orders", queue="dbsync", ignore_result=True)
@@ -149,7 +150,7 @@ def keep_book(**_: Any) -> None:
     except redis.RedisError as error:
         log.warning("the trigger book cannot be kept: %s", error)
         return
-    if found := {name: count for name, count in done.items() if count and name != "swept"}:
+    if found := {name: count for name, count in done.items() if count and name != "rebuilt"}:
         log.warning("the trigger book was put right: %s", found)
 
 

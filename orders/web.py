@@ -7,19 +7,19 @@ from typing import Any
 
 from accounts.auth import KeyRing
 from accounts.limits import Limiter
-from orders.commit import Acceptor
-from orders.doorbell import Doorbell
-from orders.hub import Hub
-from orders.intake import Intake
-from orders.ledger import Accepted, NewOrder, first_data
+from orders.dispatch import Dispatcher
+from orders.events import CommittedEvent, Publisher
+from orders.http.intake import Intake
+from orders.ledger.statements import Accepted, NewOrder, first_data
+from orders.ledger.writers import Acceptor
 from orders.lifecycle import Status
 from orders.models import OrderType
-from orders.quotes import Quotes
-from orders.reading import Reader
-from orders.requests import OrderIn
-from orders.resting import arming, rest_of
-from orders.sockets import Sockets
-from orders.stream import News, Publisher
+from orders.order_in import OrderIn
+from orders.prices import Quotes
+from orders.resting.placement import arming, rest_of
+from orders.streams.snapshots import Reader
+from orders.streams.sockets import Sockets
+from orders.streams.subscriptions import Subscriptions
 from orders.telemetry import PoolWaits, share_metrics
 from routing.world import price_feed, world
 from runtime import metrics
@@ -29,7 +29,7 @@ from triggers.book import Arm
 
 COUNT_EVERY_S = 2.0
 ACCEPTED = {kind: metrics.ACCEPTED.labels(kind) for kind in OrderType.values}
-COUNTED = (metrics.GAPS_REPAIRED, metrics.NEWS_DROPPED, metrics.DOORBELLS_LOST)
+COUNTED = (metrics.GAPS_REPAIRED, metrics.EVENTS_DROPPED, metrics.DISPATCHES_LOST)
 
 
 class Web:
@@ -41,20 +41,20 @@ class Web:
         self._acceptor = Acceptor(
             settings.DATABASE_URL,
             window_ms=settings.ACCEPT_WINDOW_MS,
-            most=settings.ACCEPT_MOST,
-            capacity=settings.ACCEPT_WAITING_MOST,
+            max_batch=settings.MAX_ACCEPT_BATCH,
+            capacity=settings.MAX_ACCEPT_WAITING,
             timeout_ms=int(settings.ACCEPT_TIMEOUT_S * 1000),
             written=self._accepted,
         )
-        self._doorbell = Doorbell(
-            window_ms=settings.DOORBELL_WINDOW_MS, most=settings.DOORBELL_IDS_MOST, capacity=50_000
+        self._dispatcher = Dispatcher(
+            window_ms=settings.DISPATCH_WINDOW_MS, max_batch=settings.MAX_DISPATCH_IDS, capacity=50_000
         )
         self.intake = Intake(
             self._acceptor,
             keys,
             self._limiter,
             origins=frozenset(settings.CORS_ALLOWED_ORIGINS),
-            body_most=settings.BODY_BYTES_MOST,
+            max_body=settings.MAX_BODY_BYTES,
             timeout_s=settings.ACCEPT_TIMEOUT_S,
             screen=self._screen,
         )
@@ -62,8 +62,8 @@ class Web:
             lambda: self._hub,
             lambda: self._reader,
             keys,
-            most=settings.SOCKETS_MOST,
-            account_most=settings.SOCKETS_PER_ACCOUNT_MOST,
+            most=settings.MAX_SOCKETS,
+            max_account=settings.MAX_SOCKETS_PER_ACCOUNT,
             prices=lambda: self._quotes,
         )
 
@@ -74,7 +74,7 @@ class Web:
         self._counting = asyncio.create_task(self._count_for_ever())
         self._loop = asyncio.get_running_loop()
         self._publisher = Publisher(self._settings.REDIS_URL)
-        self._hub = Hub()
+        self._hub = Subscriptions()
         self._reader = Reader()
         self._quotes = Quotes(world().router, price_feed())
 
@@ -84,7 +84,7 @@ class Web:
         told = [0, 0, 0]
         while True:
             metrics.SOCKETS.set(len(self.sockets.open))
-            now = [self.sockets.repaired, self._publisher.dropped, self._doorbell.lost]
+            now = [self.sockets.repaired, self._publisher.dropped, self._dispatcher.lost]
             for counter, count, before in zip(COUNTED, now, told, strict=True):
                 counter.inc(count - before)
             told = now
@@ -94,7 +94,7 @@ class Web:
     async def stop(self) -> None:
         self._counting.cancel()
         await self._acceptor.close()
-        await self._doorbell.close()
+        await self._dispatcher.close()
         await self._limiter.close()
         self._publisher.close()
         arming().close()
@@ -109,7 +109,7 @@ class Web:
             ACCEPTED[kind].inc(many)
         self._publisher.publish(
             [
-                News(
+                CommittedEvent(
                     order.id,
                     order.account_id,
                     1,
@@ -121,6 +121,6 @@ class Web:
             ]
         )
         due = [order.id for order, _ in orders if not order.resting]
-        self._loop.call_soon_threadsafe(self._doorbell.ring, due)
+        self._loop.call_soon_threadsafe(self._dispatcher.dispatch, due)
         if resting := [Arm(rest_of(order, 1)) for order, _ in orders if order.resting]:
             arming().tell(*resting)

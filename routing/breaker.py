@@ -9,12 +9,12 @@ from typing import TypeVar
 from pybreaker import CircuitBreaker, CircuitBreakerError
 
 from routing.values import VenueName
-from routing.venues.base import AmountTooSmall, InsufficientLiquidity, NoRoute, VenueError
+from routing.venue import AmountTooSmall, InsufficientLiquidity, NoRoute, VenueError
 from runtime import metrics
 
 Answer = TypeVar("Answer")
 
-FAILURES_MOST = 8
+MAX_FAILURES = 8
 """In a row. Chance alone reaches it once in 65,000 calls of a venue that fails one in four."""
 REST_S = 2.0
 """Until a trial call: short, because an order in its attempts waits no longer than that."""
@@ -32,12 +32,12 @@ class Breakers:
     """closed: the venue is asked; open: it is not; half-open: the next call decides. Safe from any thread."""
 
     def __init__(
-        self, venues: Iterable[VenueName], *, failures_most: int = FAILURES_MOST, rest_s: float = REST_S
+        self, venues: Iterable[VenueName], *, max_failures: int = MAX_FAILURES, rest_s: float = REST_S
     ) -> None:
         self._breakers = {
             venue: CircuitBreaker(
                 name=venue,
-                fail_max=failures_most,
+                fail_max=max_failures,
                 reset_timeout=rest_s,
                 exclude=ANSWERS,
                 throw_new_error_on_trip=False,

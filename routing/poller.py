@@ -12,7 +12,7 @@ from routing.prices import PairPrices
 from routing.router import Router
 from routing.selection import best_tick
 from routing.values import Pair, Refusal, Tick, VenueName
-from routing.venues.base import NoRoute
+from routing.venue import NoRoute
 from routing.volume import VolumeAverage
 
 

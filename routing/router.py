@@ -18,7 +18,7 @@ from routing.clock import Clock, utc_now
 from routing.prices import PairPrices
 from routing.selection import quote_from_tick, select
 from routing.values import Pair, Quote, Refusal, Selection, Tick, VenueName
-from routing.venues.base import Venue, VenueError, VenueTimeout
+from routing.venue import Venue, VenueError, VenueTimeout
 from runtime import metrics
 
 logger = logging.getLogger(__name__)

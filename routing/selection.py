@@ -6,7 +6,7 @@ from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal, localcontext
 
 from routing import tokens
 from routing.values import Pair, Quote, Refusal, Selection, Tick
-from routing.venues.base import AmountTooSmall, InsufficientLiquidity, VenueError
+from routing.venue import AmountTooSmall, InsufficientLiquidity, VenueError
 
 BPS = 10_000
 

@@ -4,7 +4,7 @@ from functools import cache
 
 from django.conf import settings
 
-from routing.mockworld import MockWorld, mock_world
+from routing.mock.world import MockWorld, mock_world
 from routing.prices import PriceFeed
 
 

@@ -24,29 +24,29 @@ Result = TypeVar("Result")
 Entry = tuple[Item, asyncio.Future[Result], float]
 """An item, its caller's future, and until when that waits, by the loop's clock."""
 
-REST = 3.0
+COOL_DOWN = 3.0
 """After a batch the writer rests so many times as long as it wrote: the slower the writing, the larger the batches."""
-REST_MOST_S = 0.05
+MAX_COOL_DOWN_S = 0.05
 PATROL_S = 0.1
 """Between two looks for callers whose time is up."""
 
 
-class GroupFull(Exception):
+class WriteQueueFull(Exception):
     """More callers are waiting than the group may hold."""
 
 
-class GroupLate(Exception):
+class WriteTimeout(Exception):
     """The item was not written when its caller's time was up. It may yet be if its batch was begun."""
 
 
 class GroupCommit(Generic[Item, Result]):
     """Collects items on one event loop and writes them in batches, in the order they were submitted.
 
-    `write` gets at most `most` items and returns one result an item, in order; it runs in a thread of the group's own,
-    never twice at once. What it raises is raised to every caller of that batch. `submit` raises `GroupFull` at once when
+    `write` gets at most `max_batch` items and returns one result an item, in order; it runs in a thread of the group's own,
+    never twice at once. What it raises is raised to every caller of that batch. `submit` raises `WriteQueueFull` at once when
     `capacity` items wait already, so that memory stays bounded while the database is away. A caller whose
-    time is up gets `GroupLate`, a tenth of a second late at most: one timer looks after all, a timeout each would cost more
-    than an order. `rest` is for callers that would rather not wait: how many times as long as it wrote the writer rests.
+    time is up gets `WriteTimeout`, a tenth of a second late at most: one timer looks after all, a timeout each would cost more
+    than an order. `cool_down` is for callers that would rather not wait: how many times as long as it wrote the writer rests.
     """
 
     def __init__(
@@ -55,16 +55,16 @@ class GroupCommit(Generic[Item, Result]):
         *,
         name: str,
         window_ms: float,
-        most: int,
+        max_batch: int,
         capacity: int,
-        rest: float = REST,
+        cool_down: float = COOL_DOWN,
     ) -> None:
         self._write = write
         self._name = name
         self._window_s = window_ms / 1000
-        self._most = most
+        self._max_batch = max_batch
         self._capacity = capacity
-        self._rest = rest
+        self._cool_down = cool_down
         self._patrol: asyncio.TimerHandle | None = None
         self._lock = threading.Lock()
         """Holds what the loop and the thread both change: which items wait, since when, and whether the thread is at work."""
@@ -98,11 +98,11 @@ class GroupCommit(Generic[Item, Result]):
             if len(self._waiting) >= self._capacity:
                 self._drop_withdrawn()
                 if len(self._waiting) >= self._capacity:
-                    raise GroupFull(f"{self._name}: {self._capacity} items wait already")
+                    raise WriteQueueFull(f"{self._name}: {self._capacity} items wait already")
             if not self._waiting:
                 self._opened = time.monotonic()
             self._waiting.append((item, future, ends))
-            if len(self._waiting) >= self._most:
+            if len(self._waiting) >= self._max_batch:
                 self._full.set()
             begin, self._serving = not self._serving, True
         self._unfinished += 1
@@ -137,7 +137,7 @@ class GroupCommit(Generic[Item, Result]):
             if ends > now:
                 continue
             if not future.done():
-                future.set_exception(GroupLate(f"{self._name}: not written in time"))
+                future.set_exception(WriteTimeout(f"{self._name}: not written in time"))
             self._withdrawn.add(future)  # Means nothing to a batch that was begun.
         self._patrol = loop.call_later(PATROL_S, self._end_waits) if open_ else None
 
@@ -152,14 +152,14 @@ class GroupCommit(Generic[Item, Result]):
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         """In the thread: batch after batch until nothing waits."""
-        rested = 0.0
+        cooled_at = 0.0
         while True:
-            left_s = max(self._opened + self._window_s, rested) - time.monotonic()
+            left_s = max(self._opened + self._window_s, cooled_at) - time.monotonic()
             if self._waiting and left_s > 0:
                 self._full.wait(left_s)
             with self._lock:
-                taken, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-                if len(self._waiting) < self._most:
+                taken, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
+                if len(self._waiting) < self._max_batch:
                     self._full.clear()
                 self._writing = taken
                 if not taken:
@@ -169,7 +169,7 @@ class GroupCommit(Generic[Item, Result]):
             began = time.monotonic()
             outcome = self._outcome([item for item, _, _ in batch]) if batch else []
             ended = time.monotonic()
-            rested = ended + min(self._rest * (ended - began), REST_MOST_S)
+            cooled_at = ended + min(self._cool_down * (ended - began), MAX_COOL_DOWN_S)
             try:
                 loop.call_soon_threadsafe(self._tell, batch, outcome, len(taken))
             except RuntimeError:  # The loop was closed: nobody waits any more.

@@ -1,4 +1,6 @@
-"""Every metric that processes count for themselves, by name. What the database knows is computed at the scrape (`orders.gauges`).
+"""Every metric that processes count for themselves, by name.
+
+What the database knows is computed at the scrape.
 
 Label children that hot paths use are bound once, by whoever uses them: `labels()` costs more than `inc()`.
 """
@@ -35,7 +37,7 @@ RETRIES = Counter("orderengine_attempts_failed", "Attempts that failed, by the e
 RESUBMITS = Counter("orderengine_resubmits", "Signed transactions sent again or looked up after a change of hands.")
 FENCED = Counter("orderengine_fenced_writes", "Writes refused because the order was in other hands.")
 TAKEOVERS = Counter("orderengine_takeovers", "Orders freed from dead executors.")
-RUNG_AGAIN = Counter("orderengine_doorbells_rung_again", "Orders whose doorbell was lost and rung again.")
+DISPATCHED_AGAIN = Counter("orderengine_dispatched_again", "Orders whose doorbell was lost and rung again.")
 EXECUTORS_LOST = Counter("orderengine_executors_lost", "Executors declared dead.")
 GROUP_SIZE = Histogram(
     "orderengine_group_commit_size",
@@ -48,7 +50,7 @@ GROUP_SECONDS = Histogram(
 )
 SOCKETS = Gauge("orderengine_sockets_open", "WebSockets that are served.", multiprocess_mode="livesum")
 GAPS_REPAIRED = Counter("orderengine_gaps_repaired", "Events a socket read from the database after its news was lost.")
-NEWS_DROPPED = Counter("orderengine_news_dropped", "Events not published because Redis was away.")
-DOORBELLS_LOST = Counter("orderengine_doorbells_lost", "Orders whose doorbell could not be sent.")
+EVENTS_DROPPED = Counter("orderengine_events_dropped", "Events not published because Redis was away.")
+DISPATCHES_LOST = Counter("orderengine_dispatches_lost", "Orders whose doorbell could not be sent.")
 POOL_WAITS = Counter("orderengine_database_pool_waits", "Requests that waited for a pooled database connection.")
 POOL_WAIT_SECONDS = Counter("orderengine_database_pool_wait_seconds", "How long they waited in all.")

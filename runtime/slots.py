@@ -24,7 +24,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import CollectorRegistry
 
 two_doubles = struct.Struct("dd").pack
-SLOTS_MOST = 1_000
+MAX_SLOTS = 1_000
 BROKEN = (struct.error, RuntimeError, UnicodeDecodeError, ValueError, IndexError)
 """What reading a file raises that a power cut left half-written."""
 
@@ -129,8 +129,8 @@ def take(folder: Path, kind: str) -> str:
         return SharedValue._slot.stem
     folder.mkdir(parents=True, exist_ok=True)
     for n in itertools.count(1):
-        if n > SLOTS_MOST:
-            raise SlotsFull(f"{SLOTS_MOST} processes of the kind {kind} hold slots in {folder}")
+        if n > MAX_SLOTS:
+            raise SlotsFull(f"{MAX_SLOTS} processes of the kind {kind} hold slots in {folder}")
         lock = folder / f"{kind}.{n}.lock"
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         with contextlib.suppress(BlockingIOError):

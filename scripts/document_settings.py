@@ -65,13 +65,13 @@ MEANINGS = {
     "MOCK_FAILURE_RATE": "Share of venue calls that fail for a moment, 0 to 1.",
     "MOCK_LATENCY": "Factor on every pretended wait; 0 is none, 1 makes an order take two to three seconds.",
     "MOCK_SEED": "Makes the pretended prices repeat.",
-    "ORDERS_IN_FLIGHT_MOST": "Orders that one worker process executes at a time.",
+    "MAX_ORDERS_IN_FLIGHT": "Orders that one worker process executes at a time.",
     "ORDER_THREADS": "Celery messages that one order worker holds at a time; each carries up to a hundred orders.",
     "QUOTE_MAX_AGE_MS": "Older quotes are not used.",
     "RATE_LIMIT_ADDRESS": "Requests of one address, before anybody asks whose key it is.",
     "RETRY_BASE_MS": "The first wait before another attempt; it doubles, with jitter.",
-    "SOCKETS_MOST": "WebSockets of one web process.",
-    "SOCKETS_PER_ACCOUNT_MOST": "WebSockets of one account in one web process.",
+    "MAX_SOCKETS": "WebSockets of one web process.",
+    "MAX_SOCKETS_PER_ACCOUNT": "WebSockets of one account in one web process.",
 }
 """Of those whose docstring in the settings does not say it."""
 HEAD = """# Configuration

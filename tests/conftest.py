@@ -10,8 +10,8 @@ from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
 
 from accounts.models import Account
-from orders import changes
-from orders.ledger import Connection
+from orders import commands
+from orders.ledger.statements import Connection
 from tests.factories import connect
 
 # The first text that Hypothesis draws costs seconds, and a busy machine makes any deadline a lottery.
@@ -29,7 +29,7 @@ def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     with django_db_blocker.unblock():
         call_command("migrate", verbosity=0, interactive=False)
     yield
-    changes.pool.cache_clear()
+    commands.pool.cache_clear()
     with django_db_blocker.unblock():
         connections["default"].close_pool()  # type: ignore[attr-defined]
 

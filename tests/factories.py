@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 import psycopg
 from django.conf import settings
 
-from orders import ledger
 from orders.ids import uuid7
-from orders.ledger import Accepted, Change, Claimed, Connection, NewOrder
+from orders.ledger import statements
+from orders.ledger.statements import Accepted, Change, Claimed, Connection, NewOrder
 from orders.lifecycle import Event, Status, advance
 from routing.values import Swap, VenueName
 
@@ -59,7 +59,7 @@ def limit_order(account_id: int, **fields: Any) -> NewOrder:
 
 
 def accepted(connection: Connection, order: NewOrder) -> NewOrder:
-    [result] = ledger.accept(connection, [order])
+    [result] = statements.accept(connection, [order])
     assert isinstance(result, Accepted) and not result.replayed
     return order
 
@@ -78,7 +78,7 @@ def executor(connection: Connection, *, state: str = "alive", silent_s: float = 
 def claimed(connection: Connection, order: NewOrder, by: UUID | None = None) -> Claimed:
     """The order, accepted before, in the hands of an executor."""
     triggers = {order.id: {"price": "1"}} if order.resting else {}
-    [taken] = ledger.claim(connection, by or executor(connection), [order.id], triggers)
+    [taken] = statements.claim(connection, by or executor(connection), [order.id], triggers)
     return taken
 
 
@@ -116,7 +116,7 @@ def submitted(connection: Connection, taken: Claimed, intent: Swap | None = None
         change(taken, Event.BUILD, data={"attempt": 1, "venue": "RAYDIUM"}),
         change(taken, Event.SUBMIT, was=Status.BUILDING, seq=taken.seq + 1, intent=intent),
     ]
-    assert all(ledger.record(connection, changes))
+    assert all(statements.record(connection, changes))
     return intent
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from orderengine import embedded
-from orderengine.launch import PARENT
+from orderengine.host import embedded
+from orderengine.host.launch import PARENT
 
 pytest_plugins = ["tests.engine"]
 

@@ -15,9 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from orderengine import embedded
-from orderengine.launch import PARENT
-from orderengine.processes import BASE_DIR
+from orderengine.host import embedded
+from orderengine.host.launch import PARENT
+from orderengine.host.processes import BASE_DIR
 
 START_S = 60
 FORGOTTEN = f"orderengine-test-{os.geteuid()}-{os.getpid()}-"

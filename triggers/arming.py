@@ -11,7 +11,7 @@ from triggers.book import Arm, Book, Left
 
 log = logging.getLogger(__name__)
 
-WAITING_MOST = 100_000
+MAX_WAITING = 100_000
 BATCH = 500
 RETRY_S = 0.25
 
@@ -21,7 +21,7 @@ class Arming:
 
     def __init__(self, url: str) -> None:
         self._book = Book(url)
-        self._queue: queue.Queue[Arm | Left | None] = queue.Queue(WAITING_MOST)
+        self._queue: queue.Queue[Arm | Left | None] = queue.Queue(MAX_WAITING)
         # The process before us may have died with changes in its hands.
         self._doubtful = True
         self._closing = False
@@ -58,7 +58,7 @@ class Arming:
         if self._doubtful:
             try:
                 self._doubtful = False
-                self._book.doubt()
+                self._book.invalidate()
             except redis.RedisError:
                 self._doubtful = True
 

@@ -1,6 +1,6 @@
 """The trigger book in Redis: which orders rest, found by the price that fires them.
 
-An index that Redis may lose at any moment: `orders.resting` makes it good from Postgres. A claimed order is not gone until
+An index that Redis may lose at any moment: `orders.resting.keeper` makes it good from Postgres. A claimed order is not gone until
 its executor has it: it is on the list `triggers:again` and comes back to the book if nobody takes it.
 """
 
@@ -21,7 +21,7 @@ from triggers.rules import sortable
 LUA = Path(__file__).parent / "lua"
 AGAIN = "triggers:again"
 PAIRS = "triggers:pairs"
-WHOLE, SWEEP, DOUBTS = "triggers:whole", "triggers:sweep", "triggers:doubts"
+COMPLETE, REBUILD, INVALIDATIONS = "triggers:complete", "triggers:rebuild", "triggers:invalidations"
 LISTED = "listed"
 """A launch sniper that came when the pair was already traded: it waits for it to be delisted first."""
 TIMEOUT_S = 2.0
@@ -107,7 +107,7 @@ class Book:
 
         self._arm, self._disarm = script("arm", places), script("disarm", places)
         self._claim_limits, self._claim_snipers = script("claim_limits"), script("claim_snipers")
-        self._peek, self._unlist, self._whole = script("peek"), script("unlist"), script("whole")
+        self._peek, self._unlist, self._complete = script("peek"), script("unlist"), script("complete")
 
     def change(self, changes: Iterable[Arm | Left]) -> int:
         """Arms and disarms, in order, in one pipeline; how many of them changed the book."""
@@ -170,28 +170,28 @@ class Book:
             seqs = pipe.execute()
         return following, {key: int(seq) for key, seq in zip(held, seqs, strict=True) if seq}
 
-    def doubt(self) -> None:
+    def invalidate(self) -> None:
         """The book may have missed something: it is to be compared with Postgres from one end to the other."""
-        self.redis.incr(DOUBTS)
+        self.redis.incr(INVALIDATIONS)
 
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """No: Redis was wiped or restarted, or somebody doubts, since it was last compared with Postgres as a whole."""
         with self.redis.pipeline(transaction=False) as pipe:
-            pipe.mget(WHOLE, DOUBTS)
+            pipe.mget(COMPLETE, INVALIDATIONS)
             pipe.info("server")
             (whole, doubts), run = pipe.execute()
         return bool(whole == mark_of(run, doubts))
 
-    def begin_sweep(self) -> tuple[str, str]:
-        """What `end_sweep` wants."""
-        doubts = self.redis.get(DOUBTS) or "0"
+    def begin_rebuild(self) -> tuple[str, str]:
+        """What `end_rebuild` wants."""
+        doubts = self.redis.get(INVALIDATIONS) or "0"
         mark = mark_of(self.redis.info("server"), doubts)
-        self.redis.set(SWEEP, mark)
+        self.redis.set(REBUILD, mark)
         return mark, str(doubts)
 
-    def end_sweep(self, sweep: tuple[str, str]) -> bool:
+    def end_rebuild(self, sweep: tuple[str, str]) -> bool:
         """Everything that rests is armed. False: something happened meanwhile, sweep again."""
-        return bool(self._whole([WHOLE, SWEEP, DOUBTS], list(sweep)))
+        return bool(self._complete([COMPLETE, REBUILD, INVALIDATIONS], list(sweep)))
 
     def close(self) -> None:
         self.redis.close()

@@ -16,9 +16,9 @@ from runtime.faults import crash_point
 from triggers import rules
 from triggers.book import Book, Edge, ms
 
-CLAIM_MOST = 500
+MAX_CLAIM_BATCH = 500
 """Ids a script takes: it blocks Redis for about two milliseconds."""
-FIRST_MOST = 20
+MAX_FIRST = 20
 """Ids of the message that the poller sends itself: few, so that it leaves at once; the limit worker does the rest."""
 AGAIN_S = 5.0
 """A claimed order nobody took by then is looked at again; executors take theirs within milliseconds."""
@@ -71,7 +71,7 @@ class Matcher:
         return sum(
             self._fire(
                 lambda kind=kind: self._book.claim_limits(  # type: ignore[misc]
-                    pair, kind, best, most=CLAIM_MOST, again_at_ms=self._again_at()
+                    pair, kind, best, most=MAX_CLAIM_BATCH, again_at_ms=self._again_at()
                 ),
                 trigger,
             )
@@ -86,11 +86,11 @@ class Matcher:
         trigger, best = self._limit_trigger(market, edge)
         more = False
         for kind in (rules.GTE, rules.LTE):
-            ids = self._book.claim_limits(market.pair, kind, best, most=FIRST_MOST, again_at_ms=self._again_at())
+            ids = self._book.claim_limits(market.pair, kind, best, most=MAX_FIRST, again_at_ms=self._again_at())
             if ids:
                 crash_point("after_fire")
                 self._dispatch(ids, trigger)
-            more = more or len(ids) >= FIRST_MOST
+            more = more or len(ids) >= MAX_FIRST
         return more
 
     def _limit_trigger(self, market: PairPrices, edge: Edge) -> tuple[dict[str, Any], Decimal]:
@@ -126,7 +126,7 @@ class Matcher:
                 trigger["factor"] = f"{reached:.2f}"
             fired += self._fire(
                 lambda kind=kind, reached=reached: self._book.claim_snipers(  # type: ignore[misc]
-                    pair, kind, reached, most=CLAIM_MOST, again_at_ms=self._again_at()
+                    pair, kind, reached, most=MAX_CLAIM_BATCH, again_at_ms=self._again_at()
                 ),
                 trigger,
             )
@@ -143,7 +143,7 @@ class Matcher:
             for batch in _batches(ids, self._most):
                 self._dispatch(batch, trigger)
             fired += len(ids)
-            if len(ids) < CLAIM_MOST:
+            if len(ids) < MAX_CLAIM_BATCH:
                 break
         return fired
 

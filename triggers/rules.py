@@ -24,7 +24,7 @@ _EXACT = Context(prec=80)
 _UNIT = Decimal(1).scaleb(-PLACES)
 _HIGHEST = Decimal(10) ** WHOLE_DIGITS - _UNIT
 FAR_FACTOR = 10
-VOLUME_TICKS_LEAST = 3
+MIN_VOLUME_TICKS = 3
 """Fewer make no average; at two ticks a second three are there before anybody has typed an order."""
 
 
@@ -80,6 +80,6 @@ def volume_factor_of(seen: Iterable[tuple[Tick, VolumeAverage]]) -> Decimal | No
     factors = [
         _EXACT.divide(tick.volume, average.mean)
         for tick, average in seen
-        if average.ticks >= VOLUME_TICKS_LEAST and average.mean > 0
+        if average.ticks >= MIN_VOLUME_TICKS and average.mean > 0
     ]
     return max(factors, default=None)

@@ -51,7 +51,7 @@ def matcher() -> Matcher:
         PriceStore(settings.REDIS_URL),
         send_fired,
         max_age=timedelta(milliseconds=settings.QUOTE_MAX_AGE_MS),
-        most=settings.DOORBELL_IDS_MOST,
+        most=settings.MAX_DISPATCH_IDS,
     )
 
 

@@ -12,9 +12,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from orderengine import embedded
-from orderengine.launch import PARENT
-from orderengine.processes import BASE_DIR
+from orderengine.host import embedded
+from orderengine.host.launch import PARENT
+from orderengine.host.processes import BASE_DIR
 from tests.chaos.proxy import Proxy, to_port, to_unix
 from tests.engine import free_port
 

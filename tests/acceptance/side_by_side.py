@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psycopg
 
-from orderengine.launch import PARENT
+from orderengine.host.launch import PARENT
 from tests.acceptance.client import ORDER, Client
 from tests.engine import BASE_DIR, Engine
 from tests.waiting import until
@@ -42,7 +42,7 @@ def older(engine: Engine, folder: Path) -> "subprocess.Popen[bytes]":
     }
     worker = ["worker", "-Q", "orders", "-P", "threads", "-c", "100", "-n", "older@%h", "--without-gossip"]
     with (folder / "older.log").open("wb") as log:
-        command = [sys.executable, "-m", "orderengine.celeryd", *worker]
+        command = [sys.executable, "-m", "orderengine.host.celery_cli", *worker]
         return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
 
 

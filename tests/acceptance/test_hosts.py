@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import psycopg
 
-from orderengine.processes import BASE_DIR
+from orderengine.host.processes import BASE_DIR
 from tests.acceptance.hosts import Host, Storage
 from tests.chaos.checker import Evidence, violations
 from tests.chaos.clients import Load

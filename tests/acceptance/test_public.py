@@ -40,7 +40,7 @@ def public() -> Iterator[Engine]:
         "RATE_LIMIT_ACCOUNT": "120/hour",
         "RATE_LIMIT_ADDRESS": "off",
         "CORS_ALLOWED_ORIGINS": DESK,
-        "SOCKETS_PER_ACCOUNT_MOST": "3",
+        "MAX_SOCKETS_PER_ACCOUNT": "3",
     }
     with Engine(**settings).running() as engine:
         yield engine

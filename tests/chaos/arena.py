@@ -17,11 +17,11 @@ import psutil
 import psycopg
 import redis
 
-from orderengine import embedded
-from orderengine.launch import PARENT
-from orderengine.supervise import Supervisor
-from routing.chain.mock import MockChain
-from routing.mockworld import mock_world
+from orderengine.host import embedded
+from orderengine.host.launch import PARENT
+from orderengine.host.supervise import Supervisor
+from routing.mock.chain import MockChain
+from routing.mock.world import mock_world
 from tests import template
 from tests.chaos.proxy import Proxy, to_port, to_unix
 from tests.engine import Engine, free_port
@@ -30,9 +30,9 @@ READY_WITHIN_S = 240.0
 """For a machine that is busy with other things; a quiet one needs ten seconds."""
 PATIENCE_S = 20
 """For an answer to the suite itself: it proves nothing about the engine."""
-CONNECTIONS_MOST = 60
-MEMORY_MOST = 400 * 2**20
-WAITING_MOST = 5
+MAX_CONNECTIONS = 60
+MAX_MEMORY = 400 * 2**20
+MAX_WAITING = 5
 """Messages in a queue of a quiet engine: beat's ticks come and go."""
 
 
@@ -222,14 +222,14 @@ class Arena:
         for name, count in self.sql(
             "SELECT application_name, count(*) FROM pg_stat_activity WHERE datname = current_database() GROUP BY 1"
         ):
-            if count > CONNECTIONS_MOST:
+            if count > MAX_CONNECTIONS:
                 found.append(f"{count} connections of {name}")
         alive = self.sql("SELECT count(*) FROM orders_executor WHERE state = 'alive'")[0][0]
         if alive != len(self.order_workers):
             found.append(f"{alive} executors are alive")
         client = self.redis()
         for queue in ("orders", "quotes", "limit", "sniper", "dbsync"):
-            if (waiting := client.llen(queue)) > WAITING_MOST:
+            if (waiting := client.llen(queue)) > MAX_WAITING:
                 found.append(f"{waiting} messages wait on {queue}")
         return [f"back_to_normal: {each}" for each in [*found, *self.heavy()]]
 
@@ -238,6 +238,6 @@ class Arena:
         found = []
         for name in self.processes:
             with contextlib.suppress(psutil.Error, OSError, ValueError):
-                if (memory := psutil.Process(self.engine.pid(name)).memory_info().rss) > MEMORY_MOST:
+                if (memory := psutil.Process(self.engine.pid(name)).memory_info().rss) > MAX_MEMORY:
                     found.append(f"{name} holds {memory // 2**20} MB")
         return found

@@ -250,7 +250,7 @@ def taken(trial: Trial) -> list[str]:
     return [order_id for answers in trial.load.orders.values() for order_id in answers]
 
 
-def ring(trial: Trial, order_ids: list[str], times: int) -> None:
+def dispatch(trial: Trial, order_ids: list[str], times: int) -> None:
     """Messages as the engine's own, straight to the broker."""
     from celery import Celery
 
@@ -268,7 +268,7 @@ def ring(trial: Trial, order_ids: list[str], times: int) -> None:
 async def doorbells_repeated(trial: Trial) -> None:
     """Each message a hundred times."""
     for _ in range(4):
-        await asyncio.to_thread(ring, trial, taken(trial)[-30:], 100)
+        await asyncio.to_thread(dispatch, trial, taken(trial)[-30:], 100)
         await asyncio.sleep(0.5)
     trial.heal()
 
@@ -280,7 +280,7 @@ async def doorbells_replayed(trial: Trial) -> None:
     rows = trial.arena.sql("SELECT id FROM orders_order WHERE finished_at IS NOT NULL ORDER BY id DESC LIMIT 2000")
     order_ids = [str(row[0]) for row in rows]
     for start in range(0, len(order_ids), 100):
-        await asyncio.to_thread(ring, trial, order_ids[start : start + 100], 5)
+        await asyncio.to_thread(dispatch, trial, order_ids[start : start + 100], 5)
     trial.heal()
 
 
@@ -377,7 +377,7 @@ def hold_lock(trial: Trial, seconds: float) -> None:
 
 # --- The chain -------------------------------------------------------------------------------------------------------
 async def misbehave(trial: Trial, name: str, *, seconds: float = 8, delay_s: float = 5) -> None:
-    from routing.chain.faults import Fault as ChainFault
+    from routing.mock.faults import Fault as ChainFault
 
     chain = trial.arena.chain()
     chain.misbehave(ChainFault(name), probability=0.5, delay_s=delay_s)
@@ -595,7 +595,7 @@ async def all_together(trial: Trial) -> None:
     """Thirty seconds of whatever comes, several at a time."""
     ends = time.monotonic() + 30
     chain = trial.arena.chain()
-    from routing.chain.faults import Fault as ChainFault
+    from routing.mock.faults import Fault as ChainFault
 
     for each in (ChainFault.DROP, ChainFault.LAND_THEN_TIMEOUT, ChainFault.REFUSE):
         chain.misbehave(each, probability=0.1)
@@ -604,7 +604,7 @@ async def all_together(trial: Trial) -> None:
         lambda: trial.arena.signal("redis"),
         lambda: trial.arena.signal("postgres", signal.SIGQUIT),
         lambda: trial.arena.redis().flushall(),
-        lambda: ring(trial, taken(trial)[-20:], 50),
+        lambda: dispatch(trial, taken(trial)[-20:], 50),
         lambda: trial.arena.redis().execute_command("CLIENT", "KILL", "TYPE", "normal"),
         lambda: trial.arena.arm(
             trial.rng.choice(("after_claim", "after_intent", "after_submit", "before_confirm_commit"))

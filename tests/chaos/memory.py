@@ -14,13 +14,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from orders.ids import uuid7
-from orders.ledger import Change, Claimed
+from orders.ledger.statements import Change, Claimed
 from orders.lifecycle import FINAL, Status
-from orders.reconcile import Reconciler
+from orders.recovery.reconcile import Reconciler
 from routing import tokens
 from routing.selection import select
 from routing.values import Fate, Fill, Pair, Quote, Selection, Swap, SwapStatus, VenueName
-from routing.venues.base import SubmitUnknown, SwapRefused
+from routing.venue import SubmitUnknown, SwapRefused
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 VALID = timedelta(seconds=30)
@@ -190,7 +190,7 @@ class Row:
 
 
 class MemoryLedger:
-    """What `orders.ledger` does in SQL: the same conditions, one order at a time."""
+    """What `orders.ledger.statements` does in SQL: the same conditions, one order at a time."""
 
     def __init__(self, loop: ManualLoop) -> None:
         self._loop = loop

@@ -10,10 +10,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from orders.execution import Executor
+from orders.execution.executor import Executor
+from orders.execution.retry import RetryPolicy
+from orders.execution.steps import Steps
 from orders.lifecycle import FINAL, SUCCESSORS, Status
-from orders.retry import RetryPolicy
-from orders.steps import Steps
 from tests.chaos.memory import MAX_ATTEMPTS, Gate, ManualLoop, MemoryChain, MemoryLedger, MemoryRouter, Port
 
 WHICH = st.integers(0, 1)
@@ -37,9 +37,9 @@ class Hand:
         steps = Steps(
             router, RetryPolicy(MAX_ATTEMPTS, 500, 8000), random.Random(1), submit_timeout_s=10, resend_after_s=4
         )
-        self.executor = Executor(claimer, recorder, steps, in_flight_most=10, ring=lambda order_ids, delay_s: None)
+        self.executor = Executor(claimer, recorder, steps, max_in_flight=10, dispatch=lambda order_ids, delay_s: None)
 
-    def ring(self, order_ids: list[UUID]) -> None:
+    def dispatch(self, order_ids: list[UUID]) -> None:
         self.tasks.append(self.loop.create_task(self.executor.execute(order_ids)))
 
 
@@ -63,7 +63,7 @@ class TwoExecutors(RuleBasedStateMachine):
     @rule(which=WHICH)
     def doorbell(self, which: int) -> None:
         """Rings for everything: lost, repeated, stale and stolen ones are all among the orders of these calls."""
-        self.hands[which].ring(list(self.ledger.rows))
+        self.hands[which].dispatch(list(self.ledger.rows))
         self.loop.settle()
 
     @rule(which=WHICH, place=st.integers(0, 5), steps=st.integers(1, 12))
@@ -152,7 +152,7 @@ class TwoExecutors(RuleBasedStateMachine):
                     self.ledger.alive.discard(hand.id)
                     hand.id = uuid4()
                     self.ledger.alive.add(hand.id)
-                hand.ring(list(self.ledger.rows))
+                hand.dispatch(list(self.ledger.rows))
                 for _ in range(4):
                     for place in range(max(1, len(hand.gate.waiting))):
                         hand.gate.let_through(place)

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from routing.venues.base import Venue
+from routing.venue import Venue
 from tests.contract.kits import CHAINS, VENUES, Kit
 
 

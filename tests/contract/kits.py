@@ -6,14 +6,14 @@ from decimal import Decimal
 from pathlib import Path
 
 from routing import tokens
-from routing.chain import settlement
-from routing.chain.faults import Fault
-from routing.chain.mock import MockChain
-from routing.chain.settlement import Terms
-from routing.market import Market
+from routing.mock import settlement
+from routing.mock.chain import MockChain
+from routing.mock.faults import Fault
+from routing.mock.market import Market
+from routing.mock.settlement import Terms
+from routing.mock.venue import MockVenue
 from routing.values import Pair, Swap, VenueName
-from routing.venues.base import Venue
-from routing.venues.mock import MockVenue
+from routing.venue import Venue
 
 
 class Clock:

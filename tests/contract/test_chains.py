@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from routing.values import Fate
-from routing.venues.base import SubmitUnknown, SwapRefused
+from routing.venue import SubmitUnknown, SwapRefused
 from tests.contract.kits import Kit
 
 

@@ -8,11 +8,11 @@ from decimal import Decimal
 from pathlib import Path
 
 from routing import tokens
-from routing.chain.faults import Fault
-from routing.mockworld import mock_world
+from routing.mock.faults import Fault
+from routing.mock.world import mock_world
 from routing.selection import min_out
 from routing.values import Fate, SwapStatus
-from routing.venues.base import SubmitUnknown, SwapRefused, VenueError
+from routing.venue import SubmitUnknown, SwapRefused, VenueError
 from tests.contract.kits import MockKit, sol_usdc
 from tests.waiting import Stalls
 

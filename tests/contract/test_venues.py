@@ -6,7 +6,7 @@ import pytest
 
 from routing import tokens
 from routing.values import Fate, Swap
-from routing.venues.base import (
+from routing.venue import (
     AmountTooSmall,
     InsufficientLiquidity,
     NoRoute,

@@ -6,8 +6,8 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client
 
-from orders.keyset import KeysetMixin
-from orders.ledger import Connection
+from orders.admin.keyset import KeysetMixin
+from orders.ledger.statements import Connection
 from tests.factories import accepted, claimed, limit_order, new_order, submitted
 
 # Static files come from the packages here; only an image collects them.

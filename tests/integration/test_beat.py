@@ -9,7 +9,7 @@ from django.db import connection
 
 import celery_app
 from orderengine.beat import CATCH_UP_S, Scheduler, in_step
-from orders.ledger import Connection
+from orders.ledger.statements import Connection
 
 SECONDS = 6.0
 

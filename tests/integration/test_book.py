@@ -13,11 +13,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from orders import ledger
 from orders.ids import uuid7
-from orders.ledger import Connection
+from orders.ledger import statements
+from orders.ledger.statements import Connection
 from orders.lifecycle import Event
-from orders.resting import Keeper, rest_of
+from orders.resting.keeper import Keeper
+from orders.resting.placement import rest_of
 from tests.factories import accepted, change, claimed, limit_order, new_order
 from triggers import rules
 from triggers.book import AGAIN, Arm, Book, Edge, Left, Rest
@@ -242,7 +243,7 @@ class Kept:
         self.database, self.book, self.account = database, book, account
         self.keeper = Keeper(book)
 
-    def rest(self, **fields: Any) -> ledger.NewOrder:
+    def rest(self, **fields: Any) -> statements.NewOrder:
         return accepted(self.database, limit_order(self.account, **fields))
 
     def armed(self) -> set[UUID]:
@@ -261,31 +262,31 @@ def test_a_wiped_book_is_whole_again_after_one_pass(kept: Kept, book: Book) -> N
         new_order(kept.account, type="sniper", trigger_kind="token_launch", resting=True, launched_before=False),
     )
     kept.keeper.run(kept.database)
-    assert kept.armed() == {order.id for order in orders} and book.is_whole()
+    assert kept.armed() == {order.id for order in orders} and book.is_complete()
     assert book.redis.exists(f"sniper:{PAIR}:{sniper.id}")
 
     book.redis.flushdb()
-    assert not book.is_whole()
+    assert not book.is_complete()
     kept.keeper.run(kept.database)
 
-    assert kept.armed() == {order.id for order in orders} and book.is_whole()
+    assert kept.armed() == {order.id for order in orders} and book.is_complete()
     assert fire(book, "102") == [order.id for order in orders[:3]]
 
 
 def test_an_order_that_comes_to_rest_during_a_sweep_is_not_lost(kept: Kept, book: Book) -> None:
-    sweep = book.begin_sweep()
+    sweep = book.begin_rebuild()
     order = kept.rest()
     book.change([Arm(rest_of(order, 1))])
-    assert book.end_sweep(sweep)
+    assert book.end_rebuild(sweep)
     assert kept.armed() == {order.id}
 
 
 @pytest.mark.parametrize("mishap", ["wiped", "doubted"])
 def test_a_sweep_that_something_happened_to_is_not_trusted(book: Book, mishap: str) -> None:
-    sweep = book.begin_sweep()
-    book.redis.flushdb() if mishap == "wiped" else book.doubt()
-    assert not book.end_sweep(sweep)
-    assert not book.is_whole()
+    sweep = book.begin_rebuild()
+    book.redis.flushdb() if mishap == "wiped" else book.invalidate()
+    assert not book.end_rebuild(sweep)
+    assert not book.is_complete()
 
 
 def test_what_was_claimed_and_never_taken_comes_back(kept: Kept, book: Book) -> None:
@@ -325,7 +326,7 @@ def test_an_order_back_at_rest_is_armed_as_it_is_now(kept: Kept, book: Book) -> 
     order = kept.rest(limit_price=Decimal(100))
     kept.keeper.run(kept.database)
     taken = claimed(kept.database, order)
-    assert all(ledger.record(kept.database, [change(taken, Event.REST, resting=True, data={"resting": True})]))
+    assert all(statements.record(kept.database, [change(taken, Event.REST, resting=True, data={"resting": True})]))
     book.redis.flushdb()
     kept.keeper.run(kept.database)
     assert book.redis.hget(f"limit:{PAIR}:{order.id}", "seq") == "3"

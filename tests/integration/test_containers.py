@@ -21,7 +21,8 @@ import psycopg
 import pytest
 import yaml
 
-from orderengine import container, embedded
+from orderengine import container
+from orderengine.host import embedded
 from tests.engine import free_port
 from tests.waiting import until
 

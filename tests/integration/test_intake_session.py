@@ -13,9 +13,9 @@ from django.contrib.sessions.backends.db import SessionStore
 from accounts.auth import KeyRing
 from accounts.limits import Limiter
 from accounts.models import Account
-from orders.commit import Acceptor
-from orders.intake import Intake
-from orders.ledger import Connection
+from orders.http.intake import Intake
+from orders.ledger.statements import Connection
+from orders.ledger.writers import Acceptor
 from orders.models import Order
 
 HOST = b"engine.example"
@@ -57,13 +57,13 @@ def post(**headers: bytes) -> int:
         acceptor = Acceptor(
             settings.DATABASE_URL,
             window_ms=1,
-            most=10,
+            max_batch=10,
             capacity=10,
             timeout_ms=5_000,
             written=lambda accepted: None,
         )
         limiter = Limiter(settings.REDIS_URL, account=None, address=None)
-        intake = Intake(acceptor, KeyRing(local_mode=False), limiter, body_most=10_000, timeout_s=10)
+        intake = Intake(acceptor, KeyRing(local_mode=False), limiter, max_body=10_000, timeout_s=10)
         scope = {"method": "POST", "path": "/api/orders/execute", "scheme": "https", "headers": given}
         await intake.execute(scope, receive, send)
         await acceptor.close()

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from accounts.models import Account
-from orders import ledger
-from orders.commit import Acceptor
-from orders.ledger import Accepted, Answer, Connection, KeyConflict, NewOrder, Unknown, first_data
+from orders.ledger import statements
+from orders.ledger.statements import Accepted, Answer, Connection, KeyConflict, NewOrder, Unknown, first_data
+from orders.ledger.writers import Acceptor
 from tests.factories import Told, accepted, claimed, connect, limit_order, new_order
 
 OTHER = bytes([1]) * 32
@@ -50,7 +50,7 @@ def test_what_was_asked_for_is_what_is_stored(database: Connection, account: int
     )
     accepted(database, asked)
 
-    names = [name for name in ledger.ORDER_COLUMNS if name != "request_hash"]
+    names = [name for name in statements.ORDER_COLUMNS if name != "request_hash"]
     row = database.execute(f"SELECT {', '.join(names)} FROM orders_order").fetchone()
     assert row == tuple(getattr(asked, name) for name in names)
 
@@ -70,7 +70,7 @@ def test_a_request_s_id_is_in_the_first_event_and_in_the_claim(
 def test_the_same_key_and_request_is_the_first_order_again(database: Connection, account: int, key: str) -> None:
     first = accepted(database, new_order(account, **{key: "k"}))
 
-    [again] = ledger.accept(database, [new_order(account, **{key: "k"})])
+    [again] = statements.accept(database, [new_order(account, **{key: "k"})])
 
     assert isinstance(again, Accepted)
     assert (again.order_id, again.replayed, again.status) == (first.id, True, "pending")
@@ -81,7 +81,7 @@ def test_the_same_key_and_request_is_the_first_order_again(database: Connection,
 def test_the_same_key_for_something_else_is_a_conflict(database: Connection, account: int, key: str) -> None:
     first = accepted(database, new_order(account, **{key: "k"}))
 
-    [refused] = ledger.accept(database, [new_order(account, request_hash=OTHER, **{key: "k"})])
+    [refused] = statements.accept(database, [new_order(account, request_hash=OTHER, **{key: "k"})])
 
     assert refused == KeyConflict(first.id)
     assert count(database) == 1
@@ -93,7 +93,9 @@ def test_what_comes_too_late_is_recalled_and_never_written(database: Connection,
     late: list[dict[str, Any]] = [{key: "k"}, {key: "k", "request_hash": OTHER}, {key: "none"}]
     beside = new_order(account)
 
-    *results, taken = ledger.accept(database, [*(new_order(account, recall=True, **fields) for fields in late), beside])
+    *results, taken = statements.accept(
+        database, [*(new_order(account, lookup_only=True, **fields) for fields in late), beside]
+    )
 
     assert isinstance(results[0], Accepted) and (results[0].order_id, results[0].replayed) == (first.id, True)
     assert results[1:] == [KeyConflict(first.id), Unknown()]
@@ -105,7 +107,7 @@ def test_two_keys_of_two_orders_are_a_conflict(database: Connection, account: in
     accepted(database, new_order(account, client_order_id="a"))
     accepted(database, new_order(account, idempotency_key="b"))
 
-    [refused] = ledger.accept(database, [new_order(account, client_order_id="a", idempotency_key="b")])
+    [refused] = statements.accept(database, [new_order(account, client_order_id="a", idempotency_key="b")])
 
     assert isinstance(refused, KeyConflict)
 
@@ -124,7 +126,7 @@ def test_one_batch_may_hold_a_key_several_times(database: Connection, account: i
     other = new_order(account, client_order_id="k", request_hash=OTHER)
     new = new_order(account)
 
-    results = ledger.accept(database, [first, second, other, new])
+    results = statements.accept(database, [first, second, other, new])
 
     taken = [result for result in results if isinstance(result, Accepted)]
     assert [(one.order_id, one.replayed) for one in taken] == [
@@ -143,7 +145,7 @@ def test_the_same_key_from_ten_threads_makes_one_order(database: Connection, acc
         order = new_order(account, request_hash=OTHER if n % 2 else bytes(32), **{key: "k"})
         with connect() as connection:
             together.wait(60)
-            return ledger.accept(connection, [order])[0]
+            return statements.accept(connection, [order])[0]
 
     with ThreadPoolExecutor(10) as threads:
         results = list(threads.map(post, range(10)))
@@ -155,7 +157,7 @@ def test_the_same_key_from_ten_threads_makes_one_order(database: Connection, acc
 
 
 async def test_an_acceptor_writes_orders_together(database: Connection, account: int, database_url: str) -> None:
-    acceptor = Acceptor(database_url, window_ms=500, most=100, capacity=100, timeout_ms=5_000, written=Told())
+    acceptor = Acceptor(database_url, window_ms=500, max_batch=100, capacity=100, timeout_ms=5_000, written=Told())
 
     results = await asyncio.gather(*(acceptor.submit(new_order(account)) for _ in range(60)))
 
@@ -168,7 +170,7 @@ async def test_one_bad_order_does_not_take_its_batch_along(
     database: Connection, account: int, database_url: str
 ) -> None:
     """The checks let none pass; should one, the database refuses it alone."""
-    acceptor = Acceptor(database_url, window_ms=20, most=100, capacity=100, timeout_ms=5_000, written=Told())
+    acceptor = Acceptor(database_url, window_ms=20, max_batch=100, capacity=100, timeout_ms=5_000, written=Told())
     bad: list[dict[str, Any]] = [{"amount": Decimal(-1)}, {"token_in": "USDC"}, {"client_order_id": "a\0b"}]
 
     results = await asyncio.gather(*(acceptor.submit(new_order(account, **fields)) for fields in ({}, *bad, {})))
@@ -183,7 +185,7 @@ async def test_an_acceptor_fails_while_postgres_is_away_and_goes_on_after(
     database: Connection, account: int, database_url: str, unused_tcp_port: int
 ) -> None:
     away = psycopg.conninfo.make_conninfo(database_url, host="127.0.0.1", port=str(unused_tcp_port))
-    acceptor = Acceptor(away, window_ms=1, most=100, capacity=100, timeout_ms=10_000, written=Told())
+    acceptor = Acceptor(away, window_ms=1, max_batch=100, capacity=100, timeout_ms=10_000, written=Told())
     async with asyncio.timeout(30):
         results = await asyncio.gather(*(acceptor.submit(new_order(account)) for _ in range(3)), return_exceptions=True)
     assert all(isinstance(result, psycopg.OperationalError) for result in results)
@@ -197,7 +199,7 @@ async def test_an_acceptor_survives_the_loss_of_its_connection(
     database: Connection, account: int, database_url: str
 ) -> None:
     # The two that lose their connection are to be in one batch.
-    acceptor = Acceptor(database_url, window_ms=200, most=100, capacity=100, timeout_ms=10_000, written=Told())
+    acceptor = Acceptor(database_url, window_ms=200, max_batch=100, capacity=100, timeout_ms=10_000, written=Told())
     await acceptor.submit(new_order(account))
     database.execute(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'orderengine:accept'"

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
-from orders import ledger
-from orders.ledger import Change, Claimed, Connection
+from orders.ledger import statements
+from orders.ledger.statements import Change, Claimed, Connection
 from orders.lifecycle import Event, Status
 from orders.models import Order, OrderEvent, Transaction
 from tests.factories import (
@@ -72,7 +72,7 @@ def test_ten_executors_claim_and_one_has_it(database: Connection, account: int) 
     hands = [executor(database) for _ in range(10)]
     ids = [order.id for order in orders]
 
-    results = race(10, lambda connection, n: ledger.claim(connection, hands[n], ids, {}))
+    results = race(10, lambda connection, n: statements.claim(connection, hands[n], ids, {}))
 
     got = [taken.id for result in results for taken in result]
     assert sorted(got) == sorted(ids)
@@ -85,7 +85,7 @@ def test_only_what_is_pending_is_claimed(database: Connection, account: int, sta
     bring_to(database, order.id, account, Status(status))
     before = row(order.id)
 
-    assert ledger.claim(database, executor(database), [order.id], {order.id: {}}) == []
+    assert statements.claim(database, executor(database), [order.id], {order.id: {}}) == []
     assert (row(order.id).epoch, row(order.id).seq) == (before.epoch, before.seq)
 
 
@@ -94,17 +94,17 @@ def bring_to(database: Connection, order_id: UUID, account: int, status: Status)
         cancel = Change(
             order_id=order_id, account_id=account, epoch=0, seq=2, was=Status.PENDING, status=Status.CANCELLED
         )
-        assert ledger.record(database, [cancel])[0]
+        assert statements.record(database, [cancel])[0]
         return None
-    [taken] = ledger.claim(database, executor(database), [order_id], {})
+    [taken] = statements.claim(database, executor(database), [order_id], {})
     if status is Status.FAILED:
-        assert ledger.record(database, [change(taken, Event.FAIL, data={"error": ERROR})])[0]
+        assert statements.record(database, [change(taken, Event.FAIL, data={"error": ERROR})])[0]
     elif status is Status.BUILDING:
-        assert ledger.record(database, [change(taken, Event.BUILD, data={})])[0]
+        assert statements.record(database, [change(taken, Event.BUILD, data={})])[0]
     elif status in (Status.SUBMITTED, Status.CONFIRMED):
         intent = submitted(database, taken)
         if status is Status.CONFIRMED:
-            assert ledger.record(database, [confirmation(taken, intent.signature)])[0]
+            assert statements.record(database, [confirmation(taken, intent.signature)])[0]
     return taken
 
 
@@ -123,14 +123,14 @@ def confirmation(taken: Claimed, signature: str) -> Change:
 def test_an_executor_that_was_given_up_claims_nothing(database: Connection, account: int, state: str) -> None:
     order = accepted(database, new_order(account))
 
-    assert ledger.claim(database, executor(database, state=state), [order.id], {}) == []
+    assert statements.claim(database, executor(database, state=state), [order.id], {}) == []
 
 
 def test_an_order_that_rests_needs_a_trigger(database: Connection, account: int) -> None:
     order, hand = accepted(database, limit_order(account)), executor(database)
 
-    assert ledger.claim(database, hand, [order.id], {}) == []
-    [taken] = ledger.claim(database, hand, [order.id], {order.id: {"price": Decimal("200.5")}})
+    assert statements.claim(database, hand, [order.id], {}) == []
+    [taken] = statements.claim(database, hand, [order.id], {order.id: {"price": Decimal("200.5")}})
 
     assert taken.event == {"attempt": 1, "trigger": {"price": "200.5", "limit": "200"}}
     assert not row(order.id).resting and row(order.id).run_at is not None
@@ -142,15 +142,15 @@ def test_an_expired_order_is_not_claimed(database: Connection, account: int, res
     make = limit_order if resting else new_order
     order = accepted(database, make(account, expires_at=past))
 
-    assert ledger.claim(database, executor(database), [order.id], {order.id: {}} if resting else {}) == []
+    assert statements.claim(database, executor(database), [order.id], {order.id: {}} if resting else {}) == []
 
 
 def test_an_order_is_not_claimed_before_its_time(database: Connection, taken: Claimed) -> None:
-    ledger.record(database, [change(taken, Event.RETRY, data={"error": ERROR}, delay_ms=60_000)])
+    statements.record(database, [change(taken, Event.RETRY, data={"error": ERROR}, delay_ms=60_000)])
 
-    assert ledger.claim(database, executor(database), [taken.id], {}) == []
+    assert statements.claim(database, executor(database), [taken.id], {}) == []
     database.execute("UPDATE orders_order SET run_at = now()")
-    [again] = ledger.claim(database, executor(database), [taken.id], {})
+    [again] = statements.claim(database, executor(database), [taken.id], {})
     assert (again.attempts, again.epoch, again.seq) == (2, 2, 4)
 
 
@@ -172,7 +172,7 @@ def test_each_fence_refuses_alone(database: Connection, taken: Claimed, wrong: d
 
     fenced = replace(change(taken, Event.BUILD, data={"venue": "RAYDIUM"}), **wrong)
 
-    assert ledger.record(database, [fenced]) == [None]
+    assert statements.record(database, [fenced]) == [None]
     after = row(taken.id)
     assert (after.status, after.seq, after.epoch, after.venue) == (before.status, before.seq, before.epoch, None)
     assert events(taken.id) == [(1, "pending"), (2, "routing")]
@@ -181,7 +181,7 @@ def test_each_fence_refuses_alone(database: Connection, taken: Claimed, wrong: d
 def test_ten_writers_race_and_one_wins(database: Connection, taken: Claimed) -> None:
     def write(connection: Connection, n: int) -> Any:
         moved = change(taken, Event.BUILD, data={"venue": f"V{n}"})
-        return ledger.record(connection, [moved])[0]
+        return statements.record(connection, [moved])[0]
 
     results = race(10, write)
 
@@ -192,12 +192,12 @@ def test_ten_writers_race_and_one_wins(database: Connection, taken: Claimed) -> 
 
 def test_the_hand_an_order_was_taken_from_writes_nothing(database: Connection, taken: Claimed) -> None:
     """Same status and same seq, one epoch later: only the epoch tells the two hands apart."""
-    ledger.record(database, [change(taken, Event.RELEASE, data={"handover": {}}, delay_ms=0)])
+    statements.record(database, [change(taken, Event.RELEASE, data={"handover": {}}, delay_ms=0)])
     later = claimed(database, new_order(taken.account_id, id=taken.id))
     assert (later.status, later.epoch) == (taken.status, 2)
 
-    assert ledger.record(database, [change(replace(taken, seq=later.seq), Event.BUILD)]) == [None]
-    assert ledger.record(database, [change(later, Event.BUILD)])[0] is not None
+    assert statements.record(database, [change(replace(taken, seq=later.seq), Event.BUILD)]) == [None]
+    assert statements.record(database, [change(later, Event.BUILD)])[0] is not None
 
 
 def test_refused_changes_write_no_intent_and_no_dead_letter(database: Connection, taken: Claimed) -> None:
@@ -206,8 +206,8 @@ def test_refused_changes_write_no_intent_and_no_dead_letter(database: Connection
     submit = change(stale, Event.SUBMIT, was=Status.BUILDING, intent=intent)
     fail = change(stale, Event.FAIL, data={"error": ERROR})
 
-    assert ledger.record(database, [submit]) == [None]
-    assert ledger.record(database, [fail]) == [None]
+    assert statements.record(database, [submit]) == [None]
+    assert statements.record(database, [fail]) == [None]
     assert not Transaction.objects.exists() and not row(taken.id).dead_letters.exists()
 
 
@@ -216,9 +216,9 @@ def test_several_changes_of_one_order_are_written_together_or_not_at_all(databas
         change(taken, Event.BUILD, data={"venue": "RAYDIUM"}),
         change(taken, Event.SUBMIT, was=Status.BUILDING, seq=3, intent=swap(taken.id)),
     ]
-    assert ledger.record(database, [replace(one, epoch=0) for one in chain]) == [None, None]
+    assert statements.record(database, [replace(one, epoch=0) for one in chain]) == [None, None]
 
-    times = ledger.record(database, chain)
+    times = statements.record(database, chain)
 
     assert all(times) and len(set(times)) == 1
     assert events(taken.id) == [(1, "pending"), (2, "routing"), (3, "building"), (4, "submitted")]
@@ -229,7 +229,7 @@ def test_one_statement_carries_many_orders_and_the_lost_ones_lose_alone(database
     taken = [claimed(database, accepted(database, new_order(account)), hand) for _ in range(30)]
     moves = [change(replace(one, epoch=one.epoch - n % 3 // 2), Event.BUILD) for n, one in enumerate(taken)]
 
-    times = ledger.record(database, moves)
+    times = statements.record(database, moves)
 
     assert [at is None for at in times] == [n % 3 == 2 for n in range(30)]
     for one, at in zip(taken, times, strict=True):
@@ -239,10 +239,10 @@ def test_one_statement_carries_many_orders_and_the_lost_ones_lose_alone(database
 def test_events_are_contiguous_over_a_whole_life(database: Connection, account: int) -> None:
     order = accepted(database, new_order(account))
     first = claimed(database, order)
-    ledger.record(database, [change(first, Event.RETRY, data={"error": ERROR}, delay_ms=0)])
+    statements.record(database, [change(first, Event.RETRY, data={"error": ERROR}, delay_ms=0)])
     second = claimed(database, order)
     intent = submitted(database, second)
-    ledger.record(database, [confirmation(second, intent.signature)])
+    statements.record(database, [confirmation(second, intent.signature)])
 
     expected = ["pending", "routing", "pending", "routing", "building", "submitted", "confirmed"]
     assert events(order.id) == list(enumerate(expected, start=1))
@@ -252,7 +252,7 @@ def test_events_are_contiguous_over_a_whole_life(database: Connection, account: 
 def test_a_fill_is_on_the_row_and_its_intent_resolved(database: Connection, taken: Claimed) -> None:
     intent = submitted(database, taken)
 
-    [at] = ledger.record(database, [confirmation(taken, intent.signature)])
+    [at] = statements.record(database, [confirmation(taken, intent.signature)])
 
     order = row(taken.id)
     assert (order.status, order.venue, order.tx_hash) == ("confirmed", "RAYDIUM", "signature")
@@ -285,7 +285,7 @@ def test_the_next_intent_follows_the_resolution_of_the_last(database: Connection
         delay_ms=0,
         resolved=(intent.signature, "expired"),
     )
-    assert ledger.record(database, [retry])[0]
+    assert statements.record(database, [retry])[0]
 
     second = submitted(database, claimed(database, order), swap(order.id, attempt=2))
 
@@ -298,10 +298,10 @@ def test_a_failed_order_is_a_dead_letter_with_its_whole_history(database: Connec
     for attempt in (1, 2):
         taken = claimed(database, order)
         error = {**ERROR, "attempt": attempt}
-        ledger.record(database, [change(taken, Event.RETRY, data={"error": error}, delay_ms=0)])
+        statements.record(database, [change(taken, Event.RETRY, data={"error": error}, delay_ms=0)])
     taken = claimed(database, order)
     last = {**ERROR, "attempt": 3, "code": "NO_QUOTE", "message": "none"}
-    ledger.record(database, [change(taken, Event.FAIL, data={"error": last})])
+    statements.record(database, [change(taken, Event.FAIL, data={"error": last})])
 
     failed = row(order.id)
     assert (failed.status, failed.failure_code, failed.failure_message) == ("failed", "NO_QUOTE", "none")
@@ -312,18 +312,18 @@ def test_a_failed_order_is_a_dead_letter_with_its_whole_history(database: Connec
 
 
 def test_a_requeued_order_starts_anew_in_a_new_epoch(database: Connection, taken: Claimed) -> None:
-    ledger.record(database, [change(taken, Event.FAIL, data={"error": ERROR})])
+    statements.record(database, [change(taken, Event.FAIL, data={"error": ERROR})])
     data = {"requeued": {"by": "admin"}}
     requeue = change(taken, Event.REQUEUE, was=Status.FAILED, seq=3, data=data, delay_ms=0)
 
-    assert ledger.record(database, [requeue])[0]
+    assert statements.record(database, [requeue])[0]
 
     order = row(taken.id)
     assert (order.status, order.attempts, order.epoch, order.failure_code) == ("pending", 0, 2, None)
     assert order.finished_at is None and order.run_at is not None
     letter = order.dead_letters.get()
     assert letter.resolved_at is not None and letter.resolved_by == "admin"
-    assert ledger.record(database, [requeue]) == [None]
+    assert statements.record(database, [requeue]) == [None]
 
 
 def test_an_amendment_changes_what_it_names_and_nothing_else(database: Connection, account: int) -> None:
@@ -341,7 +341,7 @@ def test_an_amendment_changes_what_it_names_and_nothing_else(database: Connectio
             data={"resting": True, "amended": amended},
             resting=True,
         )
-        assert ledger.record(database, [moved])[0]
+        assert statements.record(database, [moved])[0]
         return row(order.id)
 
     first = amend(2, limitPrice="201.5", expiresAt=until)
@@ -354,11 +354,11 @@ def test_an_amendment_changes_what_it_names_and_nothing_else(database: Connectio
 
 
 def test_a_handover_does_not_cost_an_attempt(database: Connection, taken: Claimed) -> None:
-    ledger.record(database, [change(taken, Event.RELEASE, data={"handover": {"executor": "a"}}, delay_ms=0)])
+    statements.record(database, [change(taken, Event.RELEASE, data={"handover": {"executor": "a"}}, delay_ms=0)])
     assert (row(taken.id).attempts, row(taken.id).executor) == (0, None)
 
     again = claimed(database, new_order(taken.account_id, id=taken.id))
-    ledger.record(database, [change(again, Event.RELEASE, data={"takeover": {}}, delay_ms=0)])
+    statements.record(database, [change(again, Event.RELEASE, data={"takeover": {}}, delay_ms=0)])
     assert row(taken.id).attempts == 1
 
 
@@ -366,10 +366,10 @@ def test_an_order_that_rests_again_waits_for_its_trigger(database: Connection, a
     order = accepted(database, limit_order(account))
     taken = claimed(database, order)
 
-    ledger.record(database, [change(taken, Event.REST, data={"resting": True}, resting=True)])
+    statements.record(database, [change(taken, Event.REST, data={"resting": True}, resting=True)])
 
     assert (row(order.id).resting, row(order.id).run_at, row(order.id).attempts) == (True, None, 0)
-    assert ledger.claim(database, executor(database), [order.id], {}) == []
+    assert statements.claim(database, executor(database), [order.id], {}) == []
 
 
 def test_a_submitted_order_changes_hands_with_its_intent(database: Connection, account: int) -> None:
@@ -377,16 +377,16 @@ def test_a_submitted_order_changes_hands_with_its_intent(database: Connection, a
     order = accepted(database, new_order(account))
     taken = claimed(database, order, hand)
     intent = submitted(database, taken)
-    assert ledger.claim(database, other, [order.id], {}) == []
-    assert ledger.disown(database, executor=other, order_ids=[order.id]) == []
+    assert statements.claim(database, other, [order.id], {}) == []
+    assert statements.disown(database, executor=other, order_ids=[order.id]) == []
 
-    assert ledger.disown(database, executor=hand, order_ids=[order.id]) == [order.id]
-    [later] = ledger.claim(database, other, [order.id], {})
+    assert statements.disown(database, executor=hand, order_ids=[order.id]) == [order.id]
+    [later] = statements.claim(database, other, [order.id], {})
 
     assert (later.status, later.seq, later.attempts, later.event) == ("submitted", 4, 1, None)
     assert later.swap == intent
     assert later.epoch > taken.epoch
-    assert ledger.record(database, [confirmation(taken, intent.signature)]) == [None]
+    assert statements.record(database, [confirmation(taken, intent.signature)]) == [None]
     assert len(events(order.id)) == 4
 
 
@@ -399,7 +399,7 @@ def test_orders_of_the_dead_are_freed_and_those_of_the_living_are_not(database: 
         database.execute("UPDATE orders_order SET executor = %s WHERE id = %s", (hand, order.id))
         orders[state] = order.id
 
-    assert set(ledger.disown(database)) == {orders["dead"], orders["stopped"]}
+    assert set(statements.disown(database)) == {orders["dead"], orders["stopped"]}
 
 
 BROKEN = [

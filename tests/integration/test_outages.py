@@ -17,9 +17,9 @@ from accounts.auth import KeyRing
 from accounts.limits import Limiter
 from accounts.models import ApiKey, digest
 from orderengine.settings import database as django_database
-from orders.commit import Acceptor
-from orders.intake import Intake
-from orders.ledger import Connection
+from orders.http.intake import Intake
+from orders.ledger.statements import Connection
+from orders.ledger.writers import Acceptor
 from tests.chaos.proxy import Proxy, to_unix
 from tests.factories import Told, connect
 from tests.freezing import frozen
@@ -37,10 +37,10 @@ def key(account: int) -> str:
 
 @asynccontextmanager
 async def intake() -> AsyncIterator[Intake]:
-    acceptor = Acceptor(settings.DATABASE_URL, window_ms=1, most=10, capacity=100, timeout_ms=60_000, written=Told())
+    acceptor = Acceptor(settings.DATABASE_URL, window_ms=1, max_batch=10, capacity=100, timeout_ms=60_000, written=Told())
     limiter = Limiter(settings.REDIS_URL, account=None, address=None)
     try:
-        yield Intake(acceptor, KeyRing(local_mode=False), limiter, body_most=10_000, timeout_s=TIMEOUT_S)
+        yield Intake(acceptor, KeyRing(local_mode=False), limiter, max_body=10_000, timeout_s=TIMEOUT_S)
     finally:
         await acceptor.close()
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from orders import ledger
-from orders.commit import Session
-from orders.ledger import Connection
+from orders.ledger import statements
+from orders.ledger.session import Session
+from orders.ledger.statements import Connection
 
 TYPES = {"executor": "::uuid", "most": "::int"}
 TABLES = {"orders_order", "orders_transaction", "orders_orderevent"}
@@ -36,7 +36,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize("name", ["ACCEPT", "EARLIER", "CLAIM", "RECORD"])
 def test_hot_statements_read_orders_and_intents_by_key(database: Connection, name: str) -> None:
     session = Session(settings.DATABASE_URL, name="plans", statement_timeout_ms=10_000)
-    explain = f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {numbered(getattr(ledger, name))}"
+    explain = f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {numbered(getattr(statements, name))}"
     [[[found]]] = session.run(lambda connection: connection.execute(explain).fetchall())
     session.close()
 

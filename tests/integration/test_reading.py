@@ -2,19 +2,19 @@
 
 from uuid import uuid4
 
-from orders import ledger
-from orders.ledger import Connection
+from orders.ledger import statements
+from orders.ledger.statements import Connection
 from orders.lifecycle import Event
 from orders.models import Order, OrderEvent
-from orders.reading import read, read_since
 from orders.representation import event_out, order_out
+from orders.streams.snapshots import read, read_since
 from tests.factories import accepted, change, claimed, new_order
 
 
 def test_each_socket_gets_what_it_has_not_seen(database: Connection, account: int) -> None:
     order = claimed(database, accepted(database, new_order(account)))
     data = {"venue": "RAYDIUM", "price": "150.10", "attempt": 1}
-    ledger.record(database, [change(order, Event.BUILD, data=data)])
+    statements.record(database, [change(order, Event.BUILD, data=data)])
     untouched = accepted(database, new_order(account)).id
     events = OrderEvent.objects.filter(order_id=order.id).order_by("seq")
     stored = [event_out(*event) for event in events.values_list("seq", "status", "at", "data")]

@@ -16,12 +16,12 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 
 import celery_app  # noqa: F401  (the broker)
-from orders import ledger
-from orders.alone import SILENT_MOST_S, alone
-from orders.ledger import Change, Claimed, Connection
+from orders.ledger import statements
+from orders.ledger.advisory_lock import MAX_SILENT_S, alone
+from orders.ledger.statements import Change, Claimed, Connection
 from orders.lifecycle import Event, Status
-from orders.reconcile import LOCK, Reconciler, Watch
-from orders.tasks import doorbells_waiting, ring_all
+from orders.recovery.reconcile import LOCK, Reconciler, Watch
+from orders.tasks import dispatch_all, dispatches_waiting
 from tests.factories import ERROR, accepted, change, claimed, connect, executor, new_order, submitted
 from tests.waiting import until
 
@@ -41,7 +41,7 @@ class Bell:
             raise OperationalError("away")
         self.carries -= 1
 
-    def ring(self, order_ids: Sequence[UUID]) -> None:
+    def dispatch(self, order_ids: Sequence[UUID]) -> None:
         self.send()
         self.rung += order_ids
 
@@ -58,7 +58,7 @@ def reconciler(bell: Bell, watch: Watch | None = None, waiting: int = 0) -> Reco
         settle_s=4,
         grace_s=0,
         backlog_grace_s=20,
-        ring=bell.ring,
+        dispatch=bell.dispatch,
         waiting=lambda: waiting,
         announce=bell.announce,
         publish=lambda news: None,
@@ -70,7 +70,7 @@ def order_at(database: Connection, account: int, by: UUID, status: Status, **fie
     if status is Status.SUBMITTED:
         submitted(database, taken)
     elif status is Status.BUILDING:
-        assert ledger.record(database, [change(taken, Event.BUILD, data={"venue": "RAYDIUM"})])[0]
+        assert statements.record(database, [change(taken, Event.BUILD, data={"venue": "RAYDIUM"})])[0]
     return taken
 
 
@@ -93,16 +93,16 @@ def test_an_empty_queue_holds_no_doorbell() -> None:
     """kombu knows no empty Redis list; taken for an absent broker, lost doorbells were never rung for again."""
     client = redis.Redis.from_url(settings.REDIS_URL)
     client.delete("orders")
-    assert doorbells_waiting() == 0
-    ring_all([uuid4()])
-    assert doorbells_waiting() == 1
+    assert dispatches_waiting() == 0
+    dispatch_all([uuid4()])
+    assert dispatches_waiting() == 1
     client.delete("orders")
 
 
 def test_lost_doorbells_are_rung_for_again(database: Connection, account: int) -> None:
     order = accepted(database, new_order(account))
     bell = Bell()
-    assert reconciler(bell).run(database)["rung"] == 1
+    assert reconciler(bell).run(database)["dispatched"] == 1
     assert bell.rung == [order.id]
 
 
@@ -123,7 +123,7 @@ def test_an_expired_order_whose_transaction_may_land_is_still_looked_after(datab
     by = executor(database)
     taken = order_at(database, account, by, Status.SUBMITTED, expires_at=datetime.now(UTC) + timedelta(hours=1))
     database.execute("UPDATE orders_order SET expires_at = now() - interval '1 minute' WHERE id = %s", (taken.id,))
-    ledger.disown(database, executor=by, order_ids=[taken.id])
+    statements.disown(database, executor=by, order_ids=[taken.id])
     bell = Bell()
     reconciler(bell).run(database)
     assert bell.rung == [taken.id]
@@ -146,7 +146,7 @@ def test_the_dead_are_taken_over_though_the_broker_is_away(database: Connection,
     else:
         assert (after["status"], after["seq"]) == (Status.PENDING, before["seq"] + 1)
     bell.carries = 1
-    assert reconciler(bell, watch).run(database)["rung"] == 1
+    assert reconciler(bell, watch).run(database)["dispatched"] == 1
 
 
 def test_old_heartbeats_do_not_count_after_an_absence_of_ones_own(database: Connection) -> None:
@@ -165,7 +165,7 @@ def test_reconcilers_at_the_same_time_do_everything_once(database: Connection, a
     by = executor(database)
     for _ in range(20):
         taken = order_at(database, account, by, Status.ROUTING)
-        assert ledger.record(database, [change(taken, Event.FAIL, data={"error": ERROR})])[0]
+        assert statements.record(database, [change(taken, Event.FAIL, data={"error": ERROR})])[0]
     bell, together = Bell(), threading.Barrier(4)
 
     def passes() -> None:
@@ -185,7 +185,7 @@ def test_a_frozen_reconciler_does_not_hold_the_others_up(database: Connection, a
     bell = Bell()
     with connect() as frozen, pytest.raises(psycopg.OperationalError), alone(frozen, LOCK) as ours:
         assert ours and reconciler(bell).run(database) == {}
-        until(lambda: reconciler(bell).run(database), SILENT_MOST_S + 10)
+        until(lambda: reconciler(bell).run(database), MAX_SILENT_S + 10)
         frozen.execute("SELECT 1")
     assert bell.rung == [order.id]
 
@@ -202,13 +202,13 @@ def test_where_nothing_is_to_be_done_neither_the_lock_nor_the_broker_is_asked(
 
     with connect() as other, alone(other, LOCK):
         done = replace(reconciler(Bell()), waiting=waiting).run(database)
-    assert done == {"dead": 0, "taken_over": 0, "rung": 0, "announced": 0}
+    assert done == {"dead": 0, "taken_over": 0, "dispatched": 0, "announced": 0}
 
 
 def test_a_pass_leaves_no_limit_behind(database: Connection, account: int) -> None:
     """Else a session that waits for its next pass, as long as Redis is away, would end."""
     accepted(database, new_order(account))
-    assert reconciler(Bell()).run(database)["rung"] == 1
+    assert reconciler(Bell()).run(database)["dispatched"] == 1
     assert database.execute("SHOW idle_session_timeout").fetchone() == ("0",)
 
 
@@ -216,7 +216,7 @@ def test_dead_letters_are_announced_once(database: Connection, account: int) -> 
     by = executor(database)
     for _ in range(3):
         taken = order_at(database, account, by, Status.ROUTING)
-        assert ledger.record(database, [change(taken, Event.FAIL, data={"error": ERROR})])[0]
+        assert statements.record(database, [change(taken, Event.FAIL, data={"error": ERROR})])[0]
     bell = Bell(carries=2)
     passes = []
     for _ in range(3):
@@ -231,6 +231,6 @@ def test_an_event_of_the_reconciler_is_not_mistaken_for_ones_own(database: Conne
     taken = order_at(database, account, executor(database), Status.ROUTING)
     theirs = change(taken, Event.RELEASE, data={"takeover": {"from": "routing"}}, delay_ms=0)
     ours: Change = msgspec.structs.replace(theirs, data={"retryInMs": 5})
-    assert ledger.record(database, [theirs])[0]
-    assert ledger.already_written(database, [ours]) == [None]
-    assert ledger.already_written(database, [theirs])[0] is not None
+    assert statements.record(database, [theirs])[0]
+    assert statements.already_written(database, [ours]) == [None]
+    assert statements.already_written(database, [theirs])[0] is not None

@@ -9,9 +9,9 @@ import pytest
 from msgspec.structs import replace
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from orders import ledger
-from orders.commit import Claimer, Recorder
-from orders.ledger import Claimed, Connection
+from orders.ledger import statements
+from orders.ledger.statements import Claimed, Connection
+from orders.ledger.writers import Claimer, Recorder
 from orders.lifecycle import Event, Status
 from tests.chaos.proxy import Proxy, to_unix
 from tests.factories import ERROR, FILL, Told, accepted, change, claimed, executor, new_order, swap
@@ -56,7 +56,7 @@ async def written_by(database: Connection, taken: Claimed, status: str) -> None:
 @pytest.fixture
 async def recorder(wire_url: str, told: Told) -> AsyncIterator[Recorder]:
     # A window in which two changes come together: the second would wait for as long as the first's answer is lost.
-    made = Recorder(wire_url, window_ms=100, most=100, capacity=1_000, written=told)
+    made = Recorder(wire_url, window_ms=100, max_batch=100, capacity=1_000, written=told)
     yield made
     made.give_up()
     await made.close()
@@ -102,7 +102,7 @@ async def test_a_backend_that_is_killed_at_its_commit_changes_nothing_for_the_ca
     database: Connection, account: int, database_url: str, told: Told
 ) -> None:
     """Over and over at any moment: written or not, each change is there once in the end and its caller knows."""
-    recorder = Recorder(database_url, window_ms=1, most=100, capacity=1_000, written=told)
+    recorder = Recorder(database_url, window_ms=1, max_batch=100, capacity=1_000, written=told)
     hand = executor(database)
     orders = [claimed(database, accepted(database, new_order(account)), hand) for _ in range(120)]
 
@@ -153,9 +153,9 @@ async def test_what_another_wrote_meanwhile_is_not_taken_for_ours(
     told.clear()
     cut(wire)
     waiting = recorder.submit(change(taken, Event.BUILD))
-    ledger.record(database, [change(taken, Event.RELEASE, data={"takeover": {}}, delay_ms=0)])
+    statements.record(database, [change(taken, Event.RELEASE, data={"takeover": {}}, delay_ms=0)])
     later = claimed(database, new_order(taken.account_id, id=taken.id))
-    assert ledger.record(database, [change(later, Event.BUILD)])[0]
+    assert statements.record(database, [change(later, Event.BUILD)])[0]
     wire.heal()
 
     assert await waiting is None
@@ -216,7 +216,7 @@ async def test_an_order_stands_twice_in_a_batch_of_claims_and_is_claimed_once(
     database: Connection, account: int, database_url: str
 ) -> None:
     order = accepted(database, new_order(account))
-    claimer = Claimer(database_url, executor(database), window_ms=20, most=100, capacity=100, written=Told())
+    claimer = Claimer(database_url, executor(database), window_ms=20, max_batch=100, capacity=100, written=Told())
 
     results = await asyncio.gather(claimer.submit((order.id, None)), claimer.submit((order.id, None)))
 
@@ -232,12 +232,12 @@ def claimed_or_fail(one: Claimed | None) -> Claimed:
 
 async def test_updates_stay_on_their_page(database: Connection, account: int, database_url: str, told: Told) -> None:
     """Of an order's four updates all but the last, which leaves an index, are HOT: no index entry, no bloat."""
-    recorder = Recorder(database_url, window_ms=5, most=500, capacity=10_000, written=told)
+    recorder = Recorder(database_url, window_ms=5, max_batch=500, capacity=10_000, written=told)
     hand = executor(database)
     orders = [new_order(account) for _ in range(300)]
-    ledger.accept(database, orders)
+    statements.accept(database, orders)
     before = updates(database)
-    taken = ledger.claim(database, hand, [order.id for order in orders], {})
+    taken = statements.claim(database, hand, [order.id for order in orders], {})
     for at, event, data in ((2, Event.BUILD, {}), (3, Event.SUBMIT, {}), (4, Event.CONFIRM, FILL)):
         wanted = []
         for one in taken:
@@ -284,7 +284,7 @@ async def test_a_claim_whose_answer_was_lost_is_in_nobodys_hands(
 ) -> None:
     """The caller hears an error; the row says that the executor has it, which its audit finds."""
     hand = executor(database)
-    claimer = Claimer(wire_url, hand, window_ms=1, most=100, capacity=100, written=Told())
+    claimer = Claimer(wire_url, hand, window_ms=1, max_batch=100, capacity=100, written=Told())
     warm_up, order = [accepted(database, new_order(account)) for _ in range(2)]
     await claimer.submit((warm_up.id, None))
     lose_answers(wire)

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
-from orders import ledger
-from orders.ledger import Change, Connection, NewOrder
+from orders.ledger import statements
+from orders.ledger.statements import Change, Connection, NewOrder
 from orders.lifecycle import Event, Status, advance
 from orders.models import Order, OrderEvent
 from tests.factories import accepted, connect, executor, limit_order
@@ -41,8 +41,8 @@ def all_at_once(order: NewOrder, hand: UUID, first: int) -> tuple[bool, list[Eve
         with connect() as connection:
             together.wait(60)
             if event is None:
-                return ledger.claim(connection, hand, [order.id], {order.id: {"price": "200"}})
-            return ledger.record(connection, [change(order, event)])[0]
+                return statements.claim(connection, hand, [order.id], {order.id: {"price": "200"}})
+            return statements.record(connection, [change(order, event)])[0]
 
     with ThreadPoolExecutor(len(rivals)) as threads:
         had = dict(zip(rivals, threads.map(reach, rivals), strict=True))

@@ -11,17 +11,17 @@ from uuid import UUID
 
 import pytest
 
-from orders import ledger
-from orders.commit import Claimer, Recorder
-from orders.execution import KEPT_UP_S, TAKEN_AT_ONCE, Executor
-from orders.ledger import Claimed, Connection
+from orders.execution.executor import KEPT_UP_S, MAX_ADMITTED_AT_ONCE, Executor
+from orders.execution.retry import RetryPolicy
+from orders.execution.steps import Steps
+from orders.ledger import statements
+from orders.ledger.statements import Claimed, Connection
+from orders.ledger.writers import Claimer, Recorder
 from orders.lifecycle import Event, Status
-from orders.reconcile import Reconciler, Watch
-from orders.retry import RetryPolicy
-from orders.steps import Steps
+from orders.recovery.reconcile import Reconciler, Watch
 from routing import tokens
-from routing.chain.faults import Fault
-from routing.mockworld import MockWorld, mock_world
+from routing.mock.faults import Fault
+from routing.mock.world import MockWorld, mock_world
 from routing.values import Pair, Swap
 from tests.factories import accepted, change, claimed, executor, new_order
 
@@ -36,18 +36,20 @@ async def world(tmp_path: Path) -> AsyncIterator[MockWorld]:
 class Hand:
     """An executor in this process, with all it needs."""
 
-    def __init__(self, database: Connection, url: str, world: MockWorld, *, most: int = 100) -> None:
+    def __init__(self, database: Connection, url: str, world: MockWorld, *, max_batch: int = 100) -> None:
         self.id = executor(database)
         self.rung: list[UUID] = []
-        self.claimer = Claimer(url, self.id, window_ms=1, most=most, capacity=most, written=lambda _: None)
-        self.recorder = Recorder(url, window_ms=1, most=most, capacity=2 * most, written=lambda _: None)
+        self.claimer = Claimer(
+            url, self.id, window_ms=1, max_batch=max_batch, capacity=max_batch, written=lambda _: None
+        )
+        self.recorder = Recorder(url, window_ms=1, max_batch=max_batch, capacity=2 * max_batch, written=lambda _: None)
         steps = Steps(world.router, RetryPolicy(3, 0, 0), random.Random(1), submit_timeout_s=5, resend_after_s=0.2)
         self.executor = Executor(
             self.claimer,
             self.recorder,
             steps,
-            in_flight_most=most,
-            ring=lambda order_ids, _: self.rung.extend(order_ids),
+            max_in_flight=max_batch,
+            dispatch=lambda order_ids, _: self.rung.extend(order_ids),
         )
 
     async def execute(self, order_id: UUID) -> None:
@@ -87,7 +89,7 @@ def submit(database: Connection, taken: Claimed, swap: Swap) -> None:
         change(taken, Event.BUILD, data={"attempt": 1, "venue": swap.venue}),
         change(taken, Event.SUBMIT, was=Status.BUILDING, seq=taken.seq + 1, intent=swap),
     ]
-    assert all(ledger.record(database, changes))
+    assert all(statements.record(database, changes))
 
 
 def reconcile(database: Connection) -> list[UUID]:
@@ -100,7 +102,7 @@ def reconcile(database: Connection) -> list[UUID]:
         settle_s=4,
         grace_s=2,
         backlog_grace_s=20,
-        ring=rung.extend,
+        dispatch=rung.extend,
         waiting=lambda: 0,
         announce=lambda *_: None,
         publish=lambda _: None,
@@ -126,7 +128,7 @@ async def died_at(database: Connection, world: MockWorld, account: int, at: str)
     dead = executor(database)
     taken = claimed(database, order, dead)
     if at == "building":
-        assert ledger.record(database, [change(taken, Event.BUILD, data={})])[0]
+        assert statements.record(database, [change(taken, Event.BUILD, data={})])[0]
     elif at != "routing":
         swap = await swap_for(world, taken)
         submit(database, taken, swap)
@@ -244,8 +246,8 @@ async def test_a_process_that_is_late_with_its_orders_takes_no_more(
     database: Connection, database_url: str, account: int, world: MockWorld
 ) -> None:
     """Else their quotes would be stale before they are compared, and their attempts lost to our own slowness."""
-    busy = Hand(database, database_url, world, most=3 * TAKEN_AT_ONCE)
-    orders = [accepted(database, new_order(account)) for _ in range(3 * TAKEN_AT_ONCE)]
+    busy = Hand(database, database_url, world, max_batch=3 * MAX_ADMITTED_AT_ONCE)
+    orders = [accepted(database, new_order(account)) for _ in range(3 * MAX_ADMITTED_AT_ONCE)]
 
     async def hold_up() -> None:
         while True:
@@ -259,11 +261,11 @@ async def test_a_process_that_is_late_with_its_orders_takes_no_more(
     executing = asyncio.create_task(busy.executor.execute([order.id for order in orders]))
     try:
         async with asyncio.timeout(30):
-            while claimed_so_far() < TAKEN_AT_ONCE:
+            while claimed_so_far() < MAX_ADMITTED_AT_ONCE:
                 await asyncio.sleep(0)
         for _turn in range(10):
             await asyncio.sleep(0)
-        assert claimed_so_far() == TAKEN_AT_ONCE
+        assert claimed_so_far() == MAX_ADMITTED_AT_ONCE
         holding.cancel()
         async with asyncio.timeout(60):
             await executing

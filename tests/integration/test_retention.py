@@ -12,11 +12,11 @@ import psycopg
 import pytest
 from django.db import connection
 
-from orderengine import embedded
+from orderengine.host import embedded
 from orderengine.management.commands import prepare
 from orders.ids import uuid7
-from orders.ledger import Connection
-from orders.retention import first_id, forget
+from orders.ledger.statements import Connection
+from orders.recovery.retention import first_id, forget
 from tests.factories import accepted, connect, new_order
 
 TABLES = ("orders_order", "orders_orderevent", "orders_transaction", "orders_deadletter")

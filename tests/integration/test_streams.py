@@ -13,21 +13,22 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 
 from accounts.auth import Caller, KeyRing
-from orders import ledger, sockets
-from orders.hub import Hub
-from orders.ledger import Change, Claimed, Connection
-from orders.lifecycle import Event, Status
-from orders.reading import Reader
-from orders.sockets import INBOX_MOST, Socket, Sockets
-from orders.stream import (
-    TOLD_UNASKED_MOST,
-    News,
+from orders.events import (
+    MAX_PUBLISHED_UNASKED,
+    CommittedEvent,
     Publisher,
     account_group,
     group_channel,
     group_message,
     order_group,
 )
+from orders.ledger import statements
+from orders.ledger.statements import Change, Claimed, Connection
+from orders.lifecycle import Event, Status
+from orders.streams import sockets
+from orders.streams.snapshots import Reader
+from orders.streams.sockets import MAX_INBOX, Socket, Sockets
+from orders.streams.subscriptions import Subscriptions
 from tests.factories import FILL, accepted, change, claimed, new_order, swap
 
 ENTRY = ("01900000-0000-7000-8000-000000000000", 2, '{"type":"event"}')
@@ -56,7 +57,7 @@ async def test_a_channel_of_the_layer_hears_what_the_publisher_says() -> None:
     await layer.group_add(order_group(order_id), channel)
     await layer.group_add(account_group(7), channel)
     publisher = Publisher(settings.REDIS_URL)
-    news = News(order_id, 7, 2, Status.ROUTING, at, {"attempt": 1})
+    news = CommittedEvent(order_id, 7, 2, Status.ROUTING, at, {"attempt": 1})
 
     publisher.publish([news])
     async with asyncio.timeout(30):
@@ -71,7 +72,7 @@ async def test_a_channel_of_the_layer_hears_what_the_publisher_says() -> None:
 
 def test_news_goes_out_only_where_somebody_listens() -> None:
     """A pattern hears all that is published and does not count as a listener. Few groups are told unasked."""
-    watched, *unwatched = (UUID(int=UUID(ENTRY[0]).int + n) for n in range(1, TOLD_UNASKED_MOST + 3))
+    watched, *unwatched = (UUID(int=UUID(ENTRY[0]).int + n) for n in range(1, MAX_PUBLISHED_UNASKED + 3))
     at = datetime.now(UTC)
     client = redis.Redis.from_url(settings.REDIS_URL)
     publisher = Publisher(settings.REDIS_URL)
@@ -79,8 +80,10 @@ def test_news_goes_out_only_where_somebody_listens() -> None:
         everything.psubscribe(group_channel("order.01900000-*"))
         watcher.subscribe(group_channel(order_group(watched)))
         assert (watcher.get_message(timeout=30) or {})["type"] == "subscribe"
-        publisher.publish([News(order_id, 7, 2, Status.ROUTING, at, {}) for order_id in (*unwatched, watched)])
-        publisher.publish([News(watched, 7, 3, Status.BUILDING, at, {})])
+        publisher.publish(
+            [CommittedEvent(order_id, 7, 2, Status.ROUTING, at, {}) for order_id in (*unwatched, watched)]
+        )
+        publisher.publish([CommittedEvent(watched, 7, 3, Status.BUILDING, at, {})])
         heard = []
         while not any(b"building" in message["data"] for message in heard):
             message = everything.get_message(timeout=30)
@@ -132,14 +135,14 @@ class Stage:
     """A hub, a reader, sockets, and what publishes to them."""
 
     def __init__(self, account_id: int) -> None:
-        self.hub, self.reader = Hub(), Reader()
+        self.hub, self.reader = Subscriptions(), Reader()
         self.publisher = Publisher(settings.REDIS_URL)
         self.sockets = Sockets(
             lambda: self.hub,
             lambda: self.reader,
             Everyone(account_id),
-            most=100,
-            account_most=100,
+            max_batch=100,
+            max_account=100,
             prices=lambda: pytest.fail("no prices here"),
         )
         self._tasks: list[asyncio.Task[None]] = []
@@ -195,8 +198,10 @@ def life(taken: Claimed) -> list[Change]:
     ]
 
 
-def write(database: Connection, *changes: Change) -> list[News]:
-    return [News.of(one, at) for one, at in zip(changes, ledger.record(database, changes), strict=True) if at]
+def write(database: Connection, *changes: Change) -> list[CommittedEvent]:
+    return [
+        CommittedEvent.of(one, at) for one, at in zip(changes, statements.record(database, changes), strict=True) if at
+    ]
 
 
 async def test_a_gap_is_read_from_the_database_before_what_follows_it(
@@ -234,7 +239,7 @@ async def test_all_that_redis_lost_is_found_within_a_re_read(
 async def test_what_comes_twice_or_late_is_told_once(database: Connection, stage: Stage, taken: Claimed) -> None:
     browser = stage.open(taken.id)
     await browser.hears()
-    told: list[News] = []
+    told: list[CommittedEvent] = []
     for one in life(taken)[:2]:
         told += write(database, one)
         for news in (told[-1:], told, told[:1]):
@@ -263,10 +268,10 @@ async def test_a_stream_goes_on_after_what_the_client_has_seen(
 async def test_a_slow_client_s_inbox_is_bounded() -> None:
     browser = Browser()
     socket = Socket({}, browser.receive, browser.send)
-    for seq in range(10 * INBOX_MOST):
+    for seq in range(10 * MAX_INBOX):
         socket.offer({"news": [("id", seq, "text")]})
 
-    assert len(socket.inbox) == INBOX_MOST and socket.overflowed
+    assert len(socket.inbox) == MAX_INBOX and socket.overflowed
 
 
 async def test_an_overflowed_inbox_costs_no_event(database: Connection, stage: Stage, taken: Claimed) -> None:
@@ -275,7 +280,7 @@ async def test_an_overflowed_inbox_costs_no_event(database: Connection, stage: S
     [socket] = stage.sockets.open
     changes = life(taken)
     news = write(database, changes[0])
-    socket.offer({"news": [(str(taken.id), 1, "old")] * 2 * INBOX_MOST})
+    socket.offer({"news": [(str(taken.id), 1, "old")] * 2 * MAX_INBOX})
     assert socket.overflowed
     stage.publisher.publish(news)
     assert (await browser.hears())["seq"] == 3
@@ -287,7 +292,7 @@ async def test_an_overflowed_inbox_costs_no_event(database: Connection, stage: S
 async def test_a_feed_of_more_orders_than_it_tracks_tells_each_event_once(
     database: Connection, stage: Stage, account: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sockets, "TRACKED_MOST", 12)
+    monkeypatch.setattr(sockets, "MAX_TRACKED", 12)
     browser = stage.open_feed()
     assert (await browser.hears())["type"] == "snapshot"
     running: list[tuple[Claimed, list[Change]]] = []

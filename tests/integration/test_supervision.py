@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from orderengine import ownership, supervise
+from orderengine.host import pidfiles, supervise
 from tests.engine import Engine
 
 NAMES = ["web", "orders-1", "quotes", "limit", "sniper", "dbsync", "beat", "flower", "postgres", "redis"]
@@ -28,7 +28,7 @@ def processes_of(data_dir: Path) -> list[str]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if int(folder.name) != os.getpid() and ownership.ours(int(folder.name), data_dir):
+            if int(folder.name) != os.getpid() and pidfiles.ours(int(folder.name), data_dir):
                 found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode())
     return found
 
@@ -69,7 +69,7 @@ def test_no_process_drives_another_off_the_processor(running: Engine) -> None:
 
 def test_every_process_has_a_pid_file(running: Engine) -> None:
     for name in NAMES:
-        assert ownership.ours(running.pid(name), running.data_dir), name
+        assert pidfiles.ours(running.pid(name), running.data_dir), name
 
 
 def test_secrets_and_data_are_the_owners_only(running: Engine) -> None:
@@ -96,7 +96,7 @@ def test_a_killed_process_is_back_soon(running: Engine, name: str) -> None:
     old = running.kill(name)
 
     assert running.wait_restarted(name, old) < RESTART_S
-    wait_for(lambda: ownership.ours(running.pid(name), running.data_dir), 30, f"{name} lives")
+    wait_for(lambda: pidfiles.ours(running.pid(name), running.data_dir), 30, f"{name} lives")
 
 
 def test_it_is_ready_again_after_all_those_deaths(running: Engine) -> None:
@@ -133,7 +133,7 @@ def test_a_second_engine_runs_beside_the_first_and_stops_at_sigterm(
 
     wait_for(lambda: ready(second), 60, "the second answers")
     leaves_nothing(second, signal.SIGTERM)
-    assert ownership.ours(running.pid("web"), running.data_dir)
+    assert pidfiles.ours(running.pid("web"), running.data_dir)
 
 
 def test_a_taken_port_is_told_in_one_line(running: Engine, start_engine: Callable[..., Engine]) -> None:
@@ -180,7 +180,7 @@ def test_ctrl_c_twice_stops_as_well(start_engine: Callable[..., Engine]) -> None
     engine = start_engine()
     assert engine.process is not None
     engine.process.send_signal(signal.SIGINT)
-    wait_for(lambda: "web" not in ownership.living(engine.data_dir), 30, "it is stopping")
+    wait_for(lambda: "web" not in pidfiles.living(engine.data_dir), 30, "it is stopping")
 
     assert engine.stop(signal.SIGINT) == 0
     assert processes_of(engine.data_dir) == []
@@ -188,7 +188,7 @@ def test_ctrl_c_twice_stops_as_well(start_engine: Callable[..., Engine]) -> None
 
 def test_a_stop_while_it_starts_leaves_nothing(start_engine: Callable[..., Engine]) -> None:
     engine = start_engine(wait=False)
-    wait_for(lambda: "redis" in ownership.living(engine.data_dir), 90, "it is starting")
+    wait_for(lambda: "redis" in pidfiles.living(engine.data_dir), 90, "it is starting")
 
     assert engine.stop() == 0
     assert processes_of(engine.data_dir) == []
@@ -229,7 +229,7 @@ def test_a_killed_foreground_takes_all_with_it_and_starts_again_on_its_data(
     os.kill(engine.pid("supervisord"), signal.SIGSTOP)
     engine.stop(signal.SIGKILL)
     left = engine.pid("postgres")
-    assert ownership.ours(left, engine.data_dir)
+    assert pidfiles.ours(left, engine.data_dir)
 
     engine.start()
 

@@ -14,7 +14,7 @@ from django.conf import settings
 
 from orders.ids import uuid7
 from routing import tokens
-from routing.mockworld import MockWorld, mock_world
+from routing.mock.world import MockWorld, mock_world
 from routing.poller import Poller
 from routing.prices import MEMO_S, PairPrices, PriceFeed, PriceStore
 from routing.selection import NoQuote
@@ -22,7 +22,7 @@ from routing.values import Pair, VenueName
 from tests.waiting import until
 from triggers import ticker as ticking
 from triggers.book import Arm, Book, Rest
-from triggers.matcher import FIRST_MOST, Matcher
+from triggers.matcher import MAX_FIRST, Matcher
 from triggers.ticker import TURN, Ticker, channel_of
 
 NAME = "SOL-USDC"
@@ -243,10 +243,10 @@ def test_a_crossing_fires_with_price_and_time(bench: Bench) -> None:
 
 def test_the_poller_fires_the_first_and_the_limit_worker_the_rest(bench: Bench) -> None:
     bench.tick()
-    orders = [bench.arm("gte", "105").order_id for _ in range(FIRST_MOST + 5)]
+    orders = [bench.arm("gte", "105").order_id for _ in range(MAX_FIRST + 5)]
     bench.move(price="106")
     bench.tick()
-    assert [len(ids) for ids, _ in bench.fired] == [FIRST_MOST]
+    assert [len(ids) for ids, _ in bench.fired] == [MAX_FIRST]
     assert bench.due == [("match_limits", NAME)]
     assert bench.matcher.match_limits(NAME) == 5
     assert sorted(order_id for ids, _ in bench.fired for order_id in ids) == sorted(orders)

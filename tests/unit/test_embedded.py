@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orderengine import embedded
+from orderengine.host import embedded
 
 
 def test_a_private_folder_is_closed(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import threading
 import pytest
 
 from runtime import groupcommit
-from runtime.groupcommit import GroupCommit, GroupFull, GroupLate
+from runtime.groupcommit import GroupCommit, WriteQueueFull, WriteTimeout
 from tests.waiting import until
 
 
@@ -29,9 +29,11 @@ class Writer:
         return [2 * item for item in items]
 
 
-def group(writer: Writer, *, window_ms: float = 200, most: int = 100, capacity: int = 1_000) -> GroupCommit[int, int]:
+def group(
+    writer: Writer, *, window_ms: float = 200, max_batch: int = 100, capacity: int = 1_000
+) -> GroupCommit[int, int]:
     """With a window in which what is handed in together comes together even if somebody else has the core in between."""
-    return GroupCommit(writer, name="double", window_ms=window_ms, most=most, capacity=capacity)
+    return GroupCommit(writer, name="double", window_ms=window_ms, max_batch=max_batch, capacity=capacity)
 
 
 async def begun(writer: Writer) -> None:
@@ -51,7 +53,7 @@ async def test_what_comes_together_is_written_together() -> None:
 
 async def test_a_full_batch_does_not_wait_for_its_window() -> None:
     writer = Writer()
-    commits = group(writer, window_ms=60_000, most=10)
+    commits = group(writer, window_ms=60_000, max_batch=10)
 
     async with asyncio.timeout(10):
         await asyncio.gather(*(commits.submit(n) for n in range(20)))
@@ -62,7 +64,7 @@ async def test_a_full_batch_does_not_wait_for_its_window() -> None:
 
 async def test_order_is_kept_and_nothing_is_written_twice_at_once() -> None:
     writer = Writer()
-    commits = group(writer, window_ms=0, most=7)
+    commits = group(writer, window_ms=0, max_batch=7)
     futures = []
     for n in range(100):
         futures.append(commits.submit(n))
@@ -77,7 +79,7 @@ async def test_order_is_kept_and_nothing_is_written_twice_at_once() -> None:
 
 
 async def test_a_writer_rests_for_longer_than_it_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(groupcommit, "REST_MOST_S", 60)
+    monkeypatch.setattr(groupcommit, "MAX_COOL_DOWN_S", 60)
     writer = Writer()
     writer.may_go.clear()
     commits = group(writer, window_ms=0)
@@ -97,7 +99,7 @@ async def test_a_writer_rests_for_longer_than_it_wrote(monkeypatch: pytest.Monke
 async def test_a_busy_loop_keeps_no_batch_waiting() -> None:
     writer = Writer()
     writer.may_go.clear()
-    commits = group(writer, window_ms=0, most=1)
+    commits = group(writer, window_ms=0, max_batch=1)
     both = [commits.submit(1), commits.submit(2)]
     await begun(writer)
     writer.may_go.set()
@@ -122,7 +124,7 @@ async def test_an_error_reaches_every_caller_of_its_batch_and_no_other() -> None
 
 async def test_a_writer_that_answers_too_little_fails_its_callers() -> None:
     commits: GroupCommit[int, int] = GroupCommit(
-        lambda items: items[1:], name="lossy", window_ms=1, most=10, capacity=10
+        lambda items: items[1:], name="lossy", window_ms=1, max_batch=10, capacity=10
     )
     async with asyncio.timeout(10):
         results = await asyncio.gather(commits.submit(1), commits.submit(2), return_exceptions=True)
@@ -132,12 +134,12 @@ async def test_a_writer_that_answers_too_little_fails_its_callers() -> None:
 async def test_a_full_group_refuses_at_once() -> None:
     writer = Writer()
     writer.may_go.clear()
-    commits = group(writer, window_ms=0, most=1, capacity=3)
+    commits = group(writer, window_ms=0, max_batch=1, capacity=3)
     writing = commits.submit(0)
     await begun(writer)
     waiting = [commits.submit(n) for n in (1, 2, 3)]
 
-    with pytest.raises(GroupFull):
+    with pytest.raises(WriteQueueFull):
         commits.submit(4)
     assert len(commits) == 3
     writer.may_go.set()
@@ -149,7 +151,7 @@ async def test_a_full_group_refuses_at_once() -> None:
 async def test_what_is_withdrawn_is_not_written() -> None:
     writer = Writer()
     writer.may_go.clear()
-    commits = group(writer, window_ms=0, most=10, capacity=2)
+    commits = group(writer, window_ms=0, max_batch=10, capacity=2)
     writing = commits.submit(0)
     await begun(writer)
     kept, withdrawn = commits.submit(1), commits.submit(2)
@@ -187,7 +189,7 @@ async def test_what_is_being_written_cannot_be_taken_back() -> None:
 async def test_withdrawn_items_leave_room() -> None:
     writer = Writer()
     writer.may_go.clear()
-    commits = group(writer, window_ms=0, most=10, capacity=2)
+    commits = group(writer, window_ms=0, max_batch=10, capacity=2)
     writing = commits.submit(0)
     await begun(writer)
     for n in (1, 2):
@@ -218,7 +220,7 @@ async def test_draining_waits_for_what_is_being_written() -> None:
 async def test_closing_leaves_no_caller_behind() -> None:
     writer = Writer()
     writer.may_go.clear()
-    commits = group(writer, window_ms=0, most=1)
+    commits = group(writer, window_ms=0, max_batch=1)
     writing = commits.submit(1)
     await begun(writer)
     waiting = commits.submit(2)
@@ -233,13 +235,13 @@ async def test_closing_leaves_no_caller_behind() -> None:
 async def test_a_caller_whose_time_is_up_waits_no_longer() -> None:
     writer = Writer()
     writer.may_go.clear()
-    commits = group(writer, window_ms=0, most=1)
+    commits = group(writer, window_ms=0, max_batch=1)
     soon = asyncio.get_running_loop().time() + 1  # Time enough to begin with the first.
     begun_already, waiting, patient = commits.submit(1, soon), commits.submit(2, soon), commits.submit(3)
     await begun(writer)
 
     for late in (begun_already, waiting):
-        with pytest.raises(GroupLate):
+        with pytest.raises(WriteTimeout):
             await asyncio.wait_for(late, 10)
     writer.may_go.set()
 

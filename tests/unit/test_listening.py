@@ -1,6 +1,6 @@
 import socket
 
-from orderengine.listening import bound
+from orderengine.host.listening import bound
 
 
 def test_connections_send_at_once() -> None:

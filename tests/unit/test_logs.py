@@ -69,7 +69,7 @@ def test_a_flood_is_counted_instead_of_written(lines: Any, monkeypatch: pytest.M
     for n in range(500):
         log.warning("redis is away: %s", n)
     log.warning("something else")
-    assert len(lines()) == logs.SAME_MOST + 1
+    assert len(lines()) == logs.MAX_SAME + 1
     now[0] += logs.SAME_PERIOD_S + 1
     log.warning("redis is away: %s", 500)
-    assert lines()[-1]["dropped_lines"] == 500 - logs.SAME_MOST
+    assert lines()[-1]["dropped_lines"] == 500 - logs.MAX_SAME

@@ -9,7 +9,7 @@ import prometheus_client
 import pytest
 import yaml
 
-from orders import gauges
+from orders.http import metrics as endpoint
 from runtime import metrics
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
@@ -24,7 +24,7 @@ def known() -> set[str]:
             [family] = value.describe()
             suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"], "gauge": [""]}[family.type]
             names |= {family.name + suffix for suffix in suffixes}
-    source = Path(gauges.__file__).read_text()
+    source = Path(endpoint.__file__).read_text()
     names |= {f"orderengine_{name}" for name in re.findall(r'(?:plain|labelled)\(\s*"(\w+)"', source)}
     return names
 

@@ -5,7 +5,7 @@ import re
 import yaml
 from django.test import RequestFactory
 
-from orders.openapi import SchemaView
+from orders.http.openapi import SchemaView
 
 
 def test_every_reference_resolves() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from orders.openapi import DECIMAL, add_intake, openapi_30
+from orders.http.openapi import DECIMAL, add_intake, openapi_30
 
 
 @pytest.mark.parametrize(

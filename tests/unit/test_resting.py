@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from orders.ledger import Claimed
+from orders.ledger.statements import Claimed
 from orders.lifecycle import Status
-from orders.resting import HIGHER_FOR_S, REVERT_PAUSE_MOST_S, SNIPER_PAUSE_MOST_S, arm_again
+from orders.resting.placement import HIGHER_FOR_S, MAX_REVERT_PAUSE_S, MAX_SNIPER_PAUSE_S, arm_again
 
 NOW_MS = 1_700_000_000_000
 
@@ -43,8 +43,8 @@ def paused_s(type_: str, seq: int, **data: str) -> float:
 
 def test_a_limit_that_reverts_pays_less_and_less_often() -> None:
     assert [paused_s("limit", seq, signature="4Mg6") for seq in (5, 9, 13, 17)] == [1, 2, 4, 8]
-    assert paused_s("limit", 401, signature="4Mg6") == REVERT_PAUSE_MOST_S
-    assert paused_s("limit", 2**31 - 1, signature="4Mg6") == REVERT_PAUSE_MOST_S
+    assert paused_s("limit", 401, signature="4Mg6") == MAX_REVERT_PAUSE_S
+    assert paused_s("limit", 2**31 - 1, signature="4Mg6") == MAX_REVERT_PAUSE_S
 
 
 def test_a_limit_that_was_not_sent_waits_for_its_price() -> None:
@@ -57,4 +57,4 @@ def test_a_limit_that_was_not_sent_waits_for_its_price() -> None:
 
 def test_a_sniper_without_a_quote_waits_longer_every_time() -> None:
     assert [paused_s("sniper", seq) for seq in (7, 14, 21)] == [8, 16, 32]
-    assert paused_s("sniper", 2**31 - 1) == SNIPER_PAUSE_MOST_S
+    assert paused_s("sniper", 2**31 - 1) == MAX_SNIPER_PAUSE_S

@@ -3,7 +3,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orders.retry import RetryPolicy
+from orders.execution.retry import RetryPolicy
 
 POLICY = RetryPolicy(max_attempts=3, base_ms=500, cap_ms=8_000)
 policies = st.builds(

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from routing import tokens
-from routing.market import InvalidMove, Market
-from routing.marketfile import Health
+from routing.mock.market import InvalidMove, Market
+from routing.mock.market_file import Health
 from routing.values import Pair, Tick, VenueName
-from routing.venues.base import NoRoute
+from routing.venue import NoRoute
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 RAYDIUM, METEORA = VenueName.RAYDIUM, VenueName.METEORA

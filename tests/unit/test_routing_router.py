@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from routing import tokens
-from routing.mockworld import MockWorld, mock_world
+from routing.mock.world import MockWorld, mock_world
 from routing.selection import NoQuote
 from routing.values import VenueName
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from routing import tokens
 from routing.selection import NoQuote, min_out, quote_from_tick, select
 from routing.values import Pair, Quote, Refusal, Tick, VenueName
-from routing.venues.base import AmountTooSmall, InsufficientLiquidity
+from routing.venue import AmountTooSmall, InsufficientLiquidity
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MAX_AGE = timedelta(seconds=2)

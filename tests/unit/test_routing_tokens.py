@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from routing import base58, tokens
+from routing import tokens
+from routing.mock import base58
 
 
 @pytest.mark.parametrize(

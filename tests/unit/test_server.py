@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from orderengine.server import GATHERED_MOST, Gathering
+from orderengine.host.server import MAX_GATHERED, Gathering
 
 
 class Wire(asyncio.Transport):
@@ -43,7 +43,7 @@ async def test_head_and_body_leave_together(wire: tuple[Wire, Gathering]) -> Non
 
 async def test_a_long_answer_does_not_gather_in_memory(wire: tuple[Wire, Gathering]) -> None:
     sent, transport = wire
-    chunk = b"x" * (GATHERED_MOST // 2 + 1)
+    chunk = b"x" * (MAX_GATHERED // 2 + 1)
     for _ in range(10):
         transport.write(chunk)
     assert len(sent.sent) == 5, "a sender that never lets the loop turn is held back by the transport as ever"

@@ -1,6 +1,6 @@
 """Switches one guard of the engine off, named by GUARD_OFF. Python imports it at its start where PYTHONPATH leads here.
 
-Only `tests.chaos.teeth` leads it here: it shows that the suite notices. The engine itself knows nothing of it.
+Only `tests.chaos.mutations` leads it here: it shows that the suite notices. The engine itself knows nothing of it.
 """
 
 import importlib.abc
@@ -45,9 +45,9 @@ def no_reconciler(reconcile: Any) -> None:
 
 
 GUARDS: dict[str, dict[str, Any]] = {
-    "fence": {"orders.ledger": no_fence, "orders.worker": no_heartbeat_fence},
-    "intent": {"routing.venues.mock": no_intent},
-    "reconciler": {"orders.reconcile": no_reconciler},
+    "fence": {"orders.ledger.statements": no_fence, "orders.execution.worker": no_heartbeat_fence},
+    "intent": {"routing.mock.venue": no_intent},
+    "reconciler": {"orders.recovery.reconcile": no_reconciler},
 }
 
 

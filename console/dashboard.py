@@ -1,0 +1,217 @@
+"""The admin's landing page: `figures`, laid out."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from decimal import Context
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.http import HttpRequest
+
+from console import queries
+from orders.lifecycle import FINAL, Status
+from orders.models import OrderType
+from routing.prices import PriceStore
+
+HEARTBEAT_LATE_S = settings.EXECUTOR_DEAD_AFTER_S
+SHOWN = Context(prec=7)
+"""Digits of a price."""
+WIDTH, HEIGHT = 600, 120
+"""Of a chart, in its own units; the page scales it."""
+
+
+def environment(request: HttpRequest) -> list[str]:
+    """The mark beside the name, in every page's head."""
+    return ["mock", "warning"] if settings.EXECUTION_MODE == "mock" else ["live", "danger"]
+
+
+def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """Unfold's hook."""
+    now = datetime.now(UTC)
+    recent = queries.recent(now)
+    minutes = max(1, round((now - recent.since).total_seconds() / 60))
+    bars = recent.bars
+    dead, newest_letters = queries.letters()
+    depths = queries.queue_depths()
+    done = sum(bar.confirmed for bar in bars)
+    return {
+        **context,
+        "span": f"last {minutes} min" if minutes < 120 else f"last {minutes // 60} h",
+        "whole": recent.whole,
+        "max_recent": queries.MAX_RECENT,
+        "tiles": tiles(recent, dead, depths, minutes),
+        "kinds": kinds(recent),
+        "throughput": stacked([bar.confirmed for bar in bars], [bar.failed for bar in bars]),
+        "max_throughput": max([bar.confirmed + bar.failed for bar in bars], default=0),
+        "bar_s": round(minutes * 60 / queries.BARS),
+        "latency": [curve(bars, lambda bar: bar.p50, slowest(bars)), curve(bars, lambda bar: bar.p95, slowest(bars))],
+        "max_latency": slowest(bars),
+        "venues": venues(recent.venues, done),
+        "depths": depths,
+        "executors": [
+            {
+                "row": row,
+                "age": age(row.heartbeat_at, now),
+                "well": (now - row.heartbeat_at).total_seconds() < HEARTBEAT_LATE_S,
+            }
+            for row in queries.executors()
+        ],
+        "quotes": quotes(now),
+        "dead": dead,
+        "dead_more": dead >= queries.MAX_LETTERS,
+        "letters": newest_letters,
+        "book": queries.resting_book(),
+        "max_book": queries.MAX_OPEN,
+    }
+
+
+def age(at: datetime, now: datetime) -> str:
+    seconds = (now - at).total_seconds()
+    if seconds < 10:
+        return f"{max(0.0, seconds):.1f} s"
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.0f} h"
+    )
+
+
+def tiles(recent: queries.Recent, dead: int, depths: dict[str, int] | None, minutes: int) -> list[dict[str, Any]]:
+    open_orders = queries.open_orders()
+    resting = sum(n for *_, is_resting, n in open_orders if is_resting)
+    working = sum(n for *_, is_resting, n in open_orders if not is_resting)
+    ended = {status: sum(n for (_, s), n in recent.kinds.items() if s == status) for status in FINAL}
+    tried = ended[Status.CONFIRMED] + ended[Status.FAILED]
+    rate = f"{100 * ended[Status.CONFIRMED] / tried:.1f} %" if tried else "–"
+    waiting = "away" if depths is None else sum(depths.values())
+    return [
+        {
+            "name": "Orders at all",
+            "value": f"{queries.orders_at_all():,}",
+            "note": "beyond 10,000 estimated",
+            "link": "admin:orders_order_changelist",
+        },
+        {
+            "name": "In execution",
+            "value": f"{working:,}",
+            "note": "pending to submitted",
+            "link": "admin:orders_order_changelist",
+            "query": "?status=open",
+        },
+        {
+            "name": "Resting",
+            "value": f"{resting:,}",
+            "note": "wait for their trigger",
+            "link": "admin:orders_order_changelist",
+            "query": "?status=resting",
+        },
+        {
+            "name": "Confirmed",
+            "value": f"{ended[Status.CONFIRMED]:,}",
+            "note": f"{ended[Status.CONFIRMED] / minutes:.1f} a minute",
+        },
+        {
+            "name": "Success",
+            "value": rate,
+            "note": f"{ended[Status.FAILED]:,} failed",
+            "bad": tried and ended[Status.FAILED] > tried / 20,
+        },
+        {
+            "name": "Dead letters",
+            "value": f"{dead:,}",
+            "note": "not dealt with",
+            "bad": dead > 0,
+            "link": "admin:orders_deadletter_changelist",
+        },
+        {"name": "Messages waiting", "value": waiting, "note": "in all queues", "bad": waiting == "away"},
+    ]
+
+
+def kinds(recent: queries.Recent) -> list[dict[str, Any]]:
+    """A row a status, a column a type."""
+    found = []
+    for status in Status:
+        counts = [recent.kinds.get((kind.value, status.value), 0) for kind in OrderType]
+        if sum(counts):
+            found.append(
+                {
+                    "status": status.value,
+                    "counts": counts,
+                    "sum": sum(counts),
+                    "share": 100 * sum(counts) / max(1, recent.orders),
+                }
+            )
+    return found
+
+
+def venues(shares: dict[str, int], done: int) -> list[dict[str, Any]]:
+    try:
+        prices = PriceStore(settings.REDIS_URL)
+        states = prices.venue_states()
+        prices.close()
+    except redis.RedisError:
+        states = {}
+    names = sorted({*shares, *states})
+    total = max(1, sum(shares.values()))
+    return [
+        {
+            "name": name,
+            "orders": shares.get(name, 0),
+            "share": 100 * shares.get(name, 0) / total,
+            "state": states.get(name, "unknown"),
+        }
+        for name in names
+    ]
+
+
+def quotes(now: datetime) -> list[dict[str, Any]]:
+    """The age of each listed pair's quotes."""
+    try:
+        prices = PriceStore(settings.REDIS_URL)
+        markets = prices.read(settings.POLL_PAIRS)
+        prices.close()
+    except redis.RedisError:
+        return []
+    return [
+        {
+            "pair": pair,
+            "venue": market.best and market.best.venue,
+            "price": market.best and f"{SHOWN.plus(market.best.net_price).normalize():f}",
+            "age": age(market.seen_at, now),
+            "fresh": (now - market.seen_at).total_seconds() * 1000 <= settings.QUOTE_MAX_AGE_MS,
+        }
+        for pair, market in markets.items()
+    ]
+
+
+def slowest(bars: Sequence[queries.Bar]) -> float:
+    return max([bar.p95 or 0.0 for bar in bars], default=0.0)
+
+
+def stacked(lower: Sequence[int], upper: Sequence[int]) -> list[dict[str, float]]:
+    """Bars of an SVG, the second on the first."""
+    most = max([a + b for a, b in zip(lower, upper, strict=True)], default=0) or 1
+    wide = WIDTH / len(lower)
+    return [
+        {
+            "x": round(n * wide + 1, 1),
+            "width": round(wide - 2, 1),
+            "y": round(HEIGHT - HEIGHT * a / most, 1),
+            "height": round(HEIGHT * a / most, 1),
+            "upper_y": round(HEIGHT - HEIGHT * (a + b) / most, 1),
+            "upper_height": round(HEIGHT * b / most, 1),
+        }
+        for n, (a, b) in enumerate(zip(lower, upper, strict=True))
+    ]
+
+
+def curve(bars: Sequence[queries.Bar], value: Callable[[queries.Bar], float | None], most: float) -> str:
+    """The points of an SVG polyline through the slices that have a value."""
+    wide = WIDTH / len(bars)
+    points = [(n, value(bar)) for n, bar in enumerate(bars)]
+    return " ".join(
+        f"{(n + 0.5) * wide:.1f},{HEIGHT - HEIGHT * 0.94 * y / (most or 1):.1f}" for n, y in points if y is not None
+    )

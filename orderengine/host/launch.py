@@ -1,0 +1,140 @@
+"""Becomes one process of the engine: `launch.py RUN_DIR NAME [options] -- command…`.
+
+Run as a script with nothing but the standard library: it stands in front of every process and every restart.
+It writes RUN_DIR/NAME.pid, ties the process to its parent, and is replaced by the command; the pid stays.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+PARENT = "ORDERENGINE_PARENT"
+"""Environment: the pid of the process that starts others. Whoever has another was orphaned at its start."""
+
+MAX_FILES = 65_536
+YOUNG_S = 3.0
+"""Whoever dies younger than this waits a second before it runs again: a crash loop must not eat a core."""
+
+PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_SET_SECUREBITS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 8, 28, 47, 2
+SECBIT_NO_SETUID_FIXUP = 1 << 2
+CAP_DAC_READ_SEARCH = 2
+CAPABILITY_VERSION_3 = 0x20080522
+
+
+def die_with_parent(signum: int) -> None:
+    """Linux sends `signum` when the parent ends, also by kill -9. Elsewhere the next start cleans up."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signum, 0, 0, 0)
+    parent = os.environ.get(PARENT)
+    if parent and int(parent) != os.getppid():
+        sys.exit("the parent is gone")
+
+
+def become(uid: int, gid: int) -> None:
+    """Drop root for good; keep only the right to pass closed folders: a clone may lie below such a one."""
+    linux = sys.platform == "linux"
+    libc = ctypes.CDLL(None, use_errno=True)
+    if linux:
+        libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        # Otherwise access(2), which initdb asks about its programs, looks away from the capability.
+        libc.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
+    os.setgroups([])
+    os.setgid(gid)
+    os.setuid(uid)
+    if not linux:
+        return
+    header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION_3, 0)
+    bit = 1 << CAP_DAC_READ_SEARCH
+    # Two triples of effective, permitted, inheritable; an ambient capability survives exec by itself.
+    if libc.capset(header, (ctypes.c_uint32 * 6)(bit, bit, bit, 0, 0, 0)) == 0:
+        libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_DAC_READ_SEARCH, 0, 0)
+    else:
+        libc.capset(header, (ctypes.c_uint32 * 6)())
+
+
+def receive_listener(path: str) -> None:
+    """The listening socket, as descriptor 3, from the foreground command, which holds it across restarts."""
+    with socket.socket(socket.AF_UNIX) as channel:
+        channel.connect(path)
+        _, descriptors, _, _ = socket.recv_fds(channel, 1, 1)
+    if descriptors[0] != 3:
+        os.dup2(descriptors[0], 3)
+        os.close(descriptors[0])
+    os.set_inheritable(3, True)
+
+
+def write_pid(file: Path) -> float:
+    """How many seconds ago the process before us started (infinite: none did)."""
+    try:
+        age = time.time() - file.stat().st_mtime
+    except FileNotFoundError:
+        age = float("inf")
+    new = file.with_suffix(".new")
+    new.write_text(f"{os.getpid()}\n")
+    new.replace(file)
+    return age
+
+
+def raise_file_limit() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(MAX_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def take_turns() -> None:
+    """Whoever wakes up waits for its turn and drives nobody off the processor (Linux' batch policy).
+
+    Under load a dozen processes wake each other thousands of times a second, and every early switch costs warm caches.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # A container may forbid it.
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("run_dir", type=Path)
+    parser.add_argument("name")
+    parser.add_argument("--user", help="UID:GID to run as")
+    parser.add_argument("--death-signal", default="SIGTERM", help="what the parent's death sends")
+    parser.add_argument("--listener", help="the socket that hands over the listening socket")
+    parser.add_argument("--after", type=float, default=0.0, help="seconds to let others go first, at the first start")
+    parser.add_argument("--nice", type=int, default=0, help="how far others go first where processors are short")
+    parser.add_argument("--directory", default=None)
+    parser.add_argument("command", nargs="+")
+    options = parser.parse_args()
+
+    age = write_pid(options.run_dir / f"{options.name}.pid")
+    if options.user:
+        uid, gid = map(int, options.user.split(":"))
+        become(uid, gid)
+    # After become: a change of credentials clears it.
+    die_with_parent(signal.Signals[options.death_signal])
+    if age == float("inf"):
+        time.sleep(options.after)
+    elif age < YOUNG_S:
+        time.sleep(min(1.0, YOUNG_S - age))
+    if options.listener:
+        receive_listener(options.listener)
+    if options.directory:
+        os.chdir(options.directory)
+    raise_file_limit()
+    os.nice(options.nice)
+    take_turns()
+    os.environ[PARENT] = str(os.getpid())
+    os.execvp(options.command[0], options.command)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except OSError as error:
+        sys.exit(f"launch {' '.join(sys.argv[1:])}: {error}")

@@ -1,0 +1,255 @@
+"""The foreground command: brings an engine up under supervisord, says when it is ready, takes it down."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+import xmlrpc.client  # nosec B411
+from collections.abc import Callable, Iterator, Mapping
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any
+
+from supervisor.xmlrpc import SupervisorTransport
+
+from orderengine.host import embedded, listening, pidfiles, processes
+from orderengine.host.launch import PARENT
+from orderengine.host.signals import Signals
+
+STOP_S = 9.3
+"""Ten seconds are promised for a stop; supervisord itself needs up to nine."""
+PATIENCE_S = 15.0
+"""Between two words about what is being waited for."""
+
+
+class Refused(Exception):
+    """The engine does not start; the text is one line with the remedy."""
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def last_line(file: Path) -> str:
+    lines = file.read_text(errors="replace").strip().splitlines() if file.exists() else []
+    return lines[-1] if lines else f"see {file}"
+
+
+class Supervisor:
+    """supervisord as our child, spoken to over its own socket."""
+
+    def __init__(self, data_dir: Path, sockets: Path, environment: Mapping[str, str]) -> None:
+        self.data_dir = data_dir
+        self.control = sockets / "supervisor.sock"
+        self.environment = dict(environment)
+        self.child: subprocess.Popen[bytes] | None = None
+
+    def start(self, table: list[processes.Process]) -> None:
+        run_dir = self.data_dir / "run"
+        file = run_dir / "supervisord.conf"
+        file.write_text(processes.configuration(table, self.data_dir, self.control))
+        self.control.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "orderengine.host.supervisord", "-c", str(file)]
+        with (self.data_dir / "log" / "start.log").open("wb") as log:
+            self.child = subprocess.Popen(
+                embedded.launch_command(run_dir, "supervisord", command=command),
+                cwd=processes.BASE_DIR,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                process_group=0,
+            )
+
+    def call(self, method: str, *arguments: object) -> Any:
+        """None while it does not answer."""
+        transport = SupervisorTransport(None, None, f"unix://{self.control}")
+        proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+        try:
+            return getattr(proxy.supervisor, method)(*arguments)
+        except (OSError, HTTPException, xmlrpc.client.Error):
+            return None
+        finally:
+            transport.close()
+
+    def run(self, process: processes.Process) -> None:
+        if self.call("startProcess", f"{process.group}:{process.name}", False) is None:
+            raise Refused(f"{process.name} cannot be started: see {self.data_dir / 'log' / 'supervisord.log'}")
+
+    def running(self) -> bool:
+        return self.child is not None and self.child.poll() is None
+
+    def stop(self) -> None:
+        """In order, through supervisord; by force when time is over."""
+        end = time.monotonic() + STOP_S
+        self.call("shutdown")
+        if self.running() and self.child:
+            # Again as a signal: it may not have answered. A second request to end changes nothing.
+            self.child.terminate()
+        while self.running() and time.monotonic() < end:
+            time.sleep(0.03)
+        if self.running() and self.child:
+            self.child.kill()
+            self.child.wait()
+        pidfiles.stop_all(self.data_dir, max(0.0, end - time.monotonic()))
+
+
+class Engine:
+    def __init__(self, environment: Mapping[str, str], signals: Signals) -> None:
+        self.signals = signals
+        self.host = environment.get("HOST") or "127.0.0.1"
+        self.port = processes.count(environment, "PORT", 8000, most=65_535)
+        self.data_dir = Path(environment.get("DATA_DIR") or ".data").expanduser()
+        self.data_dir = Path(os.path.normpath(processes.BASE_DIR / self.data_dir))
+        self.run_dir = self.data_dir / "run"
+        self.environment = dict(environment) | {
+            "HOST": self.host,
+            "PORT": str(self.port),
+            "DATA_DIR": str(self.data_dir),
+            "DJANGO_SETTINGS_MODULE": "orderengine.settings",
+            "PYTHONUNBUFFERED": "1",
+            PARENT: str(os.getpid()),
+        }
+        self.supervisor: Supervisor | None = None
+
+    def run(self) -> int:
+        embedded.data_folder(self.data_dir)
+        embedded.private_folder(self.run_dir)
+        embedded.private_folder(self.data_dir / "log")
+        try:
+            lock = pidfiles.lock(self.run_dir)
+        except pidfiles.Taken as error:
+            raise Refused(
+                f"an engine ({error}) already runs on {self.data_dir}: stop it or set another DATA_DIR"
+            ) from None
+        try:
+            pidfiles.stop_all(self.data_dir, STOP_S)
+            with listening.bound(self.host, self.port) as listener:
+                return self.supervised(listener)
+        finally:
+            os.close(lock)
+
+    def supervised(self, listener: listening.Listener) -> int:
+        sockets = embedded.socket_folder(self.run_dir)
+        listener.hand_out(sockets / "web.sock")
+        storage = self.storage()
+        table = processes.engine(self.environment, self.run_dir, sockets / "web.sock")
+        self.supervisor = Supervisor(self.data_dir, sockets, self.environment)
+        self.supervisor.start([*(process for process, _ in storage), *table])
+        try:
+            self.bring_up(self.supervisor, storage, table)
+            say(f"ready http://{self.host}:{self.port}")
+            while self.supervisor.running():
+                self.signals.wait(60)
+            raise Refused("supervisord ended; see " + str(self.data_dir / "log" / "supervisord.log"))
+        finally:
+            self.signals.stopping = True
+            listener.close()
+            self.supervisor.stop()
+            if sockets != self.run_dir:
+                shutil.rmtree(sockets, ignore_errors=True)
+
+    def storage(self) -> list[tuple[processes.Process, Callable[[], bool]]]:
+        """What is embedded, made ready to run; and where everyone finds it."""
+        given = [bool(self.environment.get(name)) for name in ("DATABASE_URL", "REDIS_URL")]
+        self.environment["EMBEDDED"] = str(int(not any(given)))
+        found: list[tuple[processes.Process, Callable[[], bool]]] = []
+        if not given[0]:
+            postgres = embedded.postgres(self.data_dir)
+            if not postgres.data.exists():
+                say("orderengine: making a database cluster")
+            postgres.prepare()
+            self.environment["DATABASE_URL"] = postgres.url
+            process = processes.Process("postgres", postgres.command(), processes.STORAGE, stop_signal="INT")
+            found.append((process, postgres.answers))
+        if not given[1]:
+            redis = embedded.redis(self.data_dir)
+            redis.prepare()
+            self.environment["REDIS_URL"] = redis.url
+            found.append((processes.Process("redis", redis.command(), processes.STORAGE), redis.answers))
+        self.environment["FLOWER_PORT"] = str(embedded.free_port(self.port + 1 if self.port < 65_535 else 0))
+        urls = {
+            "databaseUrl": self.environment["DATABASE_URL"],
+            "redisUrl": self.environment["REDIS_URL"],
+            "flowerUrl": f"http://127.0.0.1:{self.environment['FLOWER_PORT']}/flower",
+        }
+        embedded.publish(self.run_dir, urls)
+        return found
+
+    def bring_up(
+        self,
+        supervisor: Supervisor,
+        storage: list[tuple[processes.Process, Callable[[], bool]]],
+        table: list[processes.Process],
+    ) -> None:
+        self.until(lambda: supervisor.call("getState") is not None, "supervisord", "start")
+        for process, _ in storage:
+            supervisor.run(process)
+        for process, answers in storage:
+            self.until(answers, process.name)
+        with self.preparing() as prepared:
+            self.until(lambda: prepared() >= 1, "the database's migrations", "prepare")
+            first = [process for process in table if process.name in processes.FIRST]
+            for process in first:
+                supervisor.run(process)
+            self.until(self.answers, "web")
+            self.until(lambda: prepared() >= 2, "orders-1")
+        for process in table:
+            if process not in first:
+                supervisor.run(process)
+        self.until(lambda: all((self.run_dir / f"{each.name}.pid").exists() for each in table), "every process")
+
+    def until(self, met: Callable[[], bool], name: str, log: str = "") -> None:
+        speak = time.monotonic() + PATIENCE_S
+        while not met():
+            if self.supervisor and not self.supervisor.running():
+                raise Refused(f"supervisord ended: {last_line(self.data_dir / 'log' / 'start.log')}")
+            if time.monotonic() > speak:
+                file = self.data_dir / "log" / f"{log or name}.log"
+                say(f"orderengine: waiting for {name}: {last_line(file)}")
+                speak += PATIENCE_S
+            self.signals.wait(0.03)
+
+    @contextlib.contextmanager
+    def preparing(self) -> Iterator[Callable[[], int]]:
+        """`manage.py prepare` beside us; yields how many stages it has said to have reached."""
+        log = self.data_dir / "log" / "prepare.log"
+        command = [sys.executable, "manage.py", "prepare"]
+        said = self.run_dir / "prepare.out"
+        with said.open("wb") as stages, log.open("wb") as errors:
+            child = subprocess.Popen(
+                embedded.launch_command(self.run_dir, "prepare", command=command),
+                cwd=processes.BASE_DIR,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=stages,
+                stderr=errors,
+                process_group=0,
+            )
+
+        def prepared() -> int:
+            if child.poll():
+                raise Refused(f"the database cannot be prepared: {last_line(log)}")
+            return said.read_bytes().count(b"\n")
+
+        try:
+            yield prepared
+        finally:
+            child.kill()
+            child.wait()
+            (self.run_dir / "prepare.pid").unlink(missing_ok=True)
+
+    def answers(self) -> bool:
+        """Whether /readyz says 200, asked under a name that ALLOWED_HOSTS has."""
+        allowed = (self.environment.get("ALLOWED_HOSTS") or self.host).split(",")[0].strip().lstrip(".*")
+        here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # nosec B104
+        connection = HTTPConnection(here, self.port, timeout=0.5)
+        try:
+            connection.request("GET", "/readyz", headers={"Host": allowed or self.host})
+            return connection.getresponse().status == 200
+        except (OSError, HTTPException):
+            return False
+        finally:
+            connection.close()

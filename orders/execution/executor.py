@@ -1,0 +1,255 @@
+"""The executor: takes orders, drives each from status to status, writes down every step before the next.
+
+It runs on one event loop. An order in its hands is a coroutine that waits for venues and for the group commit. Whenever
+a write comes back refused the order is in other hands, and its coroutine ends without another word.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from structlog.contextvars import bind_contextvars
+
+from orders.execution.steps import InternalError, Move, Steps, Work
+from orders.ledger.statements import Change, Claimed
+from orders.ledger.writers import Claimer, Recorder
+from orders.lifecycle import FINAL, Event, Status, advance
+from orders.models import OrderType
+from orders.telemetry import accepted_at
+from runtime import metrics
+from runtime.faults import crash_point
+from runtime.groupcommit import WriteQueueFull
+
+log = logging.getLogger(__name__)
+
+UNKNOWN_PAUSE_S = 0.5
+"""Between two looks at a transaction whose outcome is unknown."""
+MAX_ADMITTED_AT_ONCE = 100
+"""Orders, between two looks at whether the loop keeps up with them; a message more at most."""
+KEPT_UP_S = 0.05
+"""A turn of the loop. A quote is good for 1.5 s and an order has five stages: with turns much longer than this, quotes are
+stale before they are compared, venues seem late, and orders lose their attempts to our own slowness."""
+NOT_WAITED_FOR = frozenset({Event.BUILD})
+"""Nothing irreversible hangs on it: were it refused, so would be what follows."""
+
+
+class Executor:
+    """Executes orders in one process.
+
+    `dispatch(order_ids, delay_s)` sends a doorbell for orders that are to be tried again. `rested(order, seq, data)` is told
+    who is back at rest.
+    """
+
+    def __init__(
+        self,
+        claimer: Claimer,
+        recorder: Recorder,
+        steps: Steps,
+        *,
+        max_in_flight: int,
+        dispatch: Callable[[Sequence[UUID], float], None],
+        rested: Callable[[Claimed, int, Mapping[str, Any]], None] = lambda order, seq, data: None,
+    ) -> None:
+        self._rested = rested
+        self._claimer = claimer
+        self._recorder = recorder
+        self._steps = steps
+        self._slots = asyncio.Semaphore(max_in_flight)
+        self._dispatch = dispatch
+        self._admission = asyncio.Lock()
+        self._taken = 0
+        self.running: dict[UUID, Work] = {}
+        self._drivers: dict[UUID, asyncio.Task[None]] = {}
+        self.draining = False
+
+    @property
+    def asked(self) -> Collection[UUID]:
+        """Orders in our hands, or about to be."""
+        return self._drivers.keys()
+
+    async def execute(self, order_ids: Iterable[UUID], trigger: Mapping[str, Any] | None = None) -> None:
+        """Executes those of the orders that are due and nobody else's; returns when none of them is in our hands."""
+        wanted = list(dict.fromkeys(order_ids))
+        drivers: list[asyncio.Task[None]] = []
+        for start in range(0, len(wanted), MAX_ADMITTED_AT_ONCE):
+            drivers += await self._admit(wanted[start : start + MAX_ADMITTED_AT_ONCE], trigger)
+        await asyncio.gather(*drivers, return_exceptions=True)
+
+    async def _admit(self, order_ids: Sequence[UUID], trigger: Mapping[str, Any] | None) -> list[asyncio.Task[None]]:
+        """Past what this process can do orders wait at the door, in Postgres still pending; those in flight go first."""
+        async with self._admission:
+            if self.draining:
+                return []
+            drivers = [self._driver(order_id, trigger) for order_id in order_ids if order_id not in self._drivers]
+            self._taken += len(drivers)
+            if self._taken >= MAX_ADMITTED_AT_ONCE:
+                self._taken = 0
+                await self._kept_up()
+            return drivers
+
+    async def _kept_up(self) -> None:
+        """Waits until all is claimed that was let in, and then for a turn of the loop that is short enough."""
+        clock = asyncio.get_running_loop().time
+        await asyncio.sleep(0)  # Their drivers hand in the claims.
+        await self._claimer.drain()
+        late = True
+        while late and not self.draining:
+            began = clock()
+            await asyncio.sleep(0)
+            late = clock() - began > KEPT_UP_S
+
+    def _driver(self, order_id: UUID, trigger: Mapping[str, Any] | None) -> asyncio.Task[None]:
+        driver = self._drivers[order_id] = asyncio.create_task(self._one(order_id, trigger))
+        # A task that is cancelled before its first step runs no `finally`: nobody else would ever let go of the order.
+        driver.add_done_callback(lambda done: self._release(order_id, done))
+        return driver
+
+    def _release(self, order_id: UUID, driver: asyncio.Task[None] | None) -> None:
+        """Unless the order has a new driver already."""
+        if self._drivers.get(order_id) is driver:
+            del self._drivers[order_id]
+            self.running.pop(order_id, None)
+
+    async def _one(self, order_id: UUID, trigger: Mapping[str, Any] | None) -> None:
+        try:
+            async with self._slots:
+                order = await self._claim(order_id, trigger)
+                if order is not None:
+                    crash_point("after_claim")
+                    await self._drive(order, trigger)
+        except (psycopg.OperationalError, WriteQueueFull) as error:
+            log.warning("order %s waits for the reconciler: %s", order_id, str(error).strip())
+        except Exception:
+            log.exception("order %s waits for the reconciler", order_id)
+        finally:
+            # At once, not a turn of the loop later: the doorbell of a retry may be there already.
+            self._release(order_id, asyncio.current_task())
+
+    async def _claim(self, order_id: UUID, trigger: Mapping[str, Any] | None) -> Claimed | None:
+        if self.draining:
+            return None
+        claim = self._claimer.submit((order_id, trigger))
+        try:
+            return await claim
+        except asyncio.CancelledError:
+            self._claimer.withdraw(claim)
+            raise
+
+    async def _drive(self, order: Claimed, trigger: Mapping[str, Any] | None) -> None:
+        work = self.running[order.id] = Work.begin(order)
+        begun(order, trigger)
+        bind_contextvars(order_id=str(order.id), attempt=order.attempts, epoch=order.epoch)
+        if order.request_id is not None:
+            bind_contextvars(request_id=order.request_id)
+        while work.status not in FINAL and work.status is not Status.PENDING:
+            move = await self._next(work)
+            if move is None:
+                await asyncio.sleep(UNKNOWN_PAUSE_S)
+            elif not await self._write(work, move):
+                return
+
+    async def _next(self, work: Work) -> Move | None:
+        try:
+            return await self._steps.next(work)
+        except Exception as error:
+            log.exception("order %s: the step at %s failed", work.order.id, work.status)
+            if work.status is Status.SUBMITTED:
+                return None  # Its transaction may land: it is never given up on our own failure.
+            return self._steps.failed(work, InternalError(f"{type(error).__name__} in the engine"))
+
+    async def _write(self, work: Work, move: Move) -> bool:
+        """Writes the move down. False: the order is in other hands."""
+        change = change_of(work, move)
+        if move.event is Event.CONFIRM:
+            crash_point("before_confirm_commit")
+        written = self._recorder.submit(change)
+        stage, work.status, work.seq = work.status, change.status, change.seq
+        if move.event in NOT_WAITED_FOR:
+            written.add_done_callback(_forget)
+            passed(work, stage)
+            return True
+        if await written is None:
+            log.info("order %s is in other hands", work.order.id)
+            return False
+        passed(work, stage)
+        if move.event is Event.CONFIRM:
+            crash_point("after_confirm_commit")
+        elif move.event is Event.SUBMIT:
+            crash_point("after_intent")
+        elif move.event is Event.REST:
+            self._rested(work.order, change.seq, change.data)
+        elif move.event is Event.FAIL:
+            log.warning("order %s failed: %s", work.order.id, move.data["error"]["code"])
+        elif move.event is Event.RETRY:
+            log.info("order %s is tried again: %s", work.order.id, move.data["error"]["code"])
+            self._dispatch([work.order.id], (move.delay_ms or 0) / 1000)
+        return True
+
+    async def drain(self, timeout_s: float) -> list[Work]:
+        """Takes no more orders, lets those in flight end within the time, and stops the rest where they are.
+
+        Returns what was stopped; its rows still say that it is ours.
+        """
+        self.draining = True
+        if self._drivers:
+            await asyncio.wait(list(self._drivers.values()), timeout=timeout_s)
+        return await self.abandon()
+
+    async def abandon(self) -> list[Work]:
+        """Stops every order where it is, without a write."""
+        left = list(self.running.values())
+        drivers = list(self._drivers.values())
+        for driver in drivers:
+            driver.cancel()
+        await asyncio.gather(*drivers, return_exceptions=True)
+        return left
+
+
+STAGES = {status: metrics.STAGE_SECONDS.labels(status) for status in Status if status not in FINAL}
+FINALS = {status: metrics.FINAL.labels(status) for status in FINAL}
+
+
+def begun(order: Claimed, trigger: Mapping[str, Any] | None) -> None:
+    if order.event is None or order.attempts > 1:
+        return
+    if trigger is None:
+        STAGES[Status.PENDING].observe(max(0.0, time.time() - accepted_at(order.id)))
+    elif quoted := trigger.get("observedAt"):
+        metrics.TRIGGER_LAG_SECONDS.observe(max(0.0, time.time() - datetime.fromisoformat(quoted).timestamp()))
+
+
+def passed(work: Work, stage: Status) -> None:
+    now = time.monotonic()
+    STAGES[stage].observe(now - work.since)
+    work.since = now
+    if work.status in FINAL:
+        FINALS[work.status].inc()
+        if work.status is Status.CONFIRMED and work.order.type == OrderType.MARKET:
+            metrics.ACCEPT_TO_CONFIRM_SECONDS.observe(max(0.0, time.time() - accepted_at(work.order.id)))
+
+
+def change_of(work: Work, move: Move) -> Change:
+    order = work.order
+    return Change(
+        order_id=order.id,
+        account_id=order.account_id,
+        epoch=order.epoch,
+        seq=work.seq + 1,
+        was=work.status,
+        status=advance(work.status, move.event),
+        data=move.data,
+        delay_ms=move.delay_ms,
+        resting=move.event is Event.REST,
+        intent=move.intent,
+        resolved=move.resolved,
+    )
+
+
+def _forget(written: "asyncio.Future[datetime | None]") -> None:
+    if not written.cancelled():
+        written.exception()

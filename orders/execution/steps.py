@@ -1,0 +1,320 @@
+"""The steps of an attempt: each looks at the order, does its part of the work and says what happened.
+
+A step writes nothing to the ledger; the executor does, and only then takes the next step.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from orders.execution.retry import RetryPolicy
+from orders.ledger.statements import Claimed
+from orders.lifecycle import Event, Status
+from orders.models import OrderType, Resolution, TriggerCondition
+from routing import tokens
+from routing.router import Router
+from routing.selection import NoQuote, min_out
+from routing.values import Fate, Fill, Pair, Quote, Selection, Swap, SwapStatus
+from routing.venue import AmountTooSmall, NoRoute, SubmitUnknown, SwapRefused, VenueError
+from runtime import metrics
+from runtime.faults import crash_point
+from triggers.rules import fillable_at, is_due
+
+
+class PriceImpactTooHigh(VenueError):
+    """The order would move the price by more than it allows."""
+
+    code = "PRICE_IMPACT_TOO_HIGH"
+    permanent = True
+
+
+class Reverted(VenueError):
+    """The transaction landed with an error; nothing was traded."""
+
+    permanent = True
+
+    def __init__(self, code: str | None) -> None:
+        super().__init__(f"the transaction landed with an error: {code or 'unknown'}")
+        self.code = code or "REVERTED"
+
+
+class TransactionExpired(VenueError):
+    """The transaction did not land while it was valid, and cannot any more."""
+
+    code = "TRANSACTION_EXPIRED"
+
+
+class AttemptsExhausted(VenueError):
+    """Every attempt ended without an outcome: the executor died, or could not write it down."""
+
+    code = "ATTEMPTS_EXHAUSTED"
+    permanent = True
+
+
+class InternalError(VenueError):
+    """The engine itself failed at this order."""
+
+    code = "INTERNAL_ERROR"
+
+
+@dataclass(slots=True)
+class Work:
+    """An order in an executor's hands, as far as it is known here."""
+
+    order: Claimed
+    status: Status
+    seq: int
+    swap: Swap | None
+    selection: Selection | None = None
+    since: float = field(default_factory=time.monotonic)
+    """When it came to this status."""
+    sent: bool = False
+    """Whether this process has sent the swap; a swap that was taken over is looked up first."""
+
+    @classmethod
+    def begin(cls, order: Claimed) -> "Work":
+        return cls(order, order.status, order.seq, order.swap)
+
+    @property
+    def pair(self) -> Pair:
+        found = tokens.pair(self.order.token_in, self.order.token_out)
+        if found is None:
+            raise NoRoute(f"{self.order.token_in}-{self.order.token_out} is not traded any more")
+        return found
+
+
+class Move(msgspec.Struct, frozen=True):
+    """What happened to an order in a step."""
+
+    event: Event
+    data: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    delay_ms: int | None = None
+    intent: Swap | None = None
+    resolved: tuple[str, str] | None = None
+
+
+def quote_out(quote: Quote) -> dict[str, Any]:
+    return {
+        "venue": quote.venue,
+        "amountOut": text(quote.amount_out),
+        "netPrice": text(quote.net_price),
+        "price": text(quote.price),
+        "feeBps": quote.fee_bps,
+        "impactBps": text(quote.impact_bps),
+        "observedAt": quote.observed_at,
+        "cached": quote.cached,
+    }
+
+
+def text(number: Decimal) -> str:
+    """A decimal as clients see it: no exponent, no trailing zeros, at most 18 places."""
+    plain = f"{number:.18f}"
+    return plain.rstrip("0").rstrip(".")
+
+
+class Steps:
+    def __init__(
+        self,
+        router: Router,
+        retry: RetryPolicy,
+        rng: random.Random,
+        *,
+        submit_timeout_s: float,
+        resend_after_s: float,
+    ) -> None:
+        self._router = router
+        self._retry = retry
+        self._rng = rng
+        self._submit_timeout_s = submit_timeout_s
+        self._resend_after_s = resend_after_s
+
+    async def next(self, work: Work) -> Move | None:
+        """Takes the step the order's status calls for. None: the outcome of its transaction is still unknown, ask again."""
+        match work.status:
+            case Status.ROUTING:
+                return await self._guard(work, self._route)
+            case Status.BUILDING:
+                return await self._guard(work, self._build)
+            case Status.SUBMITTED:
+                return await self._settle(work)
+            case _:
+                raise RuntimeError(f"no step leaves {work.status}")
+
+    async def _guard(self, work: Work, step: Any) -> Move:
+        """Before anything is sent every error is an outcome, whatever its kind."""
+        try:
+            move: Move = await step(work)
+            return move
+        except VenueError as error:
+            return self.failed(work, error)
+
+    async def _route(self, work: Work) -> Move:
+        order = work.order
+        if order.attempts > self._retry.max_attempts:
+            raise AttemptsExhausted
+        try:
+            # What fired an order is looked at again, with the venues' own word; so is a market order that failed once.
+            fresh = order.type != OrderType.MARKET or order.attempts > 1
+            selection = await self._router.quote(work.pair, order.amount, fresh=fresh)
+        except NoQuote as error:
+            if order.type == OrderType.SNIPER and error.code != AmountTooSmall.code:
+                error.permanent = False  # A pool that is not ready yet may be in a moment.
+            refusals = [{"venue": r.venue, "code": r.code, "message": r.message} for r in error.refusals]
+            move = self.failed(work, error, quotes={"quotes": [], "refusals": refusals, "reason": str(error)})
+            if order.type == OrderType.SNIPER and move.event is Event.FAIL and not error.permanent:
+                return Move(Event.REST, {"resting": True, "attempt": order.attempts, "reason": "NOT_QUOTABLE"})
+            return move
+        work.selection = selection
+        best = selection.winner
+        if order.type == OrderType.LIMIT and (back := moved_back(order, selection)) is not None:
+            return back
+        if order.max_price_impact_bps is not None and best.impact_bps > order.max_price_impact_bps:
+            raise PriceImpactTooHigh(f"the price impact would be {best.impact_bps:.2f} bps", venue=best.venue)
+        return Move(
+            Event.BUILD,
+            {
+                "attempt": order.attempts,
+                "venue": best.venue,
+                "reason": selection.reason,
+                "quotes": [quote_out(quote) for quote in selection.quotes],
+                "refusals": [{"venue": r.venue, "code": r.code, "message": r.message} for r in selection.refusals],
+            },
+        )
+
+    async def _build(self, work: Work) -> Move:
+        order, selection = work.order, work.selection
+        if selection is None:
+            raise RuntimeError("building without a selection")
+        winner = selection.winner
+        protects = order.type == OrderType.LIMIT and order.trigger_condition == TriggerCondition.GTE
+        least = min_out(winner, order.slippage_bps, order.limit_price if protects else None)
+        swap = await self._router.venue(winner.venue).build(
+            work.pair, winner, min_out=least, reference=str(order.id), attempt=order.attempts
+        )
+        work.swap = swap
+        crash_point("before_intent")
+        return Move(
+            Event.SUBMIT,
+            {
+                "attempt": order.attempts,
+                "venue": swap.venue,
+                "signature": swap.signature,
+                "minOut": text(swap.min_out),
+                "validUntil": swap.valid_until,
+            },
+            intent=swap,
+        )
+
+    async def _settle(self, work: Work) -> Move | None:
+        swap = work.swap
+        if swap is None:
+            raise RuntimeError("submitted without an intent")
+        venue = self._router.venue(swap.venue)
+        try:
+            if not work.sent and work.order.swap is not None:
+                status = (await venue.status([swap]))[0]
+                if status.fate is not Fate.PENDING:
+                    return self._outcome(work, swap, status)
+            if work.sent or work.order.swap is not None:
+                metrics.RESUBMITS.inc()
+            try:
+                async with asyncio.timeout(self._submit_timeout_s):
+                    await venue.submit(swap)
+            except SwapRefused as error:
+                return await self._refused(work, swap, error)
+            except (SubmitUnknown, TimeoutError, OSError):
+                pass  # It may have landed: only the chain can tell.
+            work.sent = True
+            crash_point("after_submit")
+            # Not seen after a while: it may have been dropped. The next look sends the same bytes again while they are valid.
+            return self._outcome(work, swap, await venue.wait(swap, timeout_s=self._resend_after_s))
+        except (VenueError, TimeoutError, OSError):
+            return None
+
+    async def _refused(self, work: Work, swap: Swap, error: SwapRefused) -> Move | None:
+        """A refusal speaks for this sending only: the same bytes may have been sent before, by us or by a dead hand."""
+        status = (await self._router.venue(swap.venue).status([swap]))[0]
+        if status.fate is Fate.PENDING:
+            if work.order.swap is not None or work.sent:
+                return None
+            return self.failed(work, error, resolved=(swap.signature, Resolution.REFUSED))
+        return self._outcome(work, swap, status)
+
+    def _outcome(self, work: Work, swap: Swap, status: SwapStatus) -> Move | None:
+        match status.fate:
+            case Fate.LANDED if status.fill is not None:
+                return Move(Event.CONFIRM, fill_out(swap, status.fill), resolved=(swap.signature, Resolution.LANDED))
+            case Fate.REVERTED:
+                resolved = (swap.signature, Resolution.REVERTED)
+                if status.error == "SLIPPAGE_EXCEEDED" and work.order.type == OrderType.LIMIT:
+                    data = {"resting": True, "reason": "MARKET_MOVED_BACK", "signature": swap.signature}
+                    return Move(Event.REST, data, resolved=resolved)
+                return self.failed(work, Reverted(status.error), resolved=resolved)
+            case Fate.EXPIRED:
+                return self.failed(work, TransactionExpired(), resolved=(swap.signature, Resolution.EXPIRED))
+            case _:
+                return None
+
+    def failed(
+        self,
+        work: Work,
+        error: VenueError,
+        *,
+        resolved: tuple[str, str] | None = None,
+        quotes: Mapping[str, Any] | None = None,
+    ) -> Move:
+        attempt = work.order.attempts
+        venue = error.venue or (work.swap.venue if work.swap else None)
+        data: dict[str, Any] = {
+            "attempt": attempt,
+            "error": {
+                "attempt": attempt,
+                "code": error.code,
+                "message": str(error),
+                "venue": venue,
+                "permanent": error.permanent,
+            },
+            **(quotes or {}),
+        }
+        metrics.RETRIES.labels(error.code).inc()
+        delay_ms = self._retry.delay_ms(attempt, permanent=error.permanent, rng=self._rng)
+        if delay_ms is None:
+            return Move(Event.FAIL, data, resolved=resolved)
+        return Move(Event.RETRY, {**data, "retryInMs": delay_ms}, delay_ms=delay_ms, resolved=resolved)
+
+
+def moved_back(order: Claimed, selection: Selection) -> Move | None:
+    """The way back to rest, when the limit is not reached (any more); None when it is.
+
+    A sale at a limit must really bring it, after its own impact on the pool; `firesAt` is the BEST price at which it would.
+    A stop looks at the market as it fired, without its own impact.
+    """
+    limit = order.limit_price
+    assert limit is not None and order.trigger_condition is not None
+    best = max(quote.price * (10_000 - quote.fee_bps) / 10_000 for quote in selection.quotes)
+    gte = order.trigger_condition == TriggerCondition.GTE
+    price = selection.winner.net_price if gte else best
+    if is_due(order.trigger_condition, limit, price):
+        return None
+    data = {"resting": True, "reason": "MARKET_MOVED_BACK", "price": text(price)}
+    if gte:
+        data["firesAt"] = text(fillable_at(limit, best, price))
+    return Move(Event.REST, data)
+
+
+def fill_out(swap: Swap, fill: Fill) -> dict[str, Any]:
+    return {
+        "attempt": swap.attempt,
+        "venue": swap.venue,
+        "executedPrice": text(fill.executed_price),
+        "amountOut": text(fill.amount_out),
+        "fee": text(fill.fee),
+        "txHash": fill.signature,
+        "landedAt": fill.landed_at,
+    }

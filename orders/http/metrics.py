@@ -1,0 +1,175 @@
+"""`GET /metrics`: what all processes of this host counted, and what only the database and Redis know.
+
+The latter is asked with a bound on every query and kept for two seconds, so that a scrape costs the same at any load.
+"""
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+import psycopg
+import redis
+from celery import current_app
+from django.conf import settings
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from orders.ledger.session import Session
+from routing import tokens
+from runtime import slots
+
+log = logging.getLogger(__name__)
+KEPT_S = 2.0
+MAX_COUNT = 100_000
+"""Counting stops there: more is no better to know, and slow to count."""
+
+IN_WORK = """
+SELECT status, count(*) FROM (SELECT status FROM orders_order WHERE run_at IS NOT NULL LIMIT %(most)s) o GROUP BY 1
+"""
+RESTING = "SELECT count(*) FROM (SELECT 1 FROM orders_order WHERE resting LIMIT %(most)s) o"
+OLDEST_UNCLAIMED = """
+SELECT EXTRACT(epoch FROM now() - run_at)::float FROM orders_order
+WHERE run_at <= now() AND status = 'pending' ORDER BY run_at LIMIT 1
+"""
+DEAD_LETTERS = "SELECT count(*) FROM (SELECT 1 FROM orders_deadletter WHERE resolved_at IS NULL LIMIT %(most)s) d"
+EXECUTORS = "SELECT count(*) FROM orders_executor WHERE state = 'alive'"
+UNRESOLVED = """
+SELECT count(*), COALESCE(EXTRACT(epoch FROM now() - min(created_at)), 0)::float
+FROM (SELECT created_at FROM orders_transaction WHERE resolution IS NULL LIMIT %(most)s) t
+"""
+
+
+def plain(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"orderengine_{name}", text, value=value)
+
+
+def labelled(name: str, text: str, label: str, values: Iterable[tuple[str, float]]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"orderengine_{name}", text, labels=[label])
+    for value, number in values:
+        family.add_metric([value], number)
+    return family
+
+
+@cache
+def session() -> Session:
+    return Session(settings.DATABASE_URL, name="metrics", statement_timeout_ms=1_000)
+
+
+def from_database() -> list[GaugeMetricFamily]:
+    def ask(connection: psycopg.Connection[Any]) -> list[GaugeMetricFamily]:
+        def rows(query: str) -> list[Any]:
+            return connection.execute(query, {"most": MAX_COUNT}).fetchall()
+
+        work = dict.fromkeys(("pending", "routing", "building", "submitted"), 0) | dict(rows(IN_WORK))
+        oldest = rows(OLDEST_UNCLAIMED)
+        [(unresolved, age)] = rows(UNRESOLVED)
+        return [
+            labelled("orders_in_work", "Orders to be worked on, by status.", "status", work.items()),
+            plain("orders_resting", "Orders that wait for their trigger.", rows(RESTING)[0][0]),
+            plain(
+                "oldest_unclaimed_seconds",
+                "How long the oldest order has been due that no executor has taken.",
+                oldest[0][0] if oldest else 0.0,
+            ),
+            plain("dead_letters_open", "Failed orders nobody has dealt with.", rows(DEAD_LETTERS)[0][0]),
+            plain("executors_alive", "Order worker processes with a heartbeat.", rows(EXECUTORS)[0][0]),
+            plain("transactions_unresolved", "Signed transactions that may still land.", unresolved),
+            plain("transaction_oldest_unresolved_seconds", "Age of the oldest of them.", age),
+        ]
+
+    return session().run(ask)
+
+
+def from_broker() -> list[GaugeMetricFamily]:
+    depths = []
+    with current_app.connection_for_read() as connection:
+        for name in current_app.amqp.queues:
+            try:
+                depth = connection.default_channel.queue_declare(name, passive=True).message_count
+            except connection.channel_errors:
+                depth = 0  # Redis keeps no empty list, so kombu knows no empty queue.
+            depths.append((name, float(depth)))
+    return [labelled("queue_depth", "Messages the broker holds that no worker has taken.", "queue", depths)]
+
+
+@cache
+def client() -> "redis.Redis":
+    return redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
+
+
+def from_redis() -> list[GaugeMetricFamily]:
+    pairs = [pair.name for pair in tokens.all_pairs()]
+    pipe = client().pipeline(transaction=False)
+    for pair in pairs:
+        pipe.hget(f"quotes:{pair}:BEST", "observed_at")
+    now = datetime.now(UTC)
+    ages = [
+        (pair, max(0.0, (now - datetime.fromisoformat(observed.decode())).total_seconds()))
+        for pair, observed in zip(pairs, pipe.execute(), strict=True)
+        if observed
+    ]
+    return [labelled("quote_age_seconds", "Age of the best cached quote of a pair.", "pair", ages)]
+
+
+SOURCES: dict[str, tuple[Callable[[], list[GaugeMetricFamily]], tuple[type[Exception], ...]]] = {
+    "postgres": (from_database, (psycopg.Error,)),
+    "broker": (from_broker, (Exception,)),  # kombu raises whatever its transport does.
+    "redis": (from_redis, (redis.RedisError, ValueError)),
+}
+
+
+class Outside:
+    """What is asked at the scrape. A source that is away is missing, and `dependency_up` says so."""
+
+    def __init__(self) -> None:
+        self._asking = threading.Lock()
+        self._known: list[GaugeMetricFamily] = []
+        self._until = 0.0
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        with self._asking:
+            if time.monotonic() >= self._until:
+                self._known = list(self._ask())
+                self._until = time.monotonic() + KEPT_S
+            yield from self._known
+
+    def _ask(self) -> Iterator[GaugeMetricFamily]:
+        up = []
+        for source, (ask, away) in SOURCES.items():
+            try:
+                yield from ask()
+                up.append((source, 1.0))
+            except away as error:
+                log.warning("%s does not answer the scrape: %s", source, str(error).strip())
+                up.append((source, 0.0))
+        yield labelled("dependency_up", "Whether a dependency answered this scrape.", "dependency", up)
+
+
+@cache
+def outside() -> Outside:
+    return Outside()
+
+
+def exposition() -> bytes:
+    registry = slots.merged(settings.METRICS_DIR)
+    registry.register(outside())
+    return bytes(generate_latest(registry))
+
+
+async def metrics(
+    scope: dict[str, Any],
+    receive: Callable[[], Awaitable[dict[str, Any]]],
+    send: Callable[[dict[str, Any]], Awaitable[None]],
+) -> None:
+    """The ASGI endpoint."""
+    known = scope["method"] in ("GET", "HEAD")
+    body = await asyncio.to_thread(exposition) if known else b""
+    headers = [(b"content-type", CONTENT_TYPE_LATEST.encode()), (b"content-length", str(len(body)).encode())]
+    headers += [] if known else [(b"allow", b"GET, HEAD")]
+    await send({"type": "http.response.start", "status": 200 if known else 405, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})

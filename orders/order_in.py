@@ -1,0 +1,258 @@
+"""An order as clients write it: one definition for both intake endpoints, for amending and for the OpenAPI document.
+
+The shape is checked by msgspec while it parses; what needs the token registry is checked by `checked`.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Context, Decimal
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+
+from orders.errors import ApiError, invalid
+from orders.ids import uuid7
+from orders.ledger.statements import NewOrder
+from routing import tokens
+from routing.values import Token
+
+Parsed = TypeVar("Parsed")
+Bps = Annotated[int, msgspec.Meta(ge=0, le=5000)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
+TokenName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+
+U64 = 2**64
+"""Amounts on the chain are unsigned 64-bit counts of base units."""
+MAX_PRICE = Decimal(10) ** 18
+MIN_PRICE = Decimal(10) ** -18
+MAX_DIGITS = 60
+EXACT = Context(prec=200)
+"""Rounds nothing that MAX_DIGITS lets pass."""
+MAX_MESSAGE = 300
+"""msgspec's messages repeat the value that was sent."""
+MAX_EXPIRY = timedelta(days=366)
+FIELD = re.compile(r"`\$\.?([\w.\[\]]+)")
+MISSING = re.compile(r"(?:missing required|unknown) field `(\w+)`")
+
+
+class SniperTrigger(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen=True):
+    kind: Literal["token_launch", "liquidity", "volume"] = "token_launch"
+    min_liquidity: Decimal | None = None
+    volume_factor: Decimal | None = None
+
+
+class OrderIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen=True):
+    token_in: TokenName
+    token_out: TokenName
+    amount: Decimal
+    type: Literal["market", "limit", "sniper"] = "market"
+    slippage_bps: Bps = 50
+    client_order_id: Name | None = None
+    expires_at: datetime | None = None
+    limit_price: Decimal | None = None
+    trigger_condition: Literal["gte", "lte"] | None = None
+    allow_far_price: bool = False
+    trigger: SniperTrigger | None = None
+    max_price_impact_bps: Annotated[int, msgspec.Meta(ge=0, le=10_000)] | None = None
+
+
+class AmendIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen=True):
+    limit_price: Decimal | msgspec.UnsetType = msgspec.UNSET
+    amount: Decimal | msgspec.UnsetType = msgspec.UNSET
+    expires_at: datetime | None | msgspec.UnsetType = msgspec.UNSET
+    slippage_bps: Bps | msgspec.UnsetType = msgspec.UNSET
+    allow_far_price: bool = False
+
+
+class BatchIn(msgspec.Struct, forbid_unknown_fields=True):
+    orders: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=100)]
+
+
+decode_order = msgspec.json.Decoder(OrderIn).decode
+decode_batch = msgspec.json.Decoder(BatchIn).decode
+decode_amend = msgspec.json.Decoder(AmendIn).decode
+canonical = msgspec.msgpack.Encoder(decimal_format="string").encode
+
+
+def validation_error(error: msgspec.ValidationError) -> ApiError:
+    """msgspec's message, with the field it speaks of."""
+    text = str(error)
+    missing = MISSING.search(text)
+    where = FIELD.search(text)
+    field = missing.group(1) if missing else where.group(1) if where else "body"
+    return invalid(field, text.rpartition(" - at ")[0][:MAX_MESSAGE] or text[:MAX_MESSAGE])
+
+
+def parsed(decode: Callable[[bytes | msgspec.Raw], Parsed], body: bytes | msgspec.Raw) -> Parsed:
+    """Raises `ApiError`: INVALID_JSON, VALIDATION_FAILED."""
+    try:
+        return decode(body)
+    except msgspec.ValidationError as error:
+        raise validation_error(error) from None
+    except OverflowError as error:  # A moment whose UTC form lies outside the calendar.
+        raise invalid("expiresAt", str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ApiError("INVALID_JSON", f"The body is not JSON: {error}") from None
+
+
+def parse_order(body: bytes | msgspec.Raw) -> OrderIn:
+    return parsed(decode_order, body)
+
+
+def parse_batch(body: bytes) -> list[msgspec.Raw]:
+    return parsed(decode_batch, body).orders
+
+
+def parse_amend(body: bytes) -> AmendIn:
+    return parsed(decode_amend, body)
+
+
+def checked(
+    order: OrderIn, *, account_id: int, idempotency_key: str | None, now: datetime, request_id: str | None = None
+) -> NewOrder:
+    """The order as it goes into the ledger once `check_ahead` has let its expiry pass.
+
+    Raises `ApiError`: VALIDATION_FAILED, UNKNOWN_TOKEN, SAME_TOKEN.
+    """
+    token_in, token_out = token("tokenIn", order.token_in), token("tokenOut", order.token_out)
+    if token_in is token_out:
+        raise ApiError("SAME_TOKEN", "tokenIn and tokenOut are the same.", {"tokenOut": ["is the same as tokenIn"]})
+    amount = checked_amount(order.amount, token_in)
+    trigger = order.trigger or (SniperTrigger() if order.type == "sniper" else None)
+    check_type(order, trigger)
+    asked: dict[str, Any] = {
+        "client_order_id": order.client_order_id,
+        "type": order.type,
+        "token_in": token_in.symbol,
+        "token_out": token_out.symbol,
+        "amount": amount,
+        "slippage_bps": order.slippage_bps,
+        "limit_price": checked_threshold("limitPrice", order.limit_price),
+        "trigger_condition": (order.trigger_condition or "gte") if order.type == "limit" else None,
+        "trigger_kind": trigger.kind if trigger else None,
+        "min_liquidity": checked_threshold("trigger.minLiquidity", trigger.min_liquidity) if trigger else None,
+        "volume_factor": checked_threshold("trigger.volumeFactor", trigger.volume_factor) if trigger else None,
+        "max_price_impact_bps": order.max_price_impact_bps,
+        "expires_at": moment(order.expires_at, now),
+    }
+    return NewOrder(
+        id=uuid7(),
+        account_id=account_id,
+        idempotency_key=idempotency_key,
+        # Of what was understood: `1.50` is `1.5`, a mint is its symbol, a default may be written out.
+        request_hash=hashlib.sha256(canonical(asked)).digest(),
+        resting=order.type != "market",
+        request_id=request_id,
+        **asked,
+    )
+
+
+def check_type(order: OrderIn, trigger: SniperTrigger | None) -> None:
+    """What belongs to a type of order, and what does not."""
+    if order.type == "limit":
+        if order.limit_price is None:
+            raise invalid("limitPrice", "is required for a limit order")
+    elif order.limit_price is not None:
+        raise invalid("limitPrice", "belongs to limit orders only")
+    elif order.trigger_condition is not None:
+        raise invalid("triggerCondition", "belongs to limit orders only")
+    if trigger is None:
+        return
+    if order.type != "sniper":
+        raise invalid("trigger", "belongs to sniper orders only")
+    if (trigger.kind == "liquidity") != (trigger.min_liquidity is not None):
+        raise invalid("trigger.minLiquidity", "is required for, and belongs only to, the kind liquidity")
+    if (trigger.kind == "volume") != (trigger.volume_factor is not None):
+        raise invalid("trigger.volumeFactor", "is required for, and belongs only to, the kind volume")
+
+
+def token(field: str, name: str) -> Token:
+    found = tokens.resolve(name)
+    if found is None:
+        raise ApiError("UNKNOWN_TOKEN", f"{field} is no token that is traded here.", {field: ["is unknown"]})
+    return found
+
+
+def checked_amount(amount: Decimal, of: Token) -> Decimal:
+    """An amount that the chain can carry: a whole number of base units that fits 64 bits."""
+    amount = positive("amount", amount)
+    units = amount.scaleb(of.decimals, EXACT)
+    if units >= U64:
+        raise invalid("amount", f"is more {of.symbol} than the chain can count")
+    if units != units.to_integral_value():
+        raise invalid("amount", f"has more than the {of.decimals} decimal places of {of.symbol}")
+    return amount
+
+
+def checked_price(field: str, price: Decimal) -> Decimal:
+    price = positive(field, price)
+    if not MIN_PRICE <= price <= MAX_PRICE:
+        raise invalid(field, "must be between 1e-18 and 1e18")
+    if price != price.quantize(MIN_PRICE, context=EXACT):
+        raise invalid(field, "has more than 18 decimal places")
+    return price
+
+
+def positive(field: str, number: Decimal) -> Decimal:
+    """The number without trailing zeros, if it is one that can be calculated with."""
+    if not number.is_finite() or number <= 0:
+        raise invalid(field, "must be greater than 0")
+    if len(number.as_tuple().digits) > MAX_DIGITS or abs(number.adjusted()) > MAX_DIGITS:
+        raise invalid(field, "is out of range")
+    return number.normalize(EXACT)
+
+
+def checked_threshold(field: str, value: Decimal | None) -> Decimal | None:
+    return None if value is None else checked_price(field, value)
+
+
+def checked_expiry(expires_at: datetime | None, now: datetime) -> datetime | None:
+    expires_at = moment(expires_at, now)
+    check_ahead(expires_at, now)
+    return expires_at
+
+
+def check_ahead(expires_at: datetime | None, now: datetime) -> None:
+    """Apart from the other checks: an order that was accepted fails it later."""
+    if expires_at is not None and expires_at <= now:
+        raise invalid("expiresAt", "is in the past")
+
+
+def moment(expires_at: datetime | None, now: datetime) -> datetime | None:
+    if expires_at is None:
+        return None
+    if expires_at.tzinfo is None:
+        raise invalid("expiresAt", "needs a time zone, such as 2030-01-31T12:00:00Z")
+    try:
+        expires_at = expires_at.astimezone(UTC)
+    except OverflowError:
+        raise invalid("expiresAt", "is out of range") from None
+    if expires_at > now + MAX_EXPIRY:
+        raise invalid("expiresAt", "is more than a year ahead")
+    return expires_at
+
+
+class MarketIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen=True):
+    """A move of the mock market; what is absent stays as it is."""
+
+    pair: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    price: Decimal | None = None
+    liquidity: Decimal | None = None
+    volume: Decimal | None = None
+    listed: bool | None = None
+    raydium: Literal["ok", "error", "slow"] | None = None
+    meteora: Literal["ok", "error", "slow"] | None = None
+    hold: bool | None = None
+
+    def changes(self) -> dict[str, Any]:
+        named = {name: getattr(self, name) for name in self.__struct_fields__ if name != "pair"}
+        return {name: value for name, value in named.items() if value is not None}
+
+
+decode_market = msgspec.json.Decoder(MarketIn).decode
+
+
+def parse_market(body: bytes) -> MarketIn:
+    return parsed(decode_market, body)

@@ -1,0 +1,131 @@
+"""Present prices for those who ask: on a web process' event loop the screen of new orders and sockets, in its threads REST."""
+
+import asyncio
+import logging
+from datetime import datetime, timedelta
+from decimal import Decimal
+from time import monotonic, time
+from typing import Any
+
+import redis
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from msgspec.structs import replace
+
+from orders.errors import ApiError
+from orders.ledger.statements import NewOrder
+from orders.models import OrderType, SniperKind
+from orders.order_in import OrderIn
+from routing import tokens
+from routing.poller import listed, prices_of
+from routing.prices import PairPrices, PriceFeed, PriceStore
+from routing.router import Router
+from routing.values import Pair, Refusal, Tick, VenueName
+from routing.world import world
+from triggers.rules import is_far, plain
+from triggers.ticker import WATCHED, WATCHED_S, market_out
+
+log = logging.getLogger(__name__)
+
+ASK_S = 0.3
+"""For the venues' answer: nobody waits longer to have an order accepted."""
+ASKED_FOR_S = 0.1
+"""Orders that arrive together share an answer."""
+SENSIBLE_FOR = timedelta(minutes=1)
+"""A price this old still tells a slip of the pen."""
+TRIES = 3
+
+Answers = dict[VenueName, Tick | Refusal]
+
+
+class Quotes:
+    """The poller's prices, or the venues' own where nobody polls."""
+
+    def __init__(self, router: Router, feed: PriceFeed) -> None:
+        self._router = router
+        self._feed = feed
+        self._asked: dict[str, tuple[float, asyncio.Task[Answers]]] = {}
+
+    async def market(self, pair: Pair) -> PairPrices:
+        """Fresh prices if anybody has them, else the last known; without any tick where nobody trades."""
+        cached = await self._feed.market(pair)
+        if cached is not None and cached.best is not None and self._age(cached) <= self._router.max_age:
+            return cached
+        asked = prices_of(pair, (await self.ask(pair)).values(), self._router)
+        return cached if cached is not None and asked.best is None else asked
+
+    async def ask(self, pair: Pair) -> Answers:
+        """The venues' word."""
+        at, asking = self._asked.get(pair.name, (0.0, None))
+        if asking is None or monotonic() - at > ASKED_FOR_S:
+            asking = asyncio.ensure_future(self._router.ticks(pair, deadline_s=ASK_S))
+            self._asked[pair.name] = (monotonic(), asking)
+        return await asyncio.shield(asking)
+
+    async def message(self, pair: Pair) -> dict[str, Any]:
+        """The WebSocket message of the present prices."""
+        return {"type": "quotes", **market_out(await self.market(pair), self._router.now())}
+
+    async def watch(self, pair: Pair) -> None:
+        """Somebody looks at the pair: it is polled for a while, if Redis can be told."""
+        await self._feed.add(WATCHED, pair.name, (time() + WATCHED_S) * 1000)
+
+    async def screen(self, order: OrderIn, new: NewOrder) -> NewOrder:
+        """The order with what its trigger has to know of the present market. Raises `ApiError`: PRICE_NOT_SENSIBLE."""
+        pair = tokens.pair(new.token_in, new.token_out)
+        assert pair is not None
+        if new.type == OrderType.LIMIT and not order.allow_far_price:
+            await self._check_price(pair, new)
+        elif new.trigger_kind == SniperKind.TOKEN_LAUNCH:
+            return replace(new, launched_before=await self._is_listed(pair))
+        return new
+
+    async def _check_price(self, pair: Pair, new: NewOrder) -> None:
+        cached = await self._feed.market(pair)
+        if cached is None or cached.best is None or self._age(cached) > SENSIBLE_FOR:
+            cached = await self.market(pair)
+        if new.limit_price is not None:
+            check_price(new.limit_price, cached, self._router.now())
+
+    async def _is_listed(self, pair: Pair) -> bool:
+        """While the venues do not say, it counts as listed: a launch sniper must not fire at any price."""
+        for _ in range(TRIES):
+            known = listed(await self.ask(pair))
+            if known is not None:
+                return known
+            await asyncio.sleep(ASKED_FOR_S)
+        return True
+
+    def _age(self, market: PairPrices) -> timedelta:
+        return self._router.now() - market.best.observed_at if market.best else timedelta.max
+
+
+def present(pair: Pair) -> PairPrices:
+    """The poller's prices while they are fresh, else the venues' own, else the last known."""
+    router = world().router
+    store = PriceStore(settings.REDIS_URL)
+    cached = None
+    try:
+        cached = store.read([pair.name]).get(pair.name)
+        if cached and cached.best and router.now() - cached.best.observed_at <= router.max_age:
+            return cached
+        store.redis.zadd(WATCHED, {pair.name: (time() + WATCHED_S) * 1000})
+    except redis.RedisError as error:
+        log.warning("no cached prices: %s", error)
+    finally:
+        store.close()
+    asked = prices_of(pair, async_to_sync(router.ticks)(pair, deadline_s=ASK_S).values(), router)
+    return cached if cached and not asked.ticks else asked
+
+
+def check_price(limit_price: Decimal, market: PairPrices, now: datetime) -> None:
+    """Raises `ApiError`: PRICE_NOT_SENSIBLE. A market that nobody has seen for a minute says nothing."""
+    if (
+        market.best is None
+        or now - market.best.observed_at > SENSIBLE_FOR
+        or not is_far(limit_price, market.best.net_price)
+    ):
+        return
+    best = plain(market.best.net_price)
+    text = f"is more than 10 times away from the present price of {best}; say allowFarPrice if you mean it"
+    raise ApiError("PRICE_NOT_SENSIBLE", f"limitPrice {text}", {"limitPrice": [text]})

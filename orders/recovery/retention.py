@@ -1,0 +1,52 @@
+"""Forgets finished orders after a while, where an operator has set one. By default everything is kept."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from orders.ledger.statements import Connection
+
+BATCH = 500
+"""Orders a statement: it must not hold anybody up."""
+TIME_S = 45.0
+"""A pass; the next one goes on."""
+
+# Ids begin with their time (UUIDv7), so the primary key finds the old ones. An order whose dead letter is open is kept:
+# somebody has yet to decide.
+FORGET = """
+WITH old AS MATERIALIZED (
+    SELECT id FROM orders_order o
+    WHERE id < %(before)s AND finished_at < %(cutoff)s
+        AND NOT EXISTS (SELECT 1 FROM orders_deadletter d WHERE d.order_id = o.id AND d.resolved_at IS NULL)
+    ORDER BY id LIMIT %(most)s FOR UPDATE SKIP LOCKED
+), events AS (
+    DELETE FROM orders_orderevent e USING old WHERE e.order_id = old.id
+), transactions AS (
+    DELETE FROM orders_transaction t USING old WHERE t.order_id = old.id
+), letters AS (
+    DELETE FROM orders_deadletter d USING old WHERE d.order_id = old.id
+)
+DELETE FROM orders_order o USING old WHERE o.id = old.id
+"""
+
+
+def first_id(at: datetime) -> UUID:
+    """No order made at or after this moment has a smaller id."""
+    return UUID(int=int(at.timestamp() * 1000) << 80)
+
+
+def forget(connection: Connection, *, days: int, now: datetime | None = None, time_s: float = TIME_S) -> int:
+    """Deletes orders that ended more than `days` ago with all that belongs to them; returns how many.
+
+    Their idempotency keys are forgotten with them.
+    """
+    cutoff = (now or datetime.now(UTC)) - timedelta(days=days)
+    parameters = {"before": first_id(cutoff), "cutoff": cutoff, "most": BATCH}
+    forgotten = 0
+    ends = time.monotonic() + time_s
+    while time.monotonic() < ends:
+        deleted = connection.execute(FORGET, parameters).rowcount
+        forgotten += deleted
+        if deleted < BATCH:
+            break
+    return forgotten

@@ -1,0 +1,142 @@
+"""Orders at rest: told to the trigger book as they come and go, and read from Postgres when the book has to be made good.
+
+Postgres is asked for three things, all bounded: what the book lists to be looked at again; a page a second of what rests, and
+of what the book holds, compared in turn; and everything at once after Redis was wiped, restarted or doubted.
+"""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from orders.ids import uuid7_at
+from orders.ledger.advisory_lock import alone
+from orders.ledger.statements import Connection
+from orders.resting.placement import rest_of
+from triggers.book import Arm, Book, Left, details_key, ms, order_of
+
+log = logging.getLogger(__name__)
+
+PAGE = 2_000
+MAX_OVERDUE = 1_000
+NEWEST_S = 20
+"""A web process that dies between the commit and the book leaves orders of its last moment."""
+NEWEST_EVERY = 5
+LOCK = 0x62_6F_6F_6B  # "book"
+MAX_SEQ = 2**31 - 1
+
+RESTING = """
+SELECT id, token_in, token_out, type, seq, limit_price, trigger_condition, trigger_kind, min_liquidity, volume_factor,
+    launched_before
+FROM orders_order WHERE resting
+"""
+RESTING_AFTER = RESTING + "AND (token_in, token_out, id) > (%s, %s, %s) ORDER BY token_in, token_out, id LIMIT %s"
+RESTING_NEWEST = RESTING + "AND id > %s ORDER BY id DESC LIMIT %s"
+RESTING_OF = RESTING + "AND id = ANY(%s)"
+SEQS_OF_OTHERS = "SELECT id, seq FROM orders_order WHERE NOT resting AND id = ANY(%s)"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of RESTING."""
+
+    id: UUID
+    token_in: str
+    token_out: str
+    type: str
+    seq: int
+    limit_price: Decimal | None
+    trigger_condition: str | None
+    trigger_kind: str | None
+    min_liquidity: Decimal | None
+    volume_factor: Decimal | None
+    launched_before: bool | None
+
+
+class Keeper:
+    """Keeps the book true to Postgres. One a process; its place in the rounds is all it remembers."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+        self._passes = 0
+        self._place: tuple[str, str, UUID] | None = None
+        self._cursor = 0
+
+    def run(self, connection: Connection) -> dict[str, int]:
+        """One pass, unless another process is at it; what was put right, by name. Raises `redis.RedisError`."""
+        with alone(connection, LOCK) as ours:
+            if not ours:
+                return {}
+            self._passes += 1
+            done = {} if self._book.is_complete() else {"rebuilt": self._rebuild(connection)}
+            done["again"] = self._look_again(connection)
+            if self._passes % NEWEST_EVERY == 0:
+                done["newest"] = self._arm_newest(connection)
+            self._place, done["missed"] = self._arm_page(connection, self._place)
+            done["gone"] = self._drop_page(connection)
+            return done
+
+    def _rebuild(self, connection: Connection) -> int:
+        """Arms everything that rests. What comes to rest meanwhile arms itself."""
+        started = time.monotonic()
+        sweep = self._book.begin_rebuild()
+        place, armed = self._arm_page(connection, None)
+        while place is not None:
+            place, more = self._arm_page(connection, place)
+            armed += more
+            self._look_again(connection)
+        whole = self._book.end_rebuild(sweep)
+        if armed or not whole:
+            taken = time.monotonic() - started
+            log.warning("the trigger book got %d orders in %.1f s%s", armed, taken, "" if whole else "; once more")
+        return armed
+
+    def _arm_page(
+        self, connection: Connection, place: tuple[str, str, UUID] | None
+    ) -> tuple[tuple[str, str, UUID] | None, int]:
+        """Arms what is missing among the next orders at rest; the place to go on from, None at the end."""
+        rows = _rows(connection, RESTING_AFTER, (*(place or ("", "", UUID(int=0))), PAGE))
+        armed = self._book.change(Arm(rest_of(row, row.seq)) for row in rows)
+        last = rows[-1] if len(rows) == PAGE else None
+        return (last.token_in, last.token_out, last.id) if last else None, armed
+
+    def _arm_newest(self, connection: Connection) -> int:
+        since = uuid7_at(time.time() - NEWEST_S)
+        rows = _rows(connection, RESTING_NEWEST, (since, PAGE))
+        return self._book.change(Arm(rest_of(row, row.seq)) for row in rows)
+
+    def _look_again(self, connection: Connection) -> int:
+        """Claimed orders nobody took, and shelved ones: still at rest → to where they belong, else forgotten."""
+        details = self._book.overdue(ms(datetime.now(UTC)), MAX_OVERDUE)
+        ids = [order_of(key) for key in details]
+        if not ids:
+            return 0
+        rows = {row.id: row for row in _rows(connection, RESTING_OF, (ids,))}
+        seqs = dict(connection.execute(SEQS_OF_OTHERS, (ids,)).fetchall())
+        changes: list[Arm | Left] = [Arm(rest_of(row, row.seq), force=True) for row in rows.values()]
+        changes += [_left(key, seqs.get(order_of(key), MAX_SEQ)) for key in details if order_of(key) not in rows]
+        return self._book.change(changes)
+
+    def _drop_page(self, connection: Connection) -> int:
+        """Forgets those among the next of the book's orders that rest no more."""
+        self._cursor, held = self._book.page(self._cursor, MAX_OVERDUE)
+        ids = [order_of(key) for key in held]
+        if not ids:
+            return 0
+        at_rest = {row.id for row in _rows(connection, RESTING_OF, (ids,))}
+        return self._book.change(_left(key, seq) for key, seq in held.items() if order_of(key) not in at_rest)
+
+
+def _left(details: str, seq: int) -> Left:
+    kind, pair, order_id = details.split(":")
+    left = Left(UUID(order_id), pair, seq, sniper=kind == "sniper")
+    assert details_key(left.order_id, left.pair, sniper=left.sniper) == details
+    return left
+
+
+def _rows(connection: Connection, query: str, parameters: Sequence[Any]) -> list[Row]:
+    return [Row(*row) for row in connection.execute(query, parameters, prepare=True)]

@@ -1,0 +1,94 @@
+"""Who in this process listens to which Channels group.
+
+One channel of the layer serves every socket of the process: a group is joined with its first listener and left with its
+last. Joining happens in the background and is tried again for as long as somebody listens, because a Redis that is away
+must not keep a socket from opening: its reader looks into the database meanwhile.
+"""
+
+import asyncio
+import logging
+from typing import Any, Protocol
+
+from channels.layers import get_channel_layer
+
+log = logging.getLogger(__name__)
+
+JOIN_WAIT_S = 0.25
+"""How long a new listener waits to be sure that it misses nothing; beyond it the periodic re-read makes good."""
+JOIN_RETRY_S = 1.0
+
+
+class Listener(Protocol):
+    def offer(self, message: dict[str, Any]) -> None:
+        """Takes a group's message; returns at once."""
+
+
+class Subscriptions:
+    """Made and used on one event loop."""
+
+    def __init__(self) -> None:
+        self._layer = get_channel_layer()
+        self._listeners: dict[str, set[Listener]] = {}
+        self._joining: dict[str, asyncio.Task[None]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._channel: str | None = None
+        self._opening = asyncio.Lock()
+        self._dispatcher: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return sum(len(listeners) for listeners in self._listeners.values())
+
+    async def join(self, group: str, listener: Listener) -> None:
+        """Listens; returns when the group is joined, or after a moment when Redis does not answer."""
+        listeners = self._listeners.setdefault(group, set())
+        listeners.add(listener)
+        if group not in self._joining:
+            self._joining[group] = asyncio.create_task(self._join(group))
+        await asyncio.wait([self._joining[group]], timeout=JOIN_WAIT_S)
+
+    def leave(self, group: str, listener: Listener) -> None:
+        listeners = self._listeners.get(group, set())
+        listeners.discard(listener)
+        if listeners:
+            return
+        self._listeners.pop(group, None)
+        joining = self._joining.pop(group, None)
+        if joining is not None:
+            joining.cancel()
+            leaving = asyncio.create_task(self._leave(group))
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+
+    async def _join(self, group: str) -> None:
+        while True:
+            try:
+                await self._layer.group_add(group, await self._open())
+                return
+            except Exception as error:
+                log.warning("group %s not joined: %s", group, error)
+                await asyncio.sleep(JOIN_RETRY_S)
+
+    async def _leave(self, group: str) -> None:
+        try:
+            if self._channel is not None and group not in self._listeners:
+                await self._layer.group_discard(group, self._channel)
+            if group in self._listeners and group not in self._joining:
+                self._joining[group] = asyncio.create_task(self._join(group))
+        except Exception as error:
+            log.warning("group %s not left: %s", group, error)
+
+    async def _open(self) -> str:
+        async with self._opening:
+            if self._channel is None:
+                self._channel = await self._layer.new_channel()
+                self._dispatcher = asyncio.create_task(self._dispatch(self._channel))
+        return self._channel
+
+    async def _dispatch(self, channel: str) -> None:
+        while True:
+            try:
+                message = await self._layer.receive(channel)
+                for listener in tuple(self._listeners.get(message["group"], ())):
+                    listener.offer(message)
+            except Exception:
+                log.exception("a group's message was not passed on")

@@ -1,0 +1,122 @@
+"""A mock venue: a window on the shared mock market, with the waits and the failures of a real one."""
+
+import asyncio
+import math
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+
+from routing.chain import Chain
+from routing.clock import Clock, utc_now
+from routing.mock import settlement
+from routing.mock.market import Market
+from routing.mock.market_file import Health
+from routing.mock.settlement import Terms
+from routing.selection import quote_from_tick
+from routing.values import Pair, Quote, Swap, SwapStatus, Tick, VenueName
+from routing.venue import VenueUnavailable
+
+# Seconds, from and to; with the chain's landing they make an order of 2 to 3 s.
+_TICK_S = (0.02, 0.06)
+_QUOTE_S = (0.20, 0.40)
+_BUILD_S = (0.05, 0.15)
+_SUBMIT_S = (0.10, 0.20)
+_STEP_S = 0.01
+_SLOW_S = 5.0
+"""What a slow venue takes on top: past every deadline. Not scaled: whoever makes a venue slow means it."""
+
+
+class MockVenue:
+    """`latency` is a factor on the waits, 0 = none; `failure_rate` (0..1) the part of calls that fail."""
+
+    def __init__(
+        self,
+        name: VenueName,
+        market: Market,
+        chain: Chain,
+        *,
+        valid_s: float,
+        latency: float = 1.0,
+        failure_rate: float = 0.0,
+        clock: Clock = utc_now,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.name = name
+        self._market = market
+        self._chain = chain
+        self._valid = timedelta(seconds=valid_s)
+        self._latency = latency
+        self._failure_rate = failure_rate
+        self._clock = clock
+        self._rng = rng or random.Random()
+
+    async def tick(self, pair: Pair) -> Tick:
+        """See `Venue`."""
+        await self._answer(pair, _TICK_S)
+        return self._market.tick(pair, self.name, self._clock())
+
+    async def quote(self, pair: Pair, amount: Decimal) -> Quote:
+        """See `Venue`."""
+        await self._answer(pair, _QUOTE_S)
+        return quote_from_tick(pair, self._market.tick(pair, self.name, self._clock()), amount, cached=False)
+
+    async def build(self, pair: Pair, quote: Quote, *, min_out: Decimal, reference: str, attempt: int) -> Swap:
+        """See `Venue`. Valid for `valid_s` from now."""
+        await self._answer(pair, _BUILD_S)
+        valid_until = self._clock() + self._valid
+        payload = settlement.encode(
+            Terms(
+                reference=reference,
+                attempt=attempt,
+                venue=self.name,
+                pair=pair.name,
+                amount_in=quote.amount_in,
+                quoted_price=quote.price,
+                min_out=min_out,
+                valid_until=valid_until,
+                nonce=settlement.nonce(),
+            )
+        )
+        return Swap(
+            reference=reference,
+            attempt=attempt,
+            venue=self.name,
+            signature=settlement.sign(payload),
+            payload=payload,
+            min_out=min_out,
+            valid_until=valid_until,
+        )
+
+    async def submit(self, swap: Swap) -> None:
+        """See `Venue`. The chain's own misbehaviour aside, a mock venue always reaches its chain."""
+        await self._pause(_SUBMIT_S)
+        await self._chain.submit(swap)
+
+    async def wait(self, swap: Swap, *, timeout_s: float) -> SwapStatus:
+        """See `Venue`."""
+        return await self._chain.wait(swap, timeout_s=timeout_s)
+
+    async def status(self, swaps: Sequence[Swap]) -> list[SwapStatus]:
+        """See `Venue`."""
+        return await self._chain.status(swaps)
+
+    async def find(self, reference: str) -> list[SwapStatus]:
+        """See `Venue`."""
+        return await self._chain.find(reference)
+
+    async def _answer(self, pair: Pair, seconds: tuple[float, float]) -> None:
+        """Takes a venue's time; raises `VenueUnavailable` when it is told to fail or does so at random."""
+        await self._pause(seconds)
+        health = self._market.health(pair, self.name)
+        if health is Health.SLOW:
+            await asyncio.sleep(_SLOW_S)
+        if health is Health.ERROR or (self._failure_rate and self._rng.random() < self._failure_rate):
+            raise VenueUnavailable(venue=self.name)
+
+    async def _pause(self, seconds: tuple[float, float]) -> None:
+        if self._latency:
+            # Until a step of the clock: whoever waits for a venue wakes the process together with others.
+            now = asyncio.get_running_loop().time()
+            ends = now + self._rng.uniform(*seconds) * self._latency
+            await asyncio.sleep(math.ceil(ends / _STEP_S) * _STEP_S - now)
