@@ -32,7 +32,7 @@ def take(body: bytes | str | dict[str, Any], *, now: datetime = NOW) -> NewOrder
 def refused(body: bytes | str | dict[str, Any]) -> ApiError:
     with pytest.raises(ApiError) as caught:
         take(body)
-    assert caught.value.status in (400, 422)
+    assert status_of(caught.value) in (400, 422)
     return caught.value
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from celery.events import EventDispatcher
 from kombu import Connection, Producer
-from kombu.asynchronous import Subscriptions
+from kombu.asynchronous import Hub
 from kombu.asynchronous.timer import Timer
 
 import celery_app
@@ -18,7 +18,7 @@ def test_events_of_a_window_leave_in_one_message(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(celery_app, "EVENTS_WINDOW_S", 0.1)
     flushed: list[float] = []
     dispatcher = SimpleNamespace(flush=lambda: flushed.append(time.monotonic()), on_send_buffered=None)
-    hub = Subscriptions(timer=Timer())
+    hub = Hub(timer=Timer())
     try:
         step = celery_app.TogetherEvents(None)
         step.start(SimpleNamespace(hub=hub, event_dispatcher=dispatcher))
@@ -45,7 +45,7 @@ def test_only_the_hub_s_thread_publishes_however_many_there_are(monkeypatch: pyt
     """Two threads that read a connection of RabbitMQ's take each other's bytes, and publishing reads."""
     monkeypatch.setattr(celery_app, "EVENTS_WINDOW_S", 0.1)
     published: list[tuple[str, int]] = []
-    hub = Subscriptions(timer=Timer())
+    hub = Hub(timer=Timer())
     with Connection("memory://") as connection:
         dispatcher = EventDispatcher(connection, app=celery_app.app, buffer_group=["task"])
 
