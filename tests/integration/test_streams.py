@@ -141,7 +141,7 @@ class Stage:
             lambda: self.hub,
             lambda: self.reader,
             Everyone(account_id),
-            max_batch=100,
+            most=100,
             max_account=100,
             prices=lambda: pytest.fail("no prices here"),
         )
