@@ -37,6 +37,9 @@ async def trials(faults: list[Fault], seed: int, folder: Path) -> int:
         mine = [each for each in faults if each.shape == shape.name]
         if not mine:
             continue
+        if shape.missing:
+            print(f"{', '.join(each.name for each in mine)}: skipped, this machine lacks {shape.missing}", flush=True)
+            continue
         port = int(os.environ.get("PORT", "0")) or None
         async with Arena(shape, random.Random(seed), folder / shape.name, port).running() as arena:
             told: set[str] = set()

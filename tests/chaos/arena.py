@@ -7,7 +7,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ from orderengine.host.supervise import Supervisor
 from routing.mock.chain import MockChain
 from routing.mock.world import mock_world
 from tests import template
-from tests.chaos.proxy import Proxy, to_port, to_unix
+from tests.chaos.clock import Clocks
+from tests.chaos.proxy import Proxy, to_unix
+from tests.chaos.standby import Pair
 from tests.engine import Engine, free_port
 
 READY_WITHIN_S = 240.0
@@ -42,6 +44,21 @@ class Shape:
     environment: dict[str, str]
     proxied: bool = False
     """Postgres and Redis are the test's own, behind proxies; otherwise the engine's embedded ones."""
+    standby: bool = False
+    """Of the test's own Postgres there are two: a primary and its synchronous standby. No proxy is before them."""
+    clocks: bool = False
+    """Every process has a wall clock of its own that can be stepped (`tests.chaos.clock`)."""
+    disk_mb: int = 0
+    """The data folder is a file system of this size."""
+
+    @property
+    def missing(self) -> str:
+        """What this machine lacks for it; nothing: it can be tried."""
+        if self.clocks and not Clocks.available():
+            return "a C compiler"
+        if self.disk_mb and os.geteuid() != 0:
+            return "the right to mount a file system"
+        return ""
 
 
 class Arena:
@@ -51,6 +68,8 @@ class Arena:
         self.control = folder / "crash"
         environment = {"CRASH_AT": str(self.control), "PORT": str(port or free_port()), **shape.environment}
         self.engine = Engine(folder / "data", **environment)
+        self.clocks: Clocks | None = None
+        self.pair: Pair | None = None
         self.postgres_proxy: Proxy | None = None
         self.redis_proxy: Proxy | None = None
         self._children: list[tuple[subprocess.Popen[bytes], int]] = []
@@ -60,14 +79,22 @@ class Arena:
     async def running(self) -> AsyncIterator["Arena"]:
         self.folder.mkdir(parents=True, exist_ok=True)
         try:
-            if self.shape.proxied:
+            if self.shape.clocks:
+                self.clocks = Clocks(self.folder)
+                self.engine.env |= self.clocks.environment
+            if self.shape.disk_mb and not self.engine.data_dir.exists():
+                self.engine.data_dir.mkdir(mode=0o700)
+                options = f"size={self.shape.disk_mb}m,mode=0700"
+                subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(self.engine.data_dir)], check=True)
+                await asyncio.to_thread(template.lay, self.engine.data_dir)
+            if self.shape.proxied or self.shape.standby:
                 await self._services()
             elif not self.engine.data_dir.exists():
                 self.engine.data_dir.mkdir(mode=0o700)
                 await asyncio.to_thread(template.lay, self.engine.data_dir)
             await asyncio.to_thread(self.engine.start, False)
             await asyncio.to_thread(self.engine.wait_ready, READY_WITHIN_S)
-            if not self.shape.proxied:
+            if not self.database_url:
                 self.database_url = self.engine.services["databaseUrl"]
                 self.redis_url = self.engine.services["redisUrl"]
             await asyncio.to_thread(self._until_complete)
@@ -83,33 +110,52 @@ class Arena:
                 for proxy in (self.postgres_proxy, self.redis_proxy):
                     if proxy is not None:
                         await proxy.stop()
+                if self.pair is not None:
+                    await asyncio.to_thread(self.pair.stop)
                 for child, signum in reversed(self._children):
                     child.send_signal(signum)
                     child.wait()
+                if self.shape.disk_mb:
+                    subprocess.run(["umount", "-l", str(self.engine.data_dir)], check=False)
 
     async def _services(self) -> None:
         home = self.folder / "services"
         home.mkdir()
-        postgres, redis_ = embedded.postgres(home), embedded.redis(home)
-        await asyncio.to_thread(postgres.prepare)
+        redis_ = embedded.redis(home)
         redis_.prepare()
-        environment = dict(os.environ) | {PARENT: str(os.getpid())}
-        for command, signum in ((postgres.command(), signal.SIGINT), (redis_.command(), signal.SIGTERM)):
-            with (home / f"{len(self._children)}.log").open("wb") as log:
-                child = subprocess.Popen(command, env=environment, stdout=log, stderr=log, process_group=0)
-            self._children.append((child, signum))
-        while not (postgres.answers() and redis_.answers()):
-            await asyncio.sleep(0.05)
-        self.postgres_proxy = Proxy(to_unix(str(postgres.sockets / embedded.SOCKET_NAME)), self.rng)
-        self.redis_proxy = Proxy(to_port(redis_.port), self.rng)
-        await self.postgres_proxy.start()
+        await asyncio.to_thread(self._launch, redis_.command(), signal.SIGTERM, redis_.answers)
+        self.redis_proxy = Proxy(to_unix(str(redis_.socket)), self.rng)
         await self.redis_proxy.start()
-        self.database_url, self.redis_url = postgres.url, redis_.url
+        self.redis_url = redis_.url
+        if self.shape.standby:
+            self.pair = Pair(home)
+            await asyncio.to_thread(self.pair.start)
+            self.database_url = seen = self.pair.url
+        else:
+            postgres = embedded.postgres(home)
+            await asyncio.to_thread(postgres.prepare)
+            await asyncio.to_thread(self._launch, postgres.command(), signal.SIGINT, postgres.answers)
+            self.postgres_proxy = Proxy(to_unix(str(postgres.sockets / embedded.SOCKET_NAME)), self.rng)
+            await self.postgres_proxy.start()
+            self.database_url = postgres.url
+            seen = f"postgresql://orderengine:{postgres.password}@127.0.0.1:{self.postgres_proxy.port}/orderengine"
         self.engine.env |= {
-            "DATABASE_URL": f"postgresql://orderengine:{postgres.password}@127.0.0.1:{self.postgres_proxy.port}/orderengine",
-            "REDIS_URL": f"redis://:{redis_.password}@127.0.0.1:{self.redis_proxy.port}/0",
+            "DATABASE_URL": seen,
+            "REDIS_URL": f"redis://127.0.0.1:{self.redis_proxy.port}/0",
             "SECRET_KEY": "chaos-" * 10,
         }
+
+    def _launch(self, command: list[str], signum: int, answers: Callable[[], bool]) -> None:
+        """A service of the test's own, until it answers."""
+        environment = dict(os.environ) | {PARENT: str(os.getpid())}
+        if self.clocks is not None:
+            environment |= self.clocks.environment
+        with (self.folder / "services" / f"{len(self._children)}.log").open("wb") as log:
+            child = subprocess.Popen(command, env=environment, stdout=log, stderr=log, process_group=0)
+        self._children.append((child, signum))
+        while not answers():
+            assert child.poll() is None, Path(log.name).read_text()
+            time.sleep(0.05)
 
     def _until_complete(self) -> None:
         """The engine calls itself ready before all of it runs; here nothing starts before all of it does."""
@@ -119,6 +165,11 @@ class Arena:
                 return
             time.sleep(0.1)
         raise AssertionError(f"the engine is not complete\n{self.engine.report()}")
+
+    @property
+    def service_pids(self) -> list[int]:
+        """Of the test's own Redis and Postgres."""
+        return [child.pid for child, _ in self._children]
 
     @property
     def api_key(self) -> str:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from tests import waiting
 from tests.chaos.arena import Arena
-from tests.chaos.faults import SHAPES, dead_executors, thaw
+from tests.chaos.faults import SHAPES
+from tests.chaos.faults.postgres import dead_executors
+from tests.chaos.faults.registry import thaw
 from tests.chaos.trial import Fault, Trial, run
 
 HERE = Path(__file__).parent / "guards_off"

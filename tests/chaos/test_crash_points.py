@@ -4,7 +4,9 @@ import random
 from pathlib import Path
 
 from tests.chaos.arena import Arena
-from tests.chaos.faults import CRASH_POINTS, CRASHES, FAULTS
+from tests.chaos.faults import FAULTS
+from tests.chaos.faults.processes import CRASH_POINTS
+from tests.chaos.faults.registry import CRASHES
 from tests.chaos.trial import run
 
 

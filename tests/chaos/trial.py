@@ -54,6 +54,8 @@ class Fault:
     whole_within_s: float = WHOLE_WITHIN_S
     from_strike: bool = False
     """Its limit counts from the fault itself, restarts included."""
+    unanswerable: frozenset[str] = frozenset()
+    """Invariants that cannot be told under this fault: they compare clocks that it steps."""
     short: bool = False
     """Belongs to the selection for CI."""
 
@@ -106,7 +108,11 @@ async def run(fault: Fault, arena: Arena, rng: random.Random) -> Result:
         await load.stop()
         await load.settle(max(5.0, whole + fault.within_s - time.time()) + 3.0)
         seen = await asyncio.to_thread(_final, arena, load, whole + fault.within_s)
-        found = [*trial.problems, *violations(seen), *await _normal(arena, min(NORMAL_WITHIN_S, fault.within_s))]
+        found = [
+            *trial.problems,
+            *violations(seen, fault.unanswerable),
+            *await _normal(arena, min(NORMAL_WITHIN_S, fault.within_s)),
+        ]
     finally:
         await load.close()
     mine = [row for row in seen.orders.values() if row["created_at"].timestamp() >= started]

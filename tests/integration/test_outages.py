@@ -37,7 +37,9 @@ def key(account: int) -> str:
 
 @asynccontextmanager
 async def intake() -> AsyncIterator[Intake]:
-    acceptor = Acceptor(settings.DATABASE_URL, window_ms=1, max_batch=10, capacity=100, timeout_ms=60_000, written=Told())
+    acceptor = Acceptor(
+        settings.DATABASE_URL, window_ms=1, max_batch=10, capacity=100, timeout_ms=60_000, written=Told()
+    )
     limiter = Limiter(settings.REDIS_URL, account=None, address=None)
     try:
         yield Intake(acceptor, KeyRing(local_mode=False), limiter, max_body=10_000, timeout_s=TIMEOUT_S)
