@@ -51,7 +51,11 @@ def free_port() -> int:
 
 
 class Engine:
-    def __init__(self, data_dir: Path | None = None, *, fresh: bool = False, **environment: str) -> None:
+    def __init__(
+        self, data_dir: Path | None = None, *, fresh: bool = False, code: Path = BASE_DIR, **environment: str
+    ) -> None:
+        """`code` is the checkout it runs from: another one than this is an engine of another version."""
+        self.code = code
         self.owned = data_dir is None
         self._bare = self.owned and not fresh
         self.data_dir = data_dir or Path(tempfile.mkdtemp(prefix="orderengine-run-"))
@@ -90,7 +94,7 @@ class Engine:
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
                 command,
-                cwd=BASE_DIR,
+                cwd=self.code,
                 env=self.env,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

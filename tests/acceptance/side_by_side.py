@@ -42,7 +42,9 @@ def older(engine: Engine, folder: Path) -> "subprocess.Popen[bytes]":
     }
     worker = ["worker", "-Q", "orders", "-P", "threads", "-c", "100", "-n", "older@%h", "--without-gossip"]
     with (folder / "older.log").open("wb") as log:
-        command = [sys.executable, "-m", "orderengine.host.celery_cli", *worker]
+        # Until November 2026 it stood elsewhere.
+        module = "orderengine.host.celery_cli" if (folder / "orderengine" / "host").exists() else "orderengine.celeryd"
+        command = [sys.executable, "-m", module, *worker]
         return subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
 
 
