@@ -3,6 +3,7 @@
 import json
 import os
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -446,3 +447,44 @@ RATE_LIMIT_ADDRESS = read_rate("RATE_LIMIT_ADDRESS", "" if LOCAL_MODE else "1200
 MAX_SOCKETS = read_int("MAX_SOCKETS", 20_000, least=1)
 MAX_SOCKETS_PER_ACCOUNT = read_int("MAX_SOCKETS_PER_ACCOUNT", MAX_SOCKETS if LOCAL_MODE else 1_000, least=1)
 BEAT_SYNC = timedelta(seconds=1)
+
+
+# --- Bounds of the web server ----------------------------------------------------------------------------------------
+# They hold for every route and before a key is looked up. Reasons and measurements are in docs/security.md.
+def is_network(text: str) -> bool:
+    """An address, a network or `*`. uvicorn also takes names of Unix peers, which have no address to count."""
+    try:
+        return text == "*" or bool(ip_network(text, strict=False))
+    except ValueError:
+        return False
+
+
+MAX_REQUEST_LINE_BYTES = read_int("MAX_REQUEST_LINE_BYTES", 8 * 1024, least=256)
+"""Of a URL with its query; longer: 414."""
+MAX_HEAD_BYTES = read_int("MAX_HEAD_BYTES", 32 * 1024, least=1024)
+"""Of a request line and all headers; longer: 431."""
+MAX_HEADERS = read_int("MAX_HEADERS", 100, least=10, most=128)
+"""Of one request; more: 431."""
+HEAD_TIMEOUT_S = read_float("HEAD_TIMEOUT_S", 10.0, least=1)
+"""From the first byte of a request to the end of its headers; later: 408."""
+BODY_TIMEOUT_S = read_float("BODY_TIMEOUT_S", 15.0, least=1)
+"""From the end of the headers to the end of the body; later: 408."""
+WRITE_TIMEOUT_S = read_float("WRITE_TIMEOUT_S", 30.0, least=1)
+"""A client that does not read its answers for so long is cut off."""
+KEEP_ALIVE_S = read_float("KEEP_ALIVE_S", 130.0, least=1)
+"""An idle connection stays open so long, and up to a tenth longer. Clients' pools and proxies give up first (120 s and
+less by default), so that no request meets a connection that is just being closed."""
+MAX_PIPELINED = read_int("MAX_PIPELINED", 8, least=1, most=1_000)
+"""Requests of one connection that wait while another is answered. Further ones are not read yet."""
+MAX_CONNECTIONS = read_int("MAX_CONNECTIONS", MAX_SOCKETS + 5_000, least=1)
+"""Of one web process, sockets included; more: 503."""
+MAX_CONNECTIONS_PER_ADDRESS = read_int(
+    "MAX_CONNECTIONS_PER_ADDRESS", MAX_CONNECTIONS if LOCAL_MODE else min(2_000, MAX_CONNECTIONS), least=1
+)
+"""Of one peer in one web process; an IPv6 /64 counts as one. `FORWARDED_ALLOW_IPS` are not counted."""
+TRUSTED_PROXIES = [proxy for proxy in read_list("FORWARDED_ALLOW_IPS") if is_network(proxy)]
+"""Proxies whose `X-Forwarded-For` counts. They carry many clients, so the cap per address does not hold for them."""
+MAX_FRAMES = read_int("MAX_FRAMES", 200, least=10)
+"""WebSocket frames of every kind from one client in ten seconds; more: 4429."""
+MAX_FRAME_BYTES = read_int("MAX_FRAME_BYTES", 1024 * 1024, least=65_536)
+"""Bytes of WebSocket frames from one client in ten seconds; more: 4429."""

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from orderengine.host.server import MAX_GATHERED, Gathering
+from orderengine.host.server.transport import MAX_GATHERED, Gathering
 
 
 class Wire(asyncio.Transport):
