@@ -213,7 +213,7 @@ class Protocol(HttpToolsProtocol):
             return self._answer_refusal()
         if self._backlog:
             self._go_on()
-        else:
+        elif self._refused is None:
             self.flow.release()
 
     # --- Upgrades ---
@@ -279,19 +279,24 @@ class Protocol(HttpToolsProtocol):
         if self._receiving == BODY and self._busy:
             if self.pipeline:
                 self.pipeline.popleft()
-                return
+                return self.flow.hold()
             answered.disconnected = True
             answered.message_event.set()
             if answered.response_started:
                 return self.transport.close()
         elif self._busy:
-            return
+            return self.flow.hold()
+        elif self._receiving == BODY:
+            return self._linger()  # It has been answered already.
         self._answer_refusal()
 
     def _answer_refusal(self) -> None:
         assert self._refused is not None
-        self._receiving, self._since = LINGERING, self._all.now
         self.transport.write(refusals.answer(self._refused))
+        self._linger()
+
+    def _linger(self) -> None:
+        self._receiving, self._since = LINGERING, self._all.now
         self.transport.write_eof()
         self.flow.release()
 
