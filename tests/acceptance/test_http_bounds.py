@@ -413,6 +413,17 @@ async def test_a_client_within_the_bounds_goes_on(engine: Engine) -> None:
                 received += await client.reader.read(65536)
 
 
+@pytest.mark.parametrize("path", ["/ws/orders", "/nothing"])
+async def test_frames_before_the_answer_to_the_handshake_end_the_connection(engine: Engine, path: str) -> None:
+    """The errors that they led to are looked for by the last test."""
+    lines = [f"GET {path} HTTP/1.1", "Host: localhost", "Connection: Upgrade", "Upgrade: websocket"]
+    lines += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "", ""]
+    for early in (frame(PING, b"early"), b"\xff\xff" * 20):
+        async with wire(engine) as client:
+            await client.send("\r\n".join(lines).encode() + early)
+            assert await client.ended(10) < 5
+
+
 @pytest.mark.parametrize("header", ["X-A: é", "X-A: " + "a" * 9000], ids=["not ascii", "long"])
 async def test_a_handshake_that_the_socket_library_refuses_is_answered(engine: Engine, header: str) -> None:
     lines = ["GET /ws/orders HTTP/1.1", "Host: localhost", "Connection: Upgrade", "Upgrade: websocket", header]

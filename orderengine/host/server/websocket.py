@@ -35,6 +35,9 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         bounds = self._bounds
         if not self.handshake_initiated:
             return super().data_received(data)
+        if not self.handshake_complete:
+            # RFC 6455 4.1: a client waits for the answer to its handshake. The library fails on what comes before it.
+            return self.transport.abort()
         if self._all.now - self._window > bounds.frames_window_s:
             self._window, self._frames, self._bytes = self._all.now, 0, 0
         self._bytes += len(data)
@@ -72,8 +75,6 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if self._dropped or self.transport.is_closing():
             return
         self._dropped, self._dropped_at = True, self._all.now
-        if not self.handshake_complete:
-            return self.transport.abort()
         self.stop_keepalive()
         if not self.close_sent:
             self.close_sent = True
