@@ -279,6 +279,18 @@ async def test_pipelined_requests_are_answered_in_order(engine: Engine) -> None:
     assert statuses == [404] * 100 + [200] * 100
 
 
+async def test_requests_that_wait_for_slow_answers_are_not_late(engine: Engine) -> None:
+    """The last head arrives in part with the first ones; the rest of it is not read before there is room for it."""
+    request = b"GET /api/schema HTTP/1.1\r\nHost: localhost\r\nX-Fill: " + b"x" * 400 + b"\r\n\r\n"
+    count = 40
+    async with wire(engine) as client:
+        await client.send(request * count)
+        began = time.monotonic()
+        statuses = [(await client.answer(60))[0] for _ in range(count)]
+        assert time.monotonic() - began > 3, "the answers are slower than the deadline of a head, or nothing is tried"
+    assert statuses == [200] * count
+
+
 def test_pipelined_requests_whose_answers_are_not_read_are_bounded_and_dropped(engine: Engine) -> None:
     """Fifteen megabytes of GETs are offered; the server takes what its buffers hold and cuts the client off."""
     before, peak, sent = rss(engine), 0, 0

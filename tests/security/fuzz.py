@@ -28,6 +28,9 @@ CLIENTS = 8
 MAX_RSS = 250 * 1024 * 1024
 """Bytes, of a process of ours that started below it; any other may grow by so much."""
 MAX_HEALTH_S = 0.5
+CALM_S = 5.0
+"""Orders without broken traffic come first. Where `/healthz` is slow even then the machine is busy with something else,
+and the bound is three times what was seen."""
 SETTLE_S = 60
 BODY = b'{"tokenIn":"SOL","tokenOut":"USDC","amount":"1","slippageBps":5000}'
 ORDER = b"POST /api/orders/execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n%b"
@@ -42,6 +45,7 @@ class Result:
     accepted: set[str] = field(default_factory=set)
     refused: Counter[int] = field(default_factory=Counter)
     lost: set[str] = field(default_factory=set)
+    calm_s: list[float] = field(default_factory=list)
     health_s: list[float] = field(default_factory=list)
     before: dict[str, int] = field(default_factory=dict)
     peak: dict[str, int] = field(default_factory=dict)
@@ -49,16 +53,20 @@ class Result:
     restarted: set[str] = field(default_factory=set)
 
     @property
+    def max_health_s(self) -> float:
+        return max(MAX_HEALTH_S, 3 * max(self.calm_s, default=0.0))
+
+    @property
     def slow_share(self) -> float:
         """Of the probes of `/healthz`, those that took longer than the bound."""
-        return sum(took > MAX_HEALTH_S for took in self.health_s) / max(1, len(self.health_s))
+        return sum(took > self.max_health_s for took in self.health_s) / max(1, len(self.health_s))
 
     def faults(self) -> list[str]:
         found = [f"{name}: {self.peak[name] >> 20} MB" for name in self.peak if self.peak[name] > self.bound(name)]
         found += [f"{name} was restarted" for name in sorted(self.restarted)]
         found += [f"{n} answers {status} to broken traffic" for status, n in self.statuses.items() if status == "500"]
         if self.slow_share > 0.01:
-            found.append(f"/healthz took longer than {MAX_HEALTH_S} s in {self.slow_share:.1%} of the probes")
+            found.append(f"/healthz took longer than {self.max_health_s:.1f} s in {self.slow_share:.1%} of the probes")
         if self.lost or not self.accepted:
             found.append(f"{len(self.lost)} of {len(self.accepted)} accepted orders were not confirmed")
         return found
@@ -74,7 +82,8 @@ class Result:
                 f"seed {self.seed}: {self.attacks.total()} broken connections {dict(self.attacks)}",
                 f"answered to them: {dict(self.statuses.most_common(20))}",
                 f"orders accepted {len(self.accepted)}, refused {dict(self.refused)}, not confirmed {len(self.lost)}",
-                f"/healthz: median {ordered[len(ordered) // 2] * 1000:.0f} ms, "
+                f"/healthz without broken traffic: slowest {max(self.calm_s, default=0.0) * 1000:.0f} ms",
+                f"/healthz with it: median {ordered[len(ordered) // 2] * 1000:.0f} ms, "
                 f"p99 {ordered[int(len(ordered) * 0.99)] * 1000:.0f} ms, slowest {ordered[-1] * 1000:.0f} ms",
                 f"MB: {memory}",
                 *(self.faults() or ["no fault"]),
@@ -92,10 +101,11 @@ class Fuzz:
         self.headers = {"Authorization": f"Bearer {key}"}
         self.run_dir = data_dir / "run"
         self.result = Result(seed)
-        self.ends = 0.0
+        self.starts = self.ends = 0.0
 
     async def attacker(self, n: int) -> None:
         rng = random.Random(self.result.seed * 1_000_003 + n)
+        await asyncio.sleep(self.starts - time.monotonic())
         while time.monotonic() < self.ends:
             kind = rng.choice(KINDS)
             self.result.attacks[kind.__name__] += 1
@@ -157,7 +167,8 @@ class Fuzz:
                 self.measure()
                 began = time.monotonic()
                 (await client.get(f"{self.url}/healthz")).raise_for_status()
-                self.result.health_s.append(time.monotonic() - began)
+                probes = self.result.calm_s if began < self.starts else self.result.health_s
+                probes.append(time.monotonic() - began)
                 await asyncio.sleep(0.1)
 
     def measure(self) -> None:
@@ -192,7 +203,8 @@ class Fuzz:
                 query["cursor"] = page["next"]
 
     async def run(self, minutes: float, orders_per_second: float) -> Result:
-        self.ends = time.monotonic() + minutes * 60
+        self.starts = time.monotonic() + CALM_S
+        self.ends = self.starts + minutes * 60
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.watch())
             for n in range(ATTACKERS):

@@ -101,13 +101,10 @@ class Protocol(HttpToolsProtocol):
         elif self.flow.write_paused:
             if now - self._stuck_since > bounds.write_s:
                 self.transport.abort()
-        elif self._receiving == HEAD:
-            if now - self._since > bounds.head_s:
-                self._refuse(refusals.TOO_LATE)
-        elif self._receiving == BODY:
+        elif self._receiving in (HEAD, BODY):
             if self.flow.read_paused:
                 self._since = now  # The application is slow, not the client.
-            elif now - self._since > bounds.body_s:
+            elif now - self._since > (bounds.head_s if self._receiving == HEAD else bounds.body_s):
                 self._refuse(refusals.TOO_LATE)
         elif not self._busy and now - self._since > self._idle_s:
             self.transport.close()
