@@ -20,7 +20,7 @@ from orders.models import Order, OrderType
 from orders.order_in import AmendIn, checked_amount, checked_expiry, checked_price, token
 from orders.prices import check_price, present
 from orders.resting.placement import arming, left, rest_of
-from routing import tokens
+from routing.world import tokens
 from runtime.postgres import CONNECT, POOL
 from triggers.book import Arm
 
@@ -102,7 +102,7 @@ def _amended(order: Order, wanted: AmendIn) -> dict[str, Any]:
         if order.type != OrderType.LIMIT:
             raise invalid("limitPrice", "belongs to limit orders only")
         price = checked_price("limitPrice", wanted.limit_price)
-        pair = tokens.pair(order.token_in, order.token_out)
+        pair = tokens().pair(order.token_in, order.token_out)
         if pair is not None and not wanted.allow_far_price:
             check_price(price, present(pair), datetime.now(UTC))
         amended["limitPrice"] = text(price)

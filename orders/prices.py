@@ -4,7 +4,7 @@ import asyncio
 import logging
 from datetime import datetime, timedelta
 from decimal import Decimal
-from time import monotonic, time
+from time import monotonic
 from typing import Any
 
 import redis
@@ -16,14 +16,13 @@ from orders.errors import ApiError
 from orders.ledger.statements import NewOrder
 from orders.models import OrderType, SniperKind
 from orders.order_in import OrderIn
-from routing import tokens
 from routing.poller import listed, prices_of
 from routing.prices import PairPrices, PriceFeed, PriceStore
 from routing.router import Router
 from routing.values import Pair, Refusal, Tick, VenueName
-from routing.world import world
+from routing.world import tokens, world
 from triggers.rules import is_far, plain
-from triggers.ticker import WATCHED, WATCHED_S, market_out
+from triggers.ticker import market_out
 
 log = logging.getLogger(__name__)
 
@@ -68,11 +67,11 @@ class Quotes:
 
     async def watch(self, pair: Pair) -> None:
         """Somebody looks at the pair: it is polled for a while, if Redis can be told."""
-        await self._feed.add(WATCHED, pair.name, (time() + WATCHED_S) * 1000)
+        await self._feed.watch(pair)
 
     async def screen(self, order: OrderIn, new: NewOrder) -> NewOrder:
         """The order with what its trigger has to know of the present market. Raises `ApiError`: PRICE_NOT_SENSIBLE."""
-        pair = tokens.pair(new.token_in, new.token_out)
+        pair = tokens().pair(new.token_in, new.token_out)
         assert pair is not None
         if new.type == OrderType.LIMIT and not order.allow_far_price:
             await self._check_price(pair, new)
@@ -109,7 +108,7 @@ def present(pair: Pair) -> PairPrices:
         cached = store.read([pair.name]).get(pair.name)
         if cached and cached.best and router.now() - cached.best.observed_at <= router.max_age:
             return cached
-        store.redis.zadd(WATCHED, {pair.name: (time() + WATCHED_S) * 1000})
+        store.watch(pair.name)
     except redis.RedisError as error:
         log.warning("no cached prices: %s", error)
     finally:

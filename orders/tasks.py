@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from kombu.exceptions import ChannelError
 from orders.dispatch import dispatch
 from orders.events import Publisher
 from orders.execution.worker import Worker
+from orders.ledger.clock import note_skew
 from orders.ledger.session import Session
 from orders.recovery.reconcile import BATCH, Reconciler, Watch, expire
 from orders.recovery.retention import forget
@@ -22,6 +24,7 @@ from orders.resting.keeper import Keeper
 from orders.resting.placement import arming
 from runtime import metrics
 from triggers.book import Book
+from triggers.pulse import mark
 
 log = logging.getLogger(__name__)
 EXPIRE_ROUNDS = 10
@@ -122,6 +125,7 @@ def reconcile(**_: Any) -> None:
         publish=publisher().publish,
     )
     done = reconcile_session().run(reconciler.run)
+    worked("reconcile")
     metrics.EXECUTORS_LOST.inc(done.get("dead", 0))
     metrics.TAKEOVERS.inc(done.get("taken_over", 0))
     metrics.DISPATCHED_AGAIN.inc(done.get("dispatched", 0))
@@ -138,8 +142,19 @@ def expire_orders(**_: Any) -> None:
 
 
 @cache
+def book() -> Book:
+    return Book(settings.REDIS_URL)
+
+
+@cache
 def keeper() -> Keeper:
-    return Keeper(Book(settings.REDIS_URL))
+    return Keeper(book())
+
+
+def worked(task: str) -> None:
+    """Notes for `/readyz` that the task has done its work."""
+    with suppress(redis.RedisError):
+        mark(book().redis, task)
 
 
 @shared_task(name="keep_book", queue="dbsync", ignore_result=True)
@@ -147,9 +162,11 @@ def keep_book(**_: Any) -> None:
     """Keeps the trigger book true to Postgres."""
     try:
         done = reconcile_session().run(keeper().run)
+        reconcile_session().run(note_skew)
     except redis.RedisError as error:
         log.warning("the trigger book cannot be kept: %s", error)
         return
+    worked("keep_book")
     if found := {name: count for name, count in done.items() if count and name != "rebuilt"}:
         log.warning("the trigger book was put right: %s", found)
 

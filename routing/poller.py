@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
-from routing.prices import PairPrices
+from routing.price_hashes import PairPrices
 from routing.router import Router
 from routing.selection import best_tick
 from routing.values import Pair, Refusal, Tick, VenueName

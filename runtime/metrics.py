@@ -54,3 +54,9 @@ EVENTS_DROPPED = Counter("orderengine_events_dropped", "Events not published bec
 DISPATCHES_LOST = Counter("orderengine_dispatches_lost", "Orders whose doorbell could not be sent.")
 POOL_WAITS = Counter("orderengine_database_pool_waits", "Requests that waited for a pooled database connection.")
 POOL_WAIT_SECONDS = Counter("orderengine_database_pool_wait_seconds", "How long they waited in all.")
+CLOCK_SKEW = Gauge(
+    "orderengine_clock_skew_seconds",
+    "Largest difference of a process's clock from that of Redis or Postgres.",
+    ["against"],
+    multiprocess_mode="livemax",
+)

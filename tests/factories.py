@@ -13,7 +13,8 @@ from orders.ids import uuid7
 from orders.ledger import statements
 from orders.ledger.statements import Accepted, Change, Claimed, Connection, NewOrder
 from orders.lifecycle import Event, Status, advance
-from routing.values import Swap, VenueName
+from routing.values import Swap, Validity
+from routing.venues import RAYDIUM
 
 
 class Told(list[Any]):
@@ -86,10 +87,11 @@ def swap(order_id: UUID, **fields: Any) -> Swap:
     values: dict[str, Any] = {
         "reference": str(order_id),
         "attempt": 1,
-        "venue": VenueName.RAYDIUM,
+        "venue": RAYDIUM,
         "signature": f"signature-{next(_count)}",
         "payload": b"payload",
         "min_out": Decimal("149"),
+        "validity": Validity(1_234),
         "valid_until": datetime.now(UTC) + timedelta(seconds=30),
     }
     return Swap(**(values | fields))

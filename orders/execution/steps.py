@@ -17,11 +17,11 @@ from orders.execution.retry import RetryPolicy
 from orders.ledger.statements import Claimed
 from orders.lifecycle import Event, Status
 from orders.models import OrderType, Resolution, TriggerCondition
-from routing import tokens
 from routing.router import Router
 from routing.selection import NoQuote, min_out
 from routing.values import Fate, Fill, Pair, Quote, Selection, Swap, SwapStatus
 from routing.venue import AmountTooSmall, NoRoute, SubmitUnknown, SwapRefused, VenueError
+from routing.world import tokens
 from runtime import metrics
 from runtime.faults import crash_point
 from triggers.rules import fillable_at, is_due
@@ -83,7 +83,7 @@ class Work:
 
     @property
     def pair(self) -> Pair:
-        found = tokens.pair(self.order.token_in, self.order.token_out)
+        found = tokens().pair(self.order.token_in, self.order.token_out)
         if found is None:
             raise NoRoute(f"{self.order.token_in}-{self.order.token_out} is not traded any more")
         return found
@@ -193,7 +193,7 @@ class Steps:
             raise RuntimeError("building without a selection")
         winner = selection.winner
         protects = order.type == OrderType.LIMIT and order.trigger_condition == TriggerCondition.GTE
-        least = min_out(winner, order.slippage_bps, order.limit_price if protects else None)
+        least = min_out(work.pair, winner, order.slippage_bps, order.limit_price if protects else None)
         swap = await self._router.venue(winner.venue).build(
             work.pair, winner, min_out=least, reference=str(order.id), attempt=order.attempts
         )

@@ -20,7 +20,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from orders.ledger.session import Session
-from routing import tokens
+from routing.world import tokens
 from runtime import slots
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ def client() -> "redis.Redis":
 
 
 def from_redis() -> list[GaugeMetricFamily]:
-    pairs = [pair.name for pair in tokens.all_pairs()]
+    pairs = [pair.name for pair in tokens().all_pairs()]
     pipe = client().pipeline(transaction=False)
     for pair in pairs:
         pipe.hget(f"quotes:{pair}:BEST", "observed_at")

@@ -17,7 +17,7 @@ import psycopg
 from psycopg.rows import kwargs_row
 
 from orders.lifecycle import Status
-from routing.values import Swap, VenueName
+from routing.values import Swap, Validity, VenueName
 
 Connection = psycopg.Connection[Any]
 encode_json = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical").encode
@@ -232,7 +232,8 @@ WITH due AS MATERIALIZED (
 )
 SELECT c.id, c.account_id, c.epoch, c.seq, c.status, c.attempts, c.type, c.token_in, c.token_out, c.amount, c.slippage_bps,
     c.limit_price, c.trigger_condition, c.max_price_impact_bps, c.request_id, c.venue, now() AS at, c.event,
-    t.signature, t.attempt, t.venue AS swap_venue, t.payload, t.min_out, t.valid_until
+    t.signature, t.attempt, t.venue AS swap_venue, t.payload, t.min_out, t.valid_until,
+    COALESCE(t.validity, (extract(epoch FROM t.valid_until) * 1000000)::bigint) AS validity
 -- LIMIT makes it one look-up an order: a plan made while there were few intents read all that were open for each.
 FROM taken c LEFT JOIN LATERAL (
     SELECT * FROM orders_transaction WHERE order_id = c.id AND resolution IS NULL LIMIT 1
@@ -269,11 +270,19 @@ def _claimed(
     payload: bytes,
     min_out: Decimal,
     valid_until: datetime,
+    validity: int,
     status: str,
     **order: Any,
 ) -> Claimed:
     swap = signature and Swap(
-        str(order["id"]), attempt, VenueName(swap_venue), signature, bytes(payload), min_out, valid_until
+        str(order["id"]),
+        attempt,
+        VenueName(swap_venue),
+        signature,
+        bytes(payload),
+        min_out,
+        valid_until,
+        Validity(validity),
     )
     return Claimed(status=Status(status), swap=swap or None, **order)
 
@@ -333,10 +342,12 @@ WITH change AS MATERIALIZED (
     INSERT INTO orders_orderevent (order_id, seq, epoch, status, at, data)
     SELECT c.id, c.seq, c.epoch, c.status, now(), c.data FROM change c JOIN written USING (id)
 ), intent AS (
-    INSERT INTO orders_transaction (signature, order_id, epoch, attempt, venue, payload, min_out, valid_until, created_at)
-    SELECT i.signature, c.id, c.epoch, i.attempt, i.venue, decode(i.payload, 'base64'), i.min_out, i.valid_until, now()
+    INSERT INTO orders_transaction (signature, order_id, epoch, attempt, venue, payload, min_out, valid_until,
+        validity, created_at)
+    SELECT i.signature, c.id, c.epoch, i.attempt, i.venue, decode(i.payload, 'base64'), i.min_out, i.valid_until,
+        i.validity, now()
     FROM change c JOIN written USING (id), jsonb_to_record(c.intent) AS i(
-        signature text, attempt int, venue text, payload text, min_out numeric, valid_until timestamptz)
+        signature text, attempt int, venue text, payload text, min_out numeric, valid_until timestamptz, validity bigint)
     WHERE c.intent IS NOT NULL
 ), resolved AS (
     UPDATE orders_transaction t SET resolution = c.resolved ->> 1, resolved_at = now()
@@ -410,6 +421,7 @@ def _intent(swap: Swap) -> dict[str, Any]:
         "payload": swap.payload,
         "min_out": swap.min_out,
         "valid_until": swap.valid_until,
+        "validity": swap.validity,
     }
 
 

@@ -1,7 +1,6 @@
 """Where an order at rest belongs in the trigger book."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from orders.ledger.statements import Claimed, NewOrder
 from orders.models import Order, OrderType
 from triggers import rules
 from triggers.arming import Arming
-from triggers.book import LISTED, Arm, Left, Rest, ms
+from triggers.book import LISTED, Arm, Left, Rest
 
 if TYPE_CHECKING:
     from orders.resting.keeper import Row
@@ -61,10 +60,10 @@ def taken(orders: Iterable[Claimed]) -> None:
 
 def rested(order: Claimed, seq: int, data: Mapping[str, Any]) -> None:
     """The order is back at rest since its event `seq`, which said `data`."""
-    arming().tell(arm_again(order, seq, data, ms(datetime.now(UTC))))
+    arming().tell(arm_again(order, seq, data))
 
 
-def arm_again(order: Claimed, seq: int, data: Mapping[str, Any], now_ms: int) -> Arm:
+def arm_again(order: Claimed, seq: int, data: Mapping[str, Any]) -> Arm:
     """Where the order belongs now. Events grow with every firing, so `seq` tells how often it has been back.
 
     A limit whose own impact kept it from filling waits for the price at which it would fill, else it would fire again at every
@@ -74,14 +73,14 @@ def arm_again(order: Claimed, seq: int, data: Mapping[str, Any], now_ms: int) ->
     pair = f"{order.token_in}-{order.token_out}"
     if order.type == OrderType.SNIPER:
         pause_ms = paused_ms(seq // EVENTS_A_ROUND, SNIPER_PAUSE_S, MAX_SNIPER_PAUSE_S)
-        return Arm(Rest(order.id, pair, seq, rules.LAUNCH, rules.NOTHING), again_at_ms=now_ms + pause_ms, shelved=True)
+        return Arm(Rest(order.id, pair, seq, rules.LAUNCH, rules.NOTHING), again_in_ms=pause_ms, shelved=True)
     assert order.trigger_condition is not None and order.limit_price is not None
     price = Decimal(data.get("firesAt", order.limit_price))
     rest = Rest(order.id, pair, seq, order.trigger_condition, price)
     if "signature" in data:
         pause_ms = paused_ms(seq // EVENTS_A_REVERT - 1, REVERT_PAUSE_S, MAX_REVERT_PAUSE_S)
-        return Arm(rest, again_at_ms=now_ms + pause_ms, shelved=True)
-    return Arm(rest, again_at_ms=now_ms + HIGHER_FOR_S * 1000 if price != order.limit_price else 0)
+        return Arm(rest, again_in_ms=pause_ms, shelved=True)
+    return Arm(rest, again_in_ms=HIGHER_FOR_S * 1000 if price != order.limit_price else 0)
 
 
 def paused_ms(times: int, first_s: int, most_s: int) -> int:

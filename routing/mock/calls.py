@@ -31,10 +31,6 @@ class Look(msgspec.Struct, frozen=True):
     swaps: Sequence[Swap]
 
 
-class Find(msgspec.Struct, frozen=True):
-    reference: str
-
-
 class Sent(msgspec.Struct, frozen=True):
     verdict: Verdict
     lands_at: datetime | None = None
@@ -46,5 +42,5 @@ class Sighting(msgspec.Struct, frozen=True):
     """Known to the chain alone; spares whoever waits from asking again and again."""
 
 
-Call = Send | Look | Find
+Call = Send | Look
 Answer = Sent | list[Sighting]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from routing.clock import Clock, utc_now
 from routing.mock import faults, report, settlement
-from routing.mock.calls import Answer, Call, Find, Look, Send, Sent, Sighting, Verdict
+from routing.mock.calls import Answer, Call, Look, Send, Sent, Sighting, Verdict
 from routing.mock.faults import Fault
 from routing.mock.market import Market
 from routing.mock.report import ChainReport
@@ -108,10 +108,6 @@ class MockChain:
         """See `Chain`."""
         return [seen.status for seen in await self._look(swaps)]
 
-    async def find(self, reference: str) -> list[SwapStatus]:
-        """See `Chain`."""
-        return [seen.status for seen in await self._ask(Find(reference))]
-
     async def close(self) -> None:
         """Answers what was asked, then lets go of the store."""
         if self._calls is not None and self._loop is asyncio.get_running_loop():
@@ -140,11 +136,10 @@ class MockChain:
             faults.clear(db)
 
     async def _look(self, swaps: Sequence[Swap]) -> list[Sighting]:
-        return await self._ask(Look(swaps)) if swaps else []
-
-    async def _ask(self, call: Look | Find) -> list[Sighting]:
+        if not swaps:
+            return []
         try:
-            answer = await self._call(call)
+            answer = await self._call(Look(swaps))
         except (sqlite3.Error, OSError, WriteQueueFull) as error:
             raise VenueUnavailable(str(error)) from error
         assert isinstance(answer, list)

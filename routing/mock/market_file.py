@@ -33,7 +33,7 @@ class Health(StrEnum):
 
 
 class Pool(msgspec.Struct, omit_defaults=True):
-    """What was set by hand for one pool, in its own direction (`tokens.pool_pair`); None = not set."""
+    """What was set by hand for one pool, in its own direction (`Tokens.pool_pair`); None = not set."""
 
     price: Decimal | None = None
     natural: Decimal | None = None

@@ -19,7 +19,7 @@ from orders.ledger.statements import Claimed, Connection
 from orders.ledger.writers import Claimer, Recorder
 from orders.lifecycle import Event, Status
 from orders.recovery.reconcile import Reconciler, Watch
-from routing import tokens
+from routing.mock import tokens
 from routing.mock.faults import Fault
 from routing.mock.world import MockWorld, mock_world
 from routing.values import Pair, Swap
@@ -79,7 +79,7 @@ async def swap_for(world: MockWorld, taken: Claimed) -> Swap:
 
 
 def pair(taken: Claimed) -> Pair:
-    found = tokens.pair(taken.token_in, taken.token_out)
+    found = tokens.REGISTRY.pair(taken.token_in, taken.token_out)
     assert found is not None
     return found
 
