@@ -32,7 +32,7 @@ class PairPrices:
     volumes: Mapping[VenueName, VolumeAverage] = field(default_factory=dict)
     """Before the present tick."""
     listed: bool | None = None
-    """Whether somebody trades the pair now; None while the venues do not say. Known to the poller alone."""
+    """Whether any venue trades the pair now; None while not every venue answered. Known to the poller alone."""
 
 
 def key(pair: str, venue: str) -> str:

@@ -66,7 +66,7 @@ class PriceStore:
             pipe.execute()
 
     def read(self, pairs: Iterable[str]) -> dict[str, PairPrices]:
-        """What is known of the pairs; nothing of those nobody polled."""
+        """What is known of the pairs; those that were never polled are left out."""
         keys = {pair: keys_of(pair) for pair in pairs}
         own_ms = now_ms()
         with self.redis.pipeline(transaction=False) as pipe:

@@ -76,7 +76,7 @@ class Router:
         if priced and all(venue in priced or self.breakers.is_open(venue) for venue in self._venues):
             return self._select(priced.values())
         answers = await self._ask_all(lambda venue: venue.quote(pair, amount), self._deadline_s)
-        # A venue that fails counts with its tick while that is fresh, and its failure is told as well.
+        # A venue that fails counts with its tick while that is fresh, and its refusal is listed as well.
         failed = {venue: answer for venue, answer in answers.items() if isinstance(answer, Refusal)}
         instead = [answer for venue, answer in priced.items() if venue in failed]
         return self._select([*answers.values(), *instead])

@@ -1,4 +1,4 @@
-"""The values that routing speaks: tokens, pairs, ticks, quotes, swaps and what became of them.
+"""The values of routing: tokens, pairs, ticks, quotes, swaps and their outcomes.
 
 Amounts and prices are `Decimal`, never float. A price is tokenOut per tokenIn. Times are aware UTC datetimes.
 """
@@ -95,7 +95,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """The comparison of one attempt, kept whole for whoever asks why."""
+    """The complete comparison of one attempt, kept so that the choice can be explained."""
 
     winner: Quote
     reason: str
@@ -135,7 +135,7 @@ class Fill(msgspec.Struct, frozen=True):
 
 
 class Fate(StrEnum):
-    """What the chain says of a signature."""
+    """The state of a signature on the chain."""
 
     LANDED = "landed"
     """It traded: there is a `Fill`."""

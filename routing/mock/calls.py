@@ -1,4 +1,4 @@
-"""What the mock chain is asked, and what it answers."""
+"""Questions to the mock chain and its answers."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ class Verdict(StrEnum):
     KNOWN = "known"
     """Sent before: nothing more happens."""
     DROPPED = "dropped"
-    """Accepted and lost; the sender is not told."""
+    """Accepted and lost; the sender does not learn of it."""
     UNANSWERED = "unanswered"
     """Accepted, but the sender gets no answer."""
     REFUSED = "refused"

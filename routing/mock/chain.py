@@ -1,4 +1,4 @@
-"""The mock chain: append-only, idempotent by signature, and ignorant of whoever sends.
+"""The mock chain: append-only and idempotent by signature; it does not know who sends.
 
 It needs no process of its own. A transaction's landing time is drawn when it is sent, and whoever looks first
 after that settles it.
@@ -31,7 +31,7 @@ _SLOT_S = 0.05
 """Transactions land together at multiples of this, like in a real chain's slots, and are looked up together."""
 _WINDOW_MS = (2.0, 25.0)
 """Without latency and with it: a write transaction costs as much as a dozen orders, and 25 ms of 2 s are not felt."""
-_MOST = 500
+_MAX_BATCH = 500
 """Settling costs some 50 µs each, so a full batch stays well below a tenth of a second."""
 _CAPACITY = 100_000
 _RECHECK_S = 1.0
@@ -155,7 +155,7 @@ class MockChain:
                 self._store.transact,
                 name="mock-chain",
                 window_ms=_WINDOW_MS[self._latency > 0],
-                max_batch=_MOST,
+                max_batch=_MAX_BATCH,
                 capacity=_CAPACITY,
             )
         return self._calls.submit(call)

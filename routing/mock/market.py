@@ -125,30 +125,30 @@ class Market:
             raise NoRoute(venue=venue)
         seconds = _seconds(state, now)
         price = self._mid(state, pool, seconds)
-        by_hand = state.pools.get(pool.name) or Pool()
-        if not by_hand.hold:
+        moved = state.pools.get(pool.name) or Pool()
+        if not moved.hold:
             price *= wander.venue_factor(state.seed, pool.name, venue, seconds)
         return Tick(
             pair=pair.name,
             venue=venue,
             price=_SHOWN.plus(price if pair.name == pool.name else 1 / price),
             fee_bps=_fee_bps(pool, venue),
-            liquidity=_depth(pool) if by_hand.liquidity is None else by_hand.liquidity,
-            volume=_volume(state, pool, venue, seconds) if by_hand.volume is None else by_hand.volume,
+            liquidity=_depth(pool) if moved.liquidity is None else moved.liquidity,
+            volume=_volume(state, pool, venue, seconds) if moved.volume is None else moved.volume,
             observed_at=now,
         )
 
     def _mid(self, state: MarketState, pool: Pair, seconds: float) -> Decimal:
         """The market's price of the pool's token in its quote token."""
-        by_hand = state.pools.get(pool.name)
-        if by_hand is None or by_hand.price is None or by_hand.natural is None:
+        moved = state.pools.get(pool.name)
+        if moved is None or moved.price is None or moved.natural is None:
             return self._natural(state, pool, seconds)
-        if by_hand.hold:
-            return by_hand.price
-        return by_hand.price * self._natural(state, pool, seconds) / by_hand.natural
+        if moved.hold:
+            return moved.price
+        return moved.price * self._natural(state, pool, seconds) / moved.natural
 
     def _natural(self, state: MarketState, pool: Pair, seconds: float) -> Decimal:
-        """The price that nobody set: a token's own in USDC, between two others what their USDC prices say."""
+        """The price without `move`: a token's own in USDC, and between two others the quotient of their USDC prices."""
         symbol = pool.token_in.symbol
         if pool.token_out.symbol == "USDC":
             return _BASE_USDC[symbol] * wander.price_factor(state.seed, symbol, seconds)
@@ -162,9 +162,9 @@ def _seconds(state: MarketState, now: datetime) -> float:
 
 
 def _is_listed(state: MarketState, pool: Pair) -> bool:
-    by_hand = state.pools.get(pool.name)
-    if by_hand is not None and by_hand.listed is not None:
-        return by_hand.listed
+    moved = state.pools.get(pool.name)
+    if moved is not None and moved.listed is not None:
+        return moved.listed
     return NEW not in (pool.token_in, pool.token_out)
 
 

@@ -63,7 +63,7 @@ class ChainStore:
     def transact(self, calls: Sequence[Call]) -> list[Answer]:
         """Answers each call, in order, all in one transaction. Raises `sqlite3.Error`.
 
-        The clock is read under the write lock: without it one process could be told that a transaction
+        The clock is read under the write lock: without it one process could learn that a transaction
         expired while another was still writing it.
         """
         with self._turn:

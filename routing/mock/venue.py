@@ -24,7 +24,7 @@ _BUILD_S = (0.05, 0.15)
 _SUBMIT_S = (0.10, 0.20)
 _STEP_S = 0.01
 _SLOW_S = 5.0
-"""What a slow venue takes on top: past every deadline. Not scaled: whoever makes a venue slow means it."""
+"""What a slow venue takes on top: past every deadline. Not scaled by the latency: a venue is made slow to be late."""
 
 
 class MockVenue:
@@ -107,7 +107,7 @@ class MockVenue:
         return await self._chain.status(swaps)
 
     async def _answer(self, pair: Pair, seconds: tuple[float, float]) -> None:
-        """Takes a venue's time; raises `VenueUnavailable` when it is told to fail or does so at random."""
+        """Takes a venue's time; raises `VenueUnavailable` when it is set to fail or does so at random."""
         await self._pause(seconds)
         health = self._market.health(pair, self.name)
         if health is Health.SLOW:
