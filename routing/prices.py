@@ -29,10 +29,10 @@ TIMEOUT_S = 0.5
 """A frozen Redis costs an order this much once, then none for `PAUSE_S`."""
 PAUSE_S = 0.5
 MEMO_S = 0.02
-"""Orders that arrive together share one look."""
+"""Orders that arrive together share one read."""
 VENUES = "quotes:venues"
 WATCHED = "quotes:watched"
-"""Pairs that somebody looks at (sorted set, by the time in ms, by Redis' clock, until which they are polled)."""
+"""Pairs that clients watch (sorted set, by the time in ms, by Redis' clock, until which they are polled)."""
 WATCHED_S = 30
 LUA = Path(__file__).parent / "lua"
 WRITE, WATCH = ((LUA / f"{name}.lua").read_text() for name in ("write", "watch"))
@@ -80,7 +80,7 @@ class PriceStore:
         return {pair: market for pair, market in markets.items() if market is not None}
 
     def watch(self, pair: str) -> None:
-        """Somebody looks at the pair: it is polled for `WATCHED_S`."""
+        """A client watches the pair: it is polled for `WATCHED_S`."""
         self.redis.eval(WATCH, 1, WATCHED, pair, str(WATCHED_S * 1000))
 
     def venue_states(self) -> dict[str, str]:
@@ -136,7 +136,7 @@ class PriceFeed:
         await self._redis.aclose()
 
     async def watch(self, pair: Pair) -> None:
-        """Somebody looks at the pair: it is polled for `WATCHED_S`, if Redis answers."""
+        """A client watches the pair: it is polled for `WATCHED_S`, if Redis answers."""
         with suppress(redis.RedisError, OSError, TimeoutError):
             async with asyncio.timeout(TIMEOUT_S):
                 await self._redis.eval(WATCH, 1, WATCHED, pair.name, str(WATCHED_S * 1000))

@@ -18,10 +18,11 @@ class Skew:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._logged: dict[str, float] = {}
+        self._gauges = {whose: metrics.CLOCK_SKEW.labels(whose) for whose in ("redis", "postgres")}
 
     def seen(self, whose: str, ahead_s: float) -> None:
         """Our clock is `ahead_s` ahead of that of `whose` (`redis`, `postgres`); negative: behind."""
-        metrics.CLOCK_SKEW.labels(whose).set(abs(ahead_s))
+        self._gauges[whose].set(abs(ahead_s))
         with self._lock:
             before = self._logged.get(whose, 0.0)
             if abs(ahead_s - before) <= MAX_QUIET_S:

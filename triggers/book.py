@@ -164,7 +164,7 @@ class Book:
             return [(bool(limits), bool(snipers)) for limits, snipers in pipe.execute()]
 
     def unlist(self, pair: str) -> None:
-        """Nobody trades the pair now."""
+        """No venue trades the pair now."""
         self._unlist([f"sniper_index:{pair}:{LISTED}", f"sniper_index:{pair}:{rules.LAUNCH}"], [pair])
 
     def overdue(self, most: int) -> list[str]:

@@ -1,4 +1,4 @@
--- Notes that somebody looks at a pair: it is polled until the time is over.
+-- Notes that a client watches a pair: it is polled until the time is over.
 --
 -- EVAL watch 1 watched  pair for_ms
 -- KEYS[1]  quotes:watched (sorted set): names of pairs, by the time in ms, by Redis' clock, until which they are polled

@@ -2,9 +2,9 @@
 --
 -- EVAL turn 2 turn watched  period_ms watched_ms
 -- KEYS[1]     quotes:turn (string): when the last tick began, in ms by Redis' clock
--- KEYS[2]     quotes:watched (sorted set): pairs that somebody looks at, by the time in ms until which they are polled
+-- KEYS[2]     quotes:watched (sorted set): pairs that clients watch, by the time in ms until which they are polled
 -- period_ms   how long a turn keeps others away
--- watched_ms  how long a look at a pair lasts at most
+-- watched_ms  how long a pair is watched at most without being asked for again
 -- Returns {1 if the turn is ours, names of the watched pairs}
 --
 -- The stored time is compared instead of left to an expiry: an expiry is an absolute time, and after the clock is set back it
