@@ -9,7 +9,8 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from accounts.rates import Rate
-from orderengine import logs, secret_files, tracing
+from orderengine import logs, secret_files, tracing, version
+from runtime import redis_url
 from runtime.postgres import CONNECT, POOL
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -101,7 +102,7 @@ def embedded_service(name: str) -> str | None:
 EMBEDDED = not (os.environ.get("DATABASE_URL") or os.environ.get("REDIS_URL")) or read_bool("EMBEDDED", False)
 DATABASE_URL = os.environ.get("DATABASE_URL") or embedded_service("databaseUrl") or "postgresql:///orderengine"
 REDIS_URL = os.environ.get("REDIS_URL") or embedded_service("redisUrl") or "redis://127.0.0.1:6379/0"
-CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL") or REDIS_URL
+CELERY_BROKER_URL = redis_url.for_client(os.environ.get("CELERY_BROKER_URL") or REDIS_URL)
 RABBITMQ = CELERY_BROKER_URL.startswith(("amqp:", "amqps:", "pyamqp:"))
 """The broker; otherwise it is Redis."""
 FLOWER_URL = os.environ.get("FLOWER_URL") or embedded_service("flowerUrl")
@@ -311,7 +312,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "orderengine",
     "DESCRIPTION": "Order execution for Solana tokens: market, limit and sniper orders over two venues.",
-    "VERSION": "0.1.0",
+    "VERSION": version.VERSION,
     "OAS_VERSION": "3.0.3",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
