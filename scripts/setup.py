@@ -174,7 +174,7 @@ def install(lock, text):
     steps, spoken = 0, time.time()
     with open(LOG, "w") as log:
         pip = subprocess.Popen(command, cwd=BASE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        for raw in pip.stdout:
+        for raw in pip.stdout or ():
             line = raw.decode(errors="replace")
             log.write(line)
             steps += line.startswith(("Collecting", "Requirement already"))

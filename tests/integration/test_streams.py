@@ -18,8 +18,6 @@ from orders.events import (
     CommittedEvent,
     Publisher,
     account_group,
-    group_channel,
-    group_message,
     order_group,
 )
 from orders.ledger import statements
@@ -29,6 +27,7 @@ from orders.streams import sockets
 from orders.streams.snapshots import Reader
 from orders.streams.sockets import MAX_INBOX, Socket, Sockets
 from orders.streams.subscriptions import Subscriptions
+from runtime.groups import group_channel, group_message
 from tests.factories import FILL, accepted, change, claimed, new_order, swap
 
 ENTRY = ("01900000-0000-7000-8000-000000000000", 2, '{"type":"event"}')
