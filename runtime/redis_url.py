@@ -9,6 +9,8 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 CLIENT, KOMBU = "unix", "redis+socket"
 DATABASE = {CLIENT: "db", KOMBU: "virtual_host"}
 """The query's name for the number of the database."""
+PLAIN = "/+@="
+"""They mean themselves in a path. Flower reads a path as it stands, so nothing is encoded without need."""
 
 
 def for_client(url: str) -> str:
@@ -23,7 +25,7 @@ def for_kombu(url: str) -> str:
 
 def of_socket(path: str, database: int = 0) -> str:
     """The address of a Unix socket, in the form of redis-py; `path` may hold any character."""
-    return f"{CLIENT}://{quote(path)}?{DATABASE[CLIENT]}={database}"
+    return f"{CLIENT}://{quote(path, safe=PLAIN)}?{DATABASE[CLIENT]}={database}"
 
 
 def _rewritten(url: str, source: str, target: str) -> str:

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import pwd
+import re
 import secrets
 import shutil
 import socket
@@ -75,12 +76,12 @@ def data_folder(path: Path) -> None:
 
 
 def socket_folder(run_dir: Path) -> Path:
-    """Where sockets go: `run_dir`, or a private folder of a fixed name where that path does not serve.
+    """Where sockets go: `run_dir`, or a private folder of a fixed name where that path is too long or has more than letters.
 
-    It may be too long for a socket, or hold characters that a URL writes otherwise: Flower does not read those back.
+    A comma parts several hosts in a libpq URL, and each client of a URL has other characters that it reads wrongly.
     """
-    short = len(os.fsencode(run_dir / "pg" / SOCKET_NAME)) <= MAX_SOCKET_PATH
-    if short and quote(str(run_dir)) == str(run_dir):
+    plain = re.fullmatch(r"[\w./+@=-]+", str(run_dir), re.ASCII)
+    if plain and len(os.fsencode(run_dir / "pg" / SOCKET_NAME)) <= MAX_SOCKET_PATH:
         return private_folder(run_dir)
     digest = hashlib.sha256(os.fsencode(run_dir)).hexdigest()[:16]
     return private_folder(Path("/tmp") / f"orderengine-{os.geteuid()}-{digest}")  # nosec B108

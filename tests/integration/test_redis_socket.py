@@ -44,6 +44,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     folder.mkdir()
     server = embedded.redis(folder)
     child = started(server)
+    assert not server.socket.is_relative_to(tmp_path)
     yield server
     stop(child)
     shutil.rmtree(server.socket.parent)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from orderengine.host import embedded
+from runtime import redis_url
 
 
 def test_a_private_folder_is_closed(tmp_path: Path) -> None:
@@ -43,7 +44,7 @@ def test_a_folder_with_other_things_keeps_its_mode(tmp_path: Path) -> None:
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
 
 
-@pytest.mark.parametrize("name", ["long" * 30, "a b", "50%", "a#b", "a?b", "é"])
+@pytest.mark.parametrize("name", ["long" * 30, "a b", "50%", "a#b", "a?b", "é", "a,b"])
 def test_a_path_that_sockets_cannot_have_gets_a_short_private_folder(tmp_path: Path, name: str) -> None:
     run_dir = tmp_path / name / "run"
 
@@ -56,6 +57,13 @@ def test_a_path_that_sockets_cannot_have_gets_a_short_private_folder(tmp_path: P
         assert stat.S_IMODE(first.stat().st_mode) == 0o700
     finally:
         first.rmdir()
+
+
+def test_the_address_of_a_path_that_stays_is_the_path_itself(tmp_path: Path) -> None:
+    run_dir = tmp_path / "a+b@c=d-e_f.g" / "run"
+
+    assert embedded.socket_folder(run_dir) == run_dir
+    assert redis_url.of_socket(f"{run_dir}/redis.sock") == f"unix://{run_dir}/redis.sock?db=0"
 
 
 def test_a_secret_is_made_once_and_closed(tmp_path: Path) -> None:
