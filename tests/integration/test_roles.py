@@ -208,11 +208,16 @@ def test_the_matrix(flower: None, database: Connection, account: int, what: str,
     assert asked(what, client_of(who), order.id) == wanted
 
 
+def base_actions(model_admin: Any) -> list[tuple[Any, str, str]]:
+    found: list[tuple[Any, str, str]] = model_admin._get_base_actions()
+    return found
+
+
 def actions() -> list[tuple[Any, str, list[str]]]:
     """(model admin, action, permissions it names) of everything that is registered, the theme's buttons included."""
     found = []
     for model_admin in admin.site._registry.values():
-        for function, name, _ in model_admin._get_base_actions():
+        for function, name, _ in base_actions(model_admin):
             found.append((model_admin, name, list(getattr(function, "allowed_permissions", []))))
         for buttons in ("actions_list", "actions_row", "actions_detail", "actions_submit_line"):
             for name in getattr(model_admin, buttons, ()):
@@ -271,7 +276,7 @@ def test_each_single_permission_offers_its_own_actions_and_no_others(database: C
         request.user = User.objects.get(pk=user.pk)  # Its permissions are asked for anew.
         for model_admin in admin.site._registry.values():
             offered = set(model_admin.get_actions(request))
-            wanted = {name for _, name, _ in model_admin._get_base_actions() if held in needed(model_admin, name)}
+            wanted = {name for _, name, _ in base_actions(model_admin) if held in needed(model_admin, name)}
             assert offered == wanted, (held, str(model_admin))
 
 

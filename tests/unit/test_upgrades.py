@@ -16,6 +16,8 @@ from celery_app import app
 APPS = ("accounts", "orders")
 ADDING = (migrations.CreateModel, postgres.AddConstraintNotValid, postgres.ValidateConstraint, postgres.CreateExtension)
 KNOWN = {
+    ("accounts", "0002_roles", "AlterModelOptions"): "names of permissions: nothing in the tables",
+    ("accounts", "0002_roles", "RunPython"): "adds groups and puts people into them: rows that old code does not read",
     ("orders", "0002_fillfactor", "RunSQL"): "storage parameters: a brief lock, nothing that code could see",
     ("orders", "0005_no_pattern_index", "RunSQL"): "drops an index that no query used, concurrently",
 }
