@@ -135,14 +135,17 @@ def first_data(order: NewOrder) -> dict[str, Any]:
 
 EARLIER = """
 WITH wanted AS (
-    SELECT * FROM unnest(%(n)s::int[], %(account)s::bigint[], %(client)s::text[], %(key)s::text[])
-        AS t(n, account, client, key)
+    SELECT * FROM unnest(%(n)s::int[], %(id)s::uuid[], %(account)s::bigint[], %(client)s::text[], %(key)s::text[])
+        AS t(n, id, account, client, key)
 )
 SELECT n, o.id, o.created_at, o.status, o.request_hash
 FROM wanted JOIN orders_order o ON o.account_id = account AND o.client_order_id = client
 UNION
 SELECT n, o.id, o.created_at, o.status, o.request_hash
 FROM wanted JOIN orders_order o ON o.account_id = account AND o.idempotency_key = key
+UNION
+SELECT n, o.id, o.created_at, o.status, o.request_hash
+FROM wanted JOIN orders_order o ON o.id = wanted.id
 """
 
 
@@ -161,11 +164,16 @@ def accept(connection: Connection, orders: Sequence[NewOrder]) -> list[Answer]:
         repeated = [n for n, result in enumerate(results) if result is None]
         parameters = {
             "n": repeated,
+            "id": [orders[n].id for n in repeated],
             "account": [orders[n].account_id for n in repeated],
             "client": [orders[n].client_order_id for n in repeated],
             "key": [orders[n].idempotency_key for n in repeated],
         }
         for n, order_id, created_at, status, request_hash in connection.execute(EARLIER, parameters, prepare=True):
+            if order_id == orders[n].id:
+                # Inserted by an earlier call whose second statement failed: it is new to its caller.
+                results[n] = Accepted(order_id, created_at, status)
+                continue
             # Two rows: its two keys belong to two orders.
             same = request_hash == orders[n].request_hash and results[n] is None
             results[n] = Accepted(order_id, created_at, status, replayed=True) if same else KeyConflict(order_id)
