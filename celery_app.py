@@ -168,27 +168,26 @@ def keep_our_logging(**_: Any) -> None:
 
 
 @celeryd_after_setup.connect
-def start_executor(sender: str, instance: Any, **_: Any) -> None:
-    """A worker that consumes `orders` is an executor from its first second, not from its first order."""
+def start_owners(sender: str, instance: Any, **_: Any) -> None:
+    """What the tasks of this worker need is made before its first task."""
+    from orders import tasks
     from orders.telemetry import share_metrics
 
     ABOUT["worker"] = sender
-    share_metrics(settings.METRICS_DIR, sender.partition("@")[0])
-    if "orders" in instance.app.amqp.queues.consume_from:
-        from orders import tasks
-
-        tasks.start_worker(sender.partition("@")[0])
+    name = sender.partition("@")[0]
+    share_metrics(settings.METRICS_DIR, name)
+    tasks.owners.start(list(instance.app.amqp.queues.consume_from), name)
 
 
 @worker_shutting_down.connect
-def drain_executor(**_: Any) -> None:
+def drain_owners(**_: Any) -> None:
     from orders import tasks
 
-    tasks.drain_worker()
+    tasks.owners.drain()
 
 
 @worker_shutdown.connect
-def close_executor(**_: Any) -> None:
+def close_owners(**_: Any) -> None:
     from orders import tasks
 
-    tasks.close_worker()
+    tasks.owners.close()

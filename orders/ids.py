@@ -7,20 +7,28 @@ from uuid import UUID
 
 
 def uuid7_at(seconds: float) -> UUID:
-    """The least id of that time (since 1970)."""
+    """The smallest UUIDv7 of that time (seconds since 1970)."""
     return UUID(int=(int(seconds * 1000) & (1 << 48) - 1) << 80 | 0x7 << 76 | 0b10 << 62)
 
 
 def uuid7() -> UUID:
-    """The moment to 244 ns (section 6.2, method 3), so that orders of one millisecond keep their order, and 62 random bits."""
+    """A new id: the moment to 244 ns (section 6.2, method 3), so that ids of one millisecond sort, and 62 random bits."""
     milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
     value = (milliseconds & (1 << 48) - 1) << 80
     value |= 0x7 << 76 | (nanoseconds << 12) // 1_000_000 << 64
-    # Not from the system's source, which is a system call each: an id is a name, not a secret.
+    # The system's source of randomness costs a system call for each id, and an id is a name, not a secret.
     value |= 0b10 << 62 | getrandbits(62)
     return UUID(int=value)
 
 
-def first_id_of(at: datetime) -> UUID:
-    """Below every id made at that moment or later: turns a range of time into one of the primary key."""
+def first_id(at: datetime) -> UUID:
+    """Below every id made at that moment or later: turns a range of time into a range of the primary key."""
     return UUID(int=int(at.timestamp() * 1000) << 80)
+
+
+def uuid_of(text: str) -> UUID | None:
+    """The id that a client wrote; None where the text is no UUID."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -6,7 +6,6 @@ its executor has it: it is on the list `triggers:again` and comes back to the bo
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,34 +15,20 @@ from redis import Redis
 
 from routing.prices import client
 from triggers import rules
+from triggers.changes import LISTED as LISTED
+from triggers.changes import Arm as Arm
+from triggers.changes import Left as Left
+from triggers.changes import Rest as Rest
+from triggers.changes import details_key as details_key
+from triggers.changes import ms as ms
 from triggers.rules import sortable
 
 LUA = Path(__file__).parent / "lua"
 AGAIN = "triggers:again"
 PAIRS = "triggers:pairs"
 COMPLETE, REBUILD, INVALIDATIONS = "triggers:complete", "triggers:rebuild", "triggers:invalidations"
-LISTED = "listed"
-"""A launch sniper that came when the pair was already traded: it waits for it to be delisted first."""
 TIMEOUT_S = 2.0
 """Redis answers in a millisecond; a sweep's pipelines of thousands of scripts take some more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """An order at rest: what the book needs of it."""
-
-    order_id: UUID
-    pair: str
-    seq: int
-    """Of the event that laid it to rest; a later one wins."""
-    kind: str
-    """gte, lte, listed, token_launch, liquidity or volume."""
-    price: Decimal
-    """What fires it: a price, a liquidity, a factor of volume; 0 for a launch."""
-
-    @property
-    def details(self) -> str:
-        return details_key(self.order_id, self.pair, sniper=self.kind not in (rules.GTE, rules.LTE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,32 +48,8 @@ class Edge:
         return {rules.LAUNCH: self.launch, rules.LIQUIDITY: self.liquidity, rules.VOLUME: self.volume}
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
-    """An order that rests no more since the event `seq`."""
-
-    order_id: UUID
-    pair: str
-    seq: int
-    sniper: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """Put it into the book: `shelved` until `again_at` (ms since 1970), when Postgres is asked about it, or to fire at once."""
-
-    rest: Rest
-    again_at_ms: int = 0
-    shelved: bool = False
-    force: bool = False
-
-
 def bound(value: Decimal | None, *, up: bool = False) -> str:
     return "" if value is None else sortable(value, up=up)
-
-
-def details_key(order_id: UUID | str, pair: str, *, sniper: bool) -> str:
-    return f"{'sniper' if sniper else 'limit'}:{pair}:{order_id}"
 
 
 def order_of(details: str) -> UUID:
@@ -200,7 +161,3 @@ class Book:
 def mark_of(run: Any, doubts: Any) -> str:
     """`run` as INFO says it: another run of Redis may have lost its last second."""
     return f"{run['run_id']}:{doubts or 0}"
-
-
-def ms(at: datetime) -> int:
-    return int(at.timestamp() * 1000)

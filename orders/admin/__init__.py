@@ -1,7 +1,6 @@
 """The operator's view of orders: everything can be seen, and what is changed goes through `orders.commands`."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from django.contrib import admin, messages
@@ -10,19 +9,17 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
-from kombu.exceptions import OperationalError as BrokerAway
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from accounts.models import Account
 from orders import commands
-from orders.admin.keyset import KeysetMixin, uuid_of
-from orders.dispatch import dispatch
+from orders.admin.keyset import KeysetMixin
 from orders.errors import ApiError
-from orders.execution.steps import text
+from orders.ids import uuid_of
 from orders.lifecycle import FINAL, Status
 from orders.models import DeadLetter, Executor, Order, OrderEvent, OrderType, Transaction
-from orders.tasks import publisher
+from orders.wire import text
 
 MAX_EVENTS = 500
 STATUS_COLOURS = {
@@ -129,13 +126,11 @@ def on_each(request: HttpRequest, orders: list[Order], change: Callable[[Order],
 
 
 def cancel(order: Order) -> None:
-    commands.cancel(order, publisher().publish)
+    commands.cancel(order)
 
 
 def requeue(order: Order, by: str) -> None:
-    commands.requeue(order, by, publisher().publish)
-    with suppress(BrokerAway, OSError):  # The reconciler rings, too.
-        dispatch([order.pk])
+    commands.requeue(order, by)
 
 
 @admin.register(Order)

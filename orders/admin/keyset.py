@@ -1,7 +1,6 @@
 """Lists of a million rows in the admin: read on from the last id, count nothing."""
 
 from typing import Any
-from uuid import UUID
 
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.core.exceptions import ValidationError
@@ -94,10 +93,3 @@ class KeysetMixin:
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:
         return KeysetChangeList
-
-
-def uuid_of(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -19,6 +19,7 @@ from django.conf import settings
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
+from orders.dispatch import depths
 from orders.ledger.session import Session
 from routing import tokens
 from runtime import slots
@@ -86,15 +87,9 @@ def from_database() -> list[GaugeMetricFamily]:
 
 
 def from_broker() -> list[GaugeMetricFamily]:
-    depths = []
-    with current_app.connection_for_read() as connection:
-        for name in current_app.amqp.queues:
-            try:
-                depth = connection.default_channel.queue_declare(name, passive=True).message_count
-            except connection.channel_errors:
-                depth = 0  # Redis keeps no empty list, so kombu knows no empty queue.
-            depths.append((name, float(depth)))
-    return [labelled("queue_depth", "Messages the broker holds that no worker has taken.", "queue", depths)]
+    found = depths(list(current_app.amqp.queues))
+    values = [(name, float(depth)) for name, depth in found.items()]
+    return [labelled("queue_depth", "Messages the broker holds that no worker has taken.", "queue", values)]
 
 
 @cache

@@ -3,17 +3,19 @@
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+import msgspec
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from orders.errors import ApiError, invalid
-from orders.execution.steps import quote_out, text
+from orders.execution.steps import quote_out
 from orders.http.schemas import PreviewOut
 from orders.http.views import ERRORS, whole
 from orders.order_in import checked_amount, checked_price
 from orders.prices import present
+from orders.wire import text
 from routing.selection import NoQuote, min_out, quote_from_tick, select
 from routing.tokens import pair_named
 from routing.values import Pair, Quote, Refusal, Selection, VenueName
@@ -59,7 +61,7 @@ class PreviewView(APIView):  # type: ignore[misc]
                 "feeBps": best.fee_bps,
                 "venue": best.venue,
                 "reason": selection.reason,
-                "quotes": [quote_out(quote) for quote in selection.quotes],
+                "quotes": [msgspec.to_builtins(quote_out(quote)) for quote in selection.quotes],
             }
         )
 

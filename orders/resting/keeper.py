@@ -17,7 +17,8 @@ from orders.ids import uuid7_at
 from orders.ledger.advisory_lock import alone
 from orders.ledger.statements import Connection
 from orders.resting.placement import rest_of
-from triggers.book import Arm, Book, Left, details_key, ms, order_of
+from triggers.book import Book, order_of
+from triggers.changes import Arm, Left, details_key, ms
 
 log = logging.getLogger(__name__)
 
@@ -100,14 +101,14 @@ class Keeper:
     ) -> tuple[tuple[str, str, UUID] | None, int]:
         """Arms what is missing among the next orders at rest; the place to go on from, None at the end."""
         rows = _rows(connection, RESTING_AFTER, (*(place or ("", "", UUID(int=0))), PAGE))
-        armed = self._book.change(Arm(rest_of(row, row.seq)) for row in rows)
+        armed = self._book.change(Arm(rest_of(row.id, row, row.seq)) for row in rows)
         last = rows[-1] if len(rows) == PAGE else None
         return (last.token_in, last.token_out, last.id) if last else None, armed
 
     def _arm_newest(self, connection: Connection) -> int:
         since = uuid7_at(time.time() - NEWEST_S)
         rows = _rows(connection, RESTING_NEWEST, (since, PAGE))
-        return self._book.change(Arm(rest_of(row, row.seq)) for row in rows)
+        return self._book.change(Arm(rest_of(row.id, row, row.seq)) for row in rows)
 
     def _look_again(self, connection: Connection) -> int:
         """Claimed orders nobody took, and shelved ones: still at rest → to where they belong, else forgotten."""
@@ -117,7 +118,7 @@ class Keeper:
             return 0
         rows = {row.id: row for row in _rows(connection, RESTING_OF, (ids,))}
         seqs = dict(connection.execute(SEQS_OF_OTHERS, (ids,)).fetchall())
-        changes: list[Arm | Left] = [Arm(rest_of(row, row.seq), force=True) for row in rows.values()]
+        changes: list[Arm | Left] = [Arm(rest_of(row.id, row, row.seq), force=True) for row in rows.values()]
         changes += [_left(key, seqs.get(order_of(key), MAX_SEQ)) for key in details if order_of(key) not in rows]
         return self._book.change(changes)
 

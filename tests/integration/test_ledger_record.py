@@ -13,12 +13,15 @@ import pytest
 from msgspec.structs import replace
 
 from orders.ledger import statements
-from orders.ledger.statements import Change, Claimed, Connection
+from orders.ledger.statements import Connection
+from orders.ledger.values import Change, Claimed
 from orders.lifecycle import Event, Status
 from orders.models import Order, OrderEvent, Transaction
 from tests.factories import (
     ERROR,
     FILL,
+    HANDOVER,
+    TAKEOVER,
     accepted,
     change,
     claimed,
@@ -91,9 +94,7 @@ def test_only_what_is_pending_is_claimed(database: Connection, account: int, sta
 
 def bring_to(database: Connection, order_id: UUID, account: int, status: Status) -> Claimed | None:
     if status is Status.CANCELLED:
-        cancel = Change(
-            order_id=order_id, account_id=account, epoch=0, seq=2, was=Status.PENDING, status=Status.CANCELLED
-        )
+        cancel = change(new_order(account, id=order_id), Event.CANCEL)
         assert statements.record(database, [cancel])[0]
         return None
     [taken] = statements.claim(database, executor(database), [order_id], {})
@@ -192,7 +193,7 @@ def test_ten_writers_race_and_one_wins(database: Connection, taken: Claimed) -> 
 
 def test_the_hand_an_order_was_taken_from_writes_nothing(database: Connection, taken: Claimed) -> None:
     """Same status and same seq, one epoch later: only the epoch tells the two hands apart."""
-    statements.record(database, [change(taken, Event.RELEASE, data={"handover": {}}, delay_ms=0)])
+    statements.record(database, [change(taken, Event.RELEASE, data=HANDOVER, delay_ms=0)])
     later = claimed(database, new_order(taken.account_id, id=taken.id))
     assert (later.status, later.epoch) == (taken.status, 2)
 
@@ -218,9 +219,9 @@ def test_several_changes_of_one_order_are_written_together_or_not_at_all(databas
     ]
     assert statements.record(database, [replace(one, epoch=0) for one in chain]) == [None, None]
 
-    times = statements.record(database, chain)
+    rows = statements.record(database, chain)
 
-    assert all(times) and len(set(times)) == 1
+    assert len({row.at for row in rows if row is not None}) == 1 and all(rows)
     assert events(taken.id) == [(1, "pending"), (2, "routing"), (3, "building"), (4, "submitted")]
 
 
@@ -252,9 +253,11 @@ def test_events_are_contiguous_over_a_whole_life(database: Connection, account: 
 def test_a_fill_is_on_the_row_and_its_intent_resolved(database: Connection, taken: Claimed) -> None:
     intent = submitted(database, taken)
 
-    [at] = statements.record(database, [confirmation(taken, intent.signature)])
+    [recorded] = statements.record(database, [confirmation(taken, intent.signature)])
 
     order = row(taken.id)
+    assert recorded is not None
+    at = recorded.at
     assert (order.status, order.venue, order.tx_hash) == ("confirmed", "RAYDIUM", "signature")
     assert (order.executed_price, order.amount_out, order.fee) == (Decimal("149.5"), Decimal("149.5"), Decimal("0.4"))
     assert order.finished_at == order.updated_at == at and order.run_at is None
@@ -331,16 +334,7 @@ def test_an_amendment_changes_what_it_names_and_nothing_else(database: Connectio
     until = datetime(2030, 1, 1, tzinfo=UTC)
 
     def amend(seq: int, **amended: Any) -> Order:
-        moved = Change(
-            order_id=order.id,
-            account_id=account,
-            epoch=0,
-            seq=seq,
-            was=Status.PENDING,
-            status=Status.PENDING,
-            data={"resting": True, "amended": amended},
-            resting=True,
-        )
+        moved = change(order, Event.AMEND, seq=seq - 1, data={"amended": amended})
         assert statements.record(database, [moved])[0]
         return row(order.id)
 
@@ -354,11 +348,11 @@ def test_an_amendment_changes_what_it_names_and_nothing_else(database: Connectio
 
 
 def test_a_handover_does_not_cost_an_attempt(database: Connection, taken: Claimed) -> None:
-    statements.record(database, [change(taken, Event.RELEASE, data={"handover": {"executor": "a"}}, delay_ms=0)])
+    statements.record(database, [change(taken, Event.RELEASE, data=HANDOVER, delay_ms=0)])
     assert (row(taken.id).attempts, row(taken.id).executor) == (0, None)
 
     again = claimed(database, new_order(taken.account_id, id=taken.id))
-    statements.record(database, [change(again, Event.RELEASE, data={"takeover": {}}, delay_ms=0)])
+    statements.record(database, [change(again, Event.RELEASE, data=TAKEOVER, delay_ms=0)])
     assert row(taken.id).attempts == 1
 
 
@@ -366,7 +360,7 @@ def test_an_order_that_rests_again_waits_for_its_trigger(database: Connection, a
     order = accepted(database, limit_order(account))
     taken = claimed(database, order)
 
-    statements.record(database, [change(taken, Event.REST, data={"resting": True}, resting=True)])
+    statements.record(database, [change(taken, Event.REST)])
 
     assert (row(order.id).resting, row(order.id).run_at, row(order.id).attempts) == (True, None, 0)
     assert statements.claim(database, executor(database), [order.id], {}) == []

@@ -15,7 +15,8 @@ from orders.execution.executor import KEPT_UP_S, MAX_ADMITTED_AT_ONCE, Executor
 from orders.execution.retry import RetryPolicy
 from orders.execution.steps import Steps
 from orders.ledger import statements
-from orders.ledger.statements import Claimed, Connection
+from orders.ledger.statements import Connection
+from orders.ledger.values import Claimed
 from orders.ledger.writers import Claimer, Recorder
 from orders.lifecycle import Event, Status
 from orders.recovery.reconcile import Reconciler, Watch
@@ -38,7 +39,6 @@ class Hand:
 
     def __init__(self, database: Connection, url: str, world: MockWorld, *, max_batch: int = 100) -> None:
         self.id = executor(database)
-        self.rung: list[UUID] = []
         self.claimer = Claimer(
             url, self.id, window_ms=1, max_batch=max_batch, capacity=max_batch, written=lambda _: None
         )
@@ -49,7 +49,6 @@ class Hand:
             self.recorder,
             steps,
             max_in_flight=max_batch,
-            dispatch=lambda order_ids, _: self.rung.extend(order_ids),
         )
 
     async def execute(self, order_id: UUID) -> None:
@@ -86,15 +85,15 @@ def pair(taken: Claimed) -> Pair:
 
 def submit(database: Connection, taken: Claimed, swap: Swap) -> None:
     changes = [
-        change(taken, Event.BUILD, data={"attempt": 1, "venue": swap.venue}),
+        change(taken, Event.BUILD, data={"venue": swap.venue}),
         change(taken, Event.SUBMIT, was=Status.BUILDING, seq=taken.seq + 1, intent=swap),
     ]
     assert all(statements.record(database, changes))
 
 
 def reconcile(database: Connection) -> list[UUID]:
-    """One pass; the orders that it rang for."""
-    rung: list[UUID] = []
+    """One pass; the orders that it dispatched."""
+    dispatched: list[UUID] = []
     Reconciler(
         watch=Watch(gap_s=3),
         max_attempts=3,
@@ -102,12 +101,12 @@ def reconcile(database: Connection) -> list[UUID]:
         settle_s=4,
         grace_s=2,
         backlog_grace_s=20,
-        dispatch=rung.extend,
+        dispatch=dispatched.extend,
         waiting=lambda: 0,
         announce=lambda *_: None,
-        publish=lambda _: None,
+        carry_out=lambda effects: dispatched.extend(each.order_id for each in effects if each.dispatch_ms is not None),
     ).run(database)
-    return rung
+    return dispatched
 
 
 def statuses(database: Connection, order_id: UUID) -> list[str]:

@@ -12,7 +12,8 @@ from django.test import Client
 from accounts.models import ApiKey, digest
 from orders.ledger import statements
 from orders.ledger.session import Session
-from orders.ledger.statements import Accepted, Connection
+from orders.ledger.statements import Connection
+from orders.ledger.values import Accepted
 from orders.ledger.writers import Acceptor, Claimer, Recorder
 from orders.lifecycle import Event
 from orders.models import Order
@@ -130,7 +131,7 @@ def test_reconciling_goes_on_after_a_schema_change(
         dispatch=dispatched.extend,
         waiting=lambda: 0,
         announce=lambda *_: None,
-        publish=lambda _: None,
+        carry_out=lambda effects: None,
     )
     session = Session(database_url, name="dbsync", statement_timeout_ms=10_000)
 
