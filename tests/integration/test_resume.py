@@ -5,6 +5,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -13,7 +14,7 @@ import pytest
 
 from orders.execution.executor import KEPT_UP_S, MAX_ADMITTED_AT_ONCE, Executor
 from orders.execution.retry import RetryPolicy
-from orders.execution.steps import Steps
+from orders.execution.steps import Steps, TransactionExpired
 from orders.ledger import statements
 from orders.ledger.statements import Connection
 from orders.ledger.values import Claimed
@@ -25,6 +26,7 @@ from routing.mock.faults import Fault
 from routing.mock.world import MockWorld, mock_world
 from routing.values import Pair, Swap
 from tests.factories import accepted, change, claimed, executor, new_order
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -273,3 +275,35 @@ async def test_a_process_that_is_late_with_its_orders_takes_no_more(
         await busy.executor.abandon()
         await busy.close()
     assert statuses_now(database) == {"confirmed": len(orders)}
+
+
+async def test_a_wake_up_that_comes_before_its_record_is_answered_is_not_lost(
+    database: Connection, database_url: str, account: int, world: MockWorld, hand: Hand
+) -> None:
+    """The wake-up for the next attempt follows the commit, and the driver may learn of that commit later than anybody."""
+    order = accepted(database, new_order(account))
+    quote, loop = world.router.quote, asyncio.get_running_loop()
+    quoted = 0
+
+    async def fails_once(pair: Pair, amount: Any, **how: Any) -> Any:
+        nonlocal quoted
+        quoted += 1
+        if quoted == 1:
+            raise TransactionExpired
+        return await quote(pair, amount, **how)
+
+    def wake_up(written: list[Any]) -> None:
+        """In the writer's thread: the answer to the driver waits until the next attempt has begun."""
+        if any(change.event is Event.RETRY for change, _ in written):
+            asyncio.run_coroutine_threadsafe(hand.executor.execute([order.id]), loop)
+            with suppress(TimeoutError):
+                until(lambda: statuses_now(database)["routing"], 5)
+
+    world.router.quote = fails_once  # type: ignore[method-assign]
+    hand.recorder._written = wake_up
+    await hand.execute(order.id)
+
+    async with asyncio.timeout(20):
+        while statuses(database, order.id)[-1] != "confirmed":
+            await asyncio.sleep(0.02)
+    assert statuses(database, order.id)[:4] == ["pending", "routing", "pending", "routing"]
