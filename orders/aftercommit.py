@@ -1,4 +1,4 @@
-"""Carries out what follows a commit: publishes, tells the trigger book, dispatches, counts. Best effort, and never blocks."""
+"""Carries out what follows a commit: publishes, changes the trigger book, dispatches, counts. Best effort, and never blocks."""
 
 import logging
 from collections import Counter
@@ -25,7 +25,7 @@ class Publishing(Protocol):
     def publish(self, events: list[CommittedEvent]) -> None: ...
 
 
-class TellingTheBook(Protocol):
+class BookChanges(Protocol):
     def tell(self, *changes: Arm | Left) -> None: ...
 
 
@@ -36,7 +36,7 @@ class AfterCommit:
     """
 
     def __init__(
-        self, publisher: Publishing, book: TellingTheBook, dispatch: Callable[[Sequence[UUID], int], None]
+        self, publisher: Publishing, book: BookChanges, dispatch: Callable[[Sequence[UUID], int], None]
     ) -> None:
         self._publisher = publisher
         self._book = book

@@ -24,7 +24,7 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     event: CommittedEvent | None = None
     """To be published."""
     book: Arm | Left | None = None
-    """What the trigger book is told."""
+    """The change of the trigger book."""
     dispatch_ms: int | None = None
     """A worker is to be woken for the order after so many milliseconds; None: not at all."""
     accepted: str | None = None

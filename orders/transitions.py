@@ -20,13 +20,13 @@ def transition(
     """The change that makes the event happen to an order that stands at `order`.
 
     `delay_ms`: for `pending`, milliseconds from now before which the order is not executed. `intent` belongs to
-    `Event.SUBMIT`; `resolved` is (signature, `Resolution`) of the intent whose fate the event tells.
+    `Event.SUBMIT`; `resolved` is (signature, `Resolution`) of the intent whose outcome the event records.
 
     Raises `IllegalTransition` where the order's status does not allow the event, `TypeError` where the data are another
     event's.
     """
     if not isinstance(data, DATA_OF[event]):
-        raise TypeError(f"{event} is told by {DATA_OF[event].__name__}, not by {type(data).__name__}")
+        raise TypeError(f"the data of {event} are {DATA_OF[event].__name__}, not {type(data).__name__}")
     was = Status(order.status)
     resting = event in (Event.REST, Event.AMEND) or isinstance(data, RequeueData) and data.resting is True
     return Change(

@@ -152,7 +152,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     intent: Swap | None = None
     """Written with `submitted`, before it is sent."""
     resolved: tuple[str, str] | None = None
-    """Signature and `Resolution` of the intent whose fate this event tells."""
+    """Signature and `Resolution` of the intent whose outcome this event records."""
 
 
 class Recorded(msgspec.Struct, frozen=True):
