@@ -17,7 +17,8 @@ from structlog.contextvars import bind_contextvars
 
 from orders import metrics
 from orders.events import FailData, RetryData
-from orders.execution.steps import InternalError, Move, Steps, Work
+from orders.execution.steps import Steps
+from orders.execution.work import InternalError, Move, Work
 from orders.ledger.values import Claimed, Recorded
 from orders.ledger.writers import Claimer, Recorder
 from orders.lifecycle import FINAL, Event, Status

@@ -20,7 +20,8 @@ from orders.effects import of_claimed, of_disowned
 from orders.events import Handover, ReleaseData, Takeover
 from orders.execution.executor import MAX_ADMITTED_AT_ONCE, Executor
 from orders.execution.retry import RetryPolicy
-from orders.execution.steps import Steps, Work
+from orders.execution.steps import Steps
+from orders.execution.work import Work
 from orders.ledger import statements
 from orders.ledger.session import Session
 from orders.ledger.values import Claimed, Position

@@ -14,7 +14,8 @@ import pytest
 
 from orders.execution.executor import KEPT_UP_S, MAX_ADMITTED_AT_ONCE, Executor
 from orders.execution.retry import RetryPolicy
-from orders.execution.steps import Steps, TransactionExpired
+from orders.execution.steps import Steps
+from orders.execution.work import TransactionExpired
 from orders.ledger import statements
 from orders.ledger.statements import Connection
 from orders.ledger.values import Claimed
