@@ -13,6 +13,5 @@ SELECT n, o.id, o.created_at, o.status, o.request_hash
 FROM wanted JOIN orders_order o ON o.account_id = account AND o.idempotency_key = key
 UNION
 SELECT n, o.id, o.created_at, o.status, o.request_hash
-FROM wanted JOIN orders_order o ON o.id = wanted.id
--- The array makes it a look-up by key: a plan that was made while there were few orders read them all.
-WHERE o.id = ANY(%(id)s::uuid[])
+-- LIMIT makes it one look-up for each: a plan that was made while there were few orders read them all.
+FROM wanted, LATERAL (SELECT * FROM orders_order WHERE orders_order.id = wanted.id LIMIT 1) o
