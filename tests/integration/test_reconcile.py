@@ -31,7 +31,7 @@ DEAD_AFTER_S = 6
 
 @dataclass
 class Sent:
-    """What the reconciler sends; after `carries` more of them the broker is away, as kombu says it."""
+    """What the reconciler sends; after `carries` more messages the broker is away, as kombu reports it."""
 
     carries: float = float("inf")
     dispatched: list[UUID] = field(default_factory=list)
@@ -119,7 +119,7 @@ def test_lost_doorsents_are_dispatched_for_again(database: Connection, account: 
 
 
 @pytest.mark.parametrize(("age_s", "again"), [(0.5, True), (10, False), (21, True)])
-def test_behind_a_backlog_orders_are_dispatched_for_once_more_and_then_left_in_peace(
+def test_behind_a_backlog_orders_are_dispatched_once_more_and_then_left_alone(
     database: Connection, account: int, age_s: float, again: bool
 ) -> None:
     order = accepted(database, new_order(account))
@@ -142,7 +142,9 @@ def test_an_expired_order_whose_transaction_may_land_is_still_looked_after(datab
 
 
 @pytest.mark.parametrize("status", [Status.ROUTING, Status.BUILDING, Status.SUBMITTED])
-def test_the_dead_are_taken_over_though_the_broker_is_away(database: Connection, account: int, status: Status) -> None:
+def test_crashed_executors_are_taken_over_though_the_broker_is_away(
+    database: Connection, account: int, status: Status
+) -> None:
     by = executor(database, silent_s=DEAD_AFTER_S + 1)
     taken = order_at(database, account, by, status)
     before = row(database, taken.id)
@@ -153,7 +155,7 @@ def test_the_dead_are_taken_over_though_the_broker_is_away(database: Connection,
     after = row(database, taken.id)
     assert after["executor"] is None
     if status is Status.SUBMITTED:
-        # Nothing happened to the order, so there is no event; its old hand is fenced off.
+        # Nothing happened to the order, so there is no event; its previous owner is fenced off.
         assert (after["status"], after["seq"], after["epoch"]) == (status, before["seq"], before["epoch"] + 1)
     else:
         assert (after["status"], after["seq"]) == (Status.PENDING, before["seq"] + 1)
@@ -162,7 +164,7 @@ def test_the_dead_are_taken_over_though_the_broker_is_away(database: Connection,
 
 
 def test_old_heartbeats_do_not_count_after_an_absence_of_ones_own(database: Connection) -> None:
-    """Whoever was away himself cannot tell whether the others were, and gives them time to beat again."""
+    """A process that was away cannot tell whether the executors were, and gives them time to beat again."""
     clock = iter([0.0, 1.0, 31.0, 33.0, 35.5])
     watch = Watch(gap_s=3, now=lambda: next(clock))
     executor(database)
@@ -239,7 +241,7 @@ def test_dead_letters_are_announced_once(database: Connection, account: int) -> 
 
 
 def test_an_event_of_the_reconciler_is_not_mistaken_for_ones_own(database: Connection, account: int) -> None:
-    """Asked after a broken commit: same order, seq, epoch and status, but another's words."""
+    """Asked after a broken commit: same order, seq, epoch and status, but another writer's data."""
     taken = order_at(database, account, executor(database), Status.ROUTING)
     theirs = change(taken, Event.RELEASE, data=TAKEOVER, delay_ms=0)
     ours: Change = change(taken, Event.RETRY, data={"retryInMs": 5}, delay_ms=5)

@@ -38,7 +38,7 @@ def wire_url(database_url: str, wire: Proxy) -> str:
 
 
 def lose_answers(wire: Proxy) -> None:
-    """What is sent is carried out; whoever sent it hears of nothing but a lost connection."""
+    """What is sent is carried out; the sender sees only a lost connection."""
     wire.cut = 1.0
 
 
@@ -150,7 +150,7 @@ async def test_two_changes_of_one_order_whose_answer_was_lost(
 async def test_what_another_wrote_meanwhile_is_not_taken_for_ours(
     database: Connection, taken: Claimed, wire: Proxy, recorder: Recorder, told: Told
 ) -> None:
-    """The connection breaks before the statement arrives, and the order goes to another hand."""
+    """The connection breaks before the statement arrives, and the order gets another owner."""
     await warm(recorder, database, taken.account_id)
     told.clear()
     cut(wire)
@@ -281,10 +281,10 @@ async def test_a_dead_letter_is_written_with_the_failure_even_at_the_second_try(
     ]
 
 
-async def test_a_claim_whose_answer_was_lost_is_in_nobodys_hands(
+async def test_a_claim_whose_answer_was_lost_is_orphaned(
     database: Connection, account: int, wire: Proxy, wire_url: str
 ) -> None:
-    """The caller hears an error; the row says that the executor has it, which its audit finds."""
+    """The caller gets an error; the row says that the executor has it, which its audit finds."""
     hand = executor(database)
     claimer = Claimer(wire_url, hand, window_ms=1, max_batch=100, capacity=100, written=Told())
     warm_up, order = [accepted(database, new_order(account)) for _ in range(2)]

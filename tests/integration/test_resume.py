@@ -1,4 +1,4 @@
-"""An order whose executor died at any status comes to its end in other hands, with one transaction on the chain."""
+"""An order whose executor crashed at any status is finished by another owner, with one transaction on the chain."""
 
 import asyncio
 import random
@@ -37,7 +37,7 @@ async def world(tmp_path: Path) -> AsyncIterator[MockWorld]:
     await made.close()
 
 
-class Hand:
+class Owner:
     """An executor in this process, with all it needs."""
 
     def __init__(self, database: Connection, url: str, world: MockWorld, *, max_batch: int = 100) -> None:
@@ -64,14 +64,14 @@ class Hand:
 
 
 @pytest.fixture
-async def hand(database: Connection, database_url: str, world: MockWorld) -> AsyncIterator[Hand]:
-    made = Hand(database, database_url, world)
+async def owner(database: Connection, database_url: str, world: MockWorld) -> AsyncIterator[Owner]:
+    made = Owner(database, database_url, world)
     yield made
     await made.close()
 
 
 async def swap_for(world: MockWorld, taken: Claimed) -> Swap:
-    """What the dead executor had built and signed."""
+    """What the crashed executor had built and signed."""
     selection = await world.router.quote(pair(taken), taken.amount)
     venue = world.router.venue(selection.winner.venue)
     least = selection.winner.amount_out / 2
@@ -125,7 +125,7 @@ def statuses_now(database: Connection) -> Counter[str]:
 
 
 async def died_at(database: Connection, world: MockWorld, account: int, at: str) -> tuple[Claimed, list[str]]:
-    """An order whose executor died; and the statuses that it has been through."""
+    """An order whose executor crashed; and the statuses that it has been through."""
     order = accepted(database, new_order(account))
     dead = executor(database)
     taken = claimed(database, order, dead)
@@ -146,13 +146,13 @@ async def died_at(database: Connection, world: MockWorld, account: int, at: str)
 
 
 @pytest.mark.parametrize("at", ["routing", "building", "written down", "sent", "lost", "landed"])
-async def test_another_hand_brings_it_to_its_end(
-    database: Connection, account: int, world: MockWorld, hand: Hand, at: str
+async def test_another_owner_finishes_it(
+    database: Connection, account: int, world: MockWorld, owner: Owner, at: str
 ) -> None:
     taken, before = await died_at(database, world, account, at)
 
     assert reconcile(database) == [taken.id]
-    await hand.execute(taken.id)
+    await owner.execute(taken.id)
 
     again = ["pending", "routing", "building", "submitted"] if at in ("routing", "building") else []
     assert statuses(database, taken.id) == [*before, *again, "confirmed"]
@@ -164,20 +164,20 @@ async def test_another_hand_brings_it_to_its_end(
     assert unresolved == (0,)
 
 
-async def test_the_living_are_left_alone(database: Connection, account: int, world: MockWorld, hand: Hand) -> None:
+async def test_the_living_are_left_alone(database: Connection, account: int, world: MockWorld, owner: Owner) -> None:
     taken = claimed(database, accepted(database, new_order(account)))
 
     assert reconcile(database) == []
-    await hand.execute(taken.id)
+    await owner.execute(taken.id)
 
     assert statuses(database, taken.id) == ["pending", "routing"]
     assert world.chain.report()["submissions"] == []
 
 
 async def test_nothing_is_sent_before_it_is_written_down(
-    database: Connection, account: int, world: MockWorld, hand: Hand
+    database: Connection, account: int, world: MockWorld, owner: Owner
 ) -> None:
-    """The order goes to another hand while this one quotes: its intent is refused and nothing leaves the process."""
+    """The order gets another owner while this one quotes: its intent is refused and nothing leaves the process."""
     order = accepted(database, new_order(account))
     router = world.router
     quote, other = router.quote, executor(database)
@@ -187,7 +187,7 @@ async def test_nothing_is_sent_before_it_is_written_down(
         return await quote(pair, amount, **how)
 
     router.quote = taken_meanwhile  # type: ignore[method-assign]
-    await hand.execute(order.id)
+    await owner.execute(order.id)
 
     assert statuses(database, order.id) == ["pending", "routing"]
     assert world.chain.report()["submissions"] == []
@@ -195,7 +195,7 @@ async def test_nothing_is_sent_before_it_is_written_down(
 
 
 async def test_the_intent_is_there_when_the_chain_hears_of_it(
-    database: Connection, account: int, world: MockWorld, hand: Hand
+    database: Connection, account: int, world: MockWorld, owner: Owner
 ) -> None:
     order = accepted(database, new_order(account))
     send, seen = world.chain.submit, []
@@ -206,20 +206,20 @@ async def test_the_intent_is_there_when_the_chain_hears_of_it(
         await send(swap)
 
     world.chain.submit = look_first  # type: ignore[method-assign]
-    await hand.execute(order.id)
+    await owner.execute(order.id)
 
     [(row, payload)] = seen
     assert row == (payload, "submitted")
     assert statuses(database, order.id)[-1] == "confirmed"
 
 
-async def test_two_doorbells_are_one_execution(
-    database: Connection, database_url: str, account: int, world: MockWorld, hand: Hand
+async def test_two_wake_ups_are_one_execution(
+    database: Connection, database_url: str, account: int, world: MockWorld, owner: Owner
 ) -> None:
     """The same order on two processes and twice on each, at the same moment."""
-    second = Hand(database, database_url, world)
+    second = Owner(database, database_url, world)
     orders = [accepted(database, new_order(account)) for _ in range(20)]
-    await asyncio.gather(*(each.execute(order.id) for order in orders for each in (hand, second, hand, second)))
+    await asyncio.gather(*(each.execute(order.id) for order in orders for each in (owner, second, owner, second)))
     await second.close()
 
     whole = ["pending", "routing", "building", "submitted", "confirmed"]
@@ -228,19 +228,19 @@ async def test_two_doorbells_are_one_execution(
     assert (report["landed"], report["ordersLandedTwice"], len(report["submissions"])) == (20, 0, 20)
 
 
-async def test_an_order_given_up_before_its_first_step_is_taken_at_the_next_doorbell(
-    database: Connection, account: int, hand: Hand
+async def test_an_order_given_up_before_its_first_step_is_taken_at_the_next_wake_up(
+    database: Connection, account: int, owner: Owner
 ) -> None:
-    """A driver that is cancelled before it ever ran leaves nothing behind that says the order is in our hands."""
+    """A driver that is cancelled before it ever ran leaves nothing behind that says the order is ours."""
     order = accepted(database, new_order(account))
-    ringing = asyncio.create_task(hand.execute(order.id))
-    while not hand.executor.asked:
+    waking = asyncio.create_task(owner.execute(order.id))
+    while not owner.executor.asked:
         await asyncio.sleep(0)
-    await hand.executor.abandon()
-    await ringing
-    assert not hand.executor.asked
+    await owner.executor.abandon()
+    await waking
+    assert not owner.executor.asked
 
-    await hand.execute(order.id)
+    await owner.execute(order.id)
     assert statuses(database, order.id)[-1] == "confirmed"
 
 
@@ -248,7 +248,7 @@ async def test_a_process_that_is_late_with_its_orders_takes_no_more(
     database: Connection, database_url: str, account: int, world: MockWorld
 ) -> None:
     """Else their quotes would be stale before they are compared, and their attempts lost to our own slowness."""
-    busy = Hand(database, database_url, world, max_batch=3 * MAX_ADMITTED_AT_ONCE)
+    busy = Owner(database, database_url, world, max_batch=3 * MAX_ADMITTED_AT_ONCE)
     orders = [accepted(database, new_order(account)) for _ in range(3 * MAX_ADMITTED_AT_ONCE)]
 
     async def hold_up() -> None:
@@ -279,7 +279,7 @@ async def test_a_process_that_is_late_with_its_orders_takes_no_more(
 
 
 async def test_a_wake_up_that_comes_before_its_record_is_answered_is_not_lost(
-    database: Connection, database_url: str, account: int, world: MockWorld, hand: Hand
+    database: Connection, database_url: str, account: int, world: MockWorld, owner: Owner
 ) -> None:
     """The wake-up for the next attempt follows the commit, and the driver may learn of that commit later than anybody."""
     order = accepted(database, new_order(account))
@@ -296,13 +296,13 @@ async def test_a_wake_up_that_comes_before_its_record_is_answered_is_not_lost(
     def wake_up(written: list[Any]) -> None:
         """In the writer's thread: the answer to the driver waits until the next attempt has begun."""
         if any(change.event is Event.RETRY for change, _ in written):
-            asyncio.run_coroutine_threadsafe(hand.executor.execute([order.id]), loop)
+            asyncio.run_coroutine_threadsafe(owner.executor.execute([order.id]), loop)
             with suppress(TimeoutError):
                 until(lambda: statuses_now(database)["routing"], 5)
 
     world.router.quote = fails_once  # type: ignore[method-assign]
-    hand.recorder._written = wake_up
-    await hand.execute(order.id)
+    owner.recorder._written = wake_up
+    await owner.execute(order.id)
 
     async with asyncio.timeout(20):
         while statuses(database, order.id)[-1] != "confirmed":
