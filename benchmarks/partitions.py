@@ -25,7 +25,8 @@ from orders.ledger.session import Session
 from orders.ledger.values import Change, Claimed, NewOrder, Position
 from orders.lifecycle import Event, Status
 from orders.transitions import transition
-from routing.values import Swap, VenueName
+from routing.values import Swap, Validity
+from routing.venues import RAYDIUM
 
 GROUP = 200
 DAYS = 30
@@ -131,10 +132,11 @@ def submitted(order: Claimed) -> Change:
     swap = Swap(
         reference=str(order.id),
         attempt=1,
-        venue=VenueName.RAYDIUM,
+        venue=RAYDIUM,
         signature=order.id.hex * 2,
         payload=order.id.bytes * 16,
         min_out=Decimal("224.3"),
+        validity=Validity(int((datetime.now(UTC) + timedelta(minutes=1)).timestamp() * 1_000_000)),
         valid_until=datetime.now(UTC) + timedelta(minutes=1),
     )
     data = SubmitData(

@@ -141,7 +141,8 @@ def measure(size: int, rounds: int) -> dict[str, float]:
     import celery_app
     from orders.ids import uuid7
     from routing.prices import PairPrices, PriceStore
-    from routing.values import Tick, VenueName
+    from routing.values import Tick
+    from routing.venues import RAYDIUM
     from routing.world import world
     from triggers.book import Arm, Book, Rest
     from triggers.tasks import matcher, send_due
@@ -157,8 +158,8 @@ def measure(size: int, rounds: int) -> dict[str, float]:
     def tick(price: Decimal) -> float:
         """Writes the price and looks what is due; when it was written."""
         now = datetime.now(UTC)
-        seen = Tick(PAIR, VenueName.RAYDIUM, price, 0, Decimal(10**7), Decimal(10**5), now)
-        market = PairPrices(PAIR, {VenueName.RAYDIUM: seen}, seen, now, listed=True)
+        seen = Tick(PAIR, RAYDIUM, price, 0, Decimal(10**7), Decimal(10**5), now)
+        market = PairPrices(PAIR, {RAYDIUM: seen}, seen, now, listed=True)
         store.write([market], {})
         written = time.monotonic()
         ticker.look([market])

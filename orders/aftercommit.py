@@ -3,7 +3,6 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -13,7 +12,7 @@ from orders.effects import Effects, effects
 from orders.events import CommittedEvent
 from orders.ledger.values import LIMIT, MARKET, SNIPER, Change, Recorded
 from orders.lifecycle import FINAL
-from triggers.changes import Arm, Left, ms
+from triggers.changes import Arm, Left
 
 log = logging.getLogger(__name__)
 
@@ -44,8 +43,7 @@ class AfterCommit:
 
     def recorded(self, written: Sequence[tuple[Change, Recorded]]) -> None:
         """Carries out what follows changes that were recorded."""
-        now_ms = ms(datetime.now(UTC))
-        self.carry_out([effects(change, row, now_ms) for change, row in written])
+        self.carry_out([effects(change, row) for change, row in written])
 
     def carry_out(self, all_effects: Sequence[Effects]) -> None:
         self._publisher.publish([each.event for each in all_effects if each.event is not None])

@@ -20,7 +20,7 @@ from orders.order_in import AmendIn, checked_amount, checked_expiry, checked_pri
 from orders.prices import check_price, present
 from orders.transitions import transition
 from orders.wire import text
-from routing import tokens
+from routing.world import tokens
 from runtime.postgres import CONNECT, POOL
 
 TRIES = 10
@@ -119,7 +119,7 @@ def amendment(order: Order, wanted: AmendIn) -> Amended:
         if order.type != OrderType.LIMIT:
             raise invalid("limitPrice", "belongs to limit orders only")
         limit_price = checked_price("limitPrice", limit_price)
-        pair = tokens.pair(order.token_in, order.token_out)
+        pair = tokens().pair(order.token_in, order.token_out)
         if pair is not None and not wanted.allow_far_price:
             check_price(limit_price, present(pair), datetime.now(UTC))
     amount = wanted.amount

@@ -13,10 +13,10 @@ from contextlib import suppress
 from uuid import UUID
 
 import redis
-from celery import current_app
 from django.conf import settings
-from kombu.exceptions import ChannelError, OperationalError
+from kombu.exceptions import OperationalError
 
+from runtime.broker import messages_waiting
 from triggers.wakeup import send_wake_up
 
 log = logging.getLogger(__name__)
@@ -31,25 +31,9 @@ def dispatch(order_ids: Sequence[UUID], delay_ms: int = 0) -> None:
         send_wake_up(order_ids[start : start + settings.MAX_DISPATCH_IDS], delay_s=delay_ms / 1000)
 
 
-def depths(queues: Sequence[str]) -> dict[str, int]:
-    """Messages of each queue that no worker has taken. Raises what kombu's transport raises while the broker is away."""
-    with current_app.connection_for_read() as connection:
-        found = {}
-        for name in queues:
-            try:
-                found[name] = int(connection.default_channel.queue_declare(name, passive=True).message_count)
-            except (ChannelError, *connection.channel_errors):
-                found[name] = 0  # Redis keeps no empty list, so kombu knows no empty queue.
-        return found
-
-
 def dispatches_waiting() -> int | None:
     """Messages on the queue `orders` that no worker has taken; None when the broker does not answer."""
-    try:
-        return depths(["orders"])["orders"]
-    except Exception as error:  # kombu raises whatever its transport does.
-        log.warning("the broker does not answer: %s", error)
-        return None
+    return messages_waiting("orders")
 
 
 class Dispatcher:

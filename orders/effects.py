@@ -33,23 +33,23 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     """The final status that the order reached, to be counted."""
 
 
-def effects(change: Change, row: Recorded, now_ms: int) -> Effects:
-    """What follows a change that was recorded. `now_ms`: milliseconds since 1970."""
+def effects(change: Change, row: Recorded) -> Effects:
+    """What follows a change that was recorded."""
     return Effects(
         order_id=change.order_id,
         event=CommittedEvent.of(change, row),
-        book=book_change(change, row, now_ms),
+        book=book_change(change, row),
         dispatch_ms=dispatch_after(change),
         final=change.status if change.status in FINAL else None,
     )
 
 
-def book_change(change: Change, row: Recorded, now_ms: int) -> Arm | Left | None:
+def book_change(change: Change, row: Recorded) -> Arm | Left | None:
     """A market order is never in the book. Resting orders leave it when they are claimed, cancelled or expired."""
     if row.type == MARKET:
         return None
     if isinstance(change.data, RestData):
-        return arm_again(change.order_id, row, change.seq, change.data, now_ms)
+        return arm_again(change.order_id, row, change.seq, change.data)
     if change.resting:
         return Arm(rest_of(change.order_id, row, change.seq))
     if change.event in (Event.CANCEL, Event.EXPIRE):

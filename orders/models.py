@@ -218,6 +218,9 @@ class Transaction(models.Model):
     payload = models.BinaryField()
     min_out = models.DecimalField(**PRICE)
     valid_until = models.DateTimeField()
+    """About the time at which it ends to be valid, for people to read."""
+    validity = models.BigIntegerField(null=True)
+    """Until when it may land, in the chain's own measure. Null in older rows, all of the mock chain: `valid_until` in µs."""
     created_at = models.DateTimeField()
     resolution = models.CharField(max_length=8, choices=Resolution.choices, null=True, blank=True)
     resolved_at = models.DateTimeField(null=True, blank=True)

@@ -15,8 +15,8 @@ import msgspec
 from orders.errors import ApiError, invalid
 from orders.ids import uuid7
 from orders.ledger.statements import NewOrder
-from routing import tokens
 from routing.values import Token
+from routing.world import tokens
 
 Parsed = TypeVar("Parsed")
 Bps = Annotated[int, msgspec.Meta(ge=0, le=5000)]
@@ -169,7 +169,7 @@ def check_type(order: OrderIn, trigger: SniperTrigger | None) -> None:
 
 
 def token(field: str, name: str) -> Token:
-    found = tokens.resolve(name)
+    found = tokens().resolve(name)
     if found is None:
         raise ApiError("UNKNOWN_TOKEN", f"{field} is no token that is traded here.", {field: ["is unknown"]})
     return found

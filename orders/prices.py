@@ -1,10 +1,10 @@
-"""Present prices for those who ask: on a web process' event loop the screen of new orders and sockets, in its threads REST."""
+"""Present prices: on a web process' event loop for sockets and for the check of new orders, in its threads for REST."""
 
 import asyncio
 import logging
 from datetime import datetime, timedelta
 from decimal import Decimal
-from time import monotonic, time
+from time import monotonic
 from typing import Any
 
 import redis
@@ -16,30 +16,29 @@ from orders.errors import ApiError
 from orders.ledger.statements import NewOrder
 from orders.models import OrderType, SniperKind
 from orders.order_in import OrderIn
-from routing import tokens
 from routing.poller import listed, prices_of
 from routing.prices import PairPrices, PriceFeed, PriceStore
 from routing.router import Router
 from routing.values import Pair, Refusal, Tick, VenueName
-from routing.world import world
+from routing.world import tokens, world
 from triggers.rules import is_far, plain
-from triggers.ticker import WATCHED, WATCHED_S, market_out
+from triggers.ticker import market_out
 
 log = logging.getLogger(__name__)
 
 ASK_S = 0.3
-"""For the venues' answer: nobody waits longer to have an order accepted."""
+"""For the venues' answer: accepting an order waits no longer than this."""
 ASKED_FOR_S = 0.1
 """Orders that arrive together share an answer."""
 SENSIBLE_FOR = timedelta(minutes=1)
-"""A price this old still tells a slip of the pen."""
+"""A price of this age is still good enough to recognise a typing error."""
 TRIES = 3
 
 Answers = dict[VenueName, Tick | Refusal]
 
 
 class Quotes:
-    """The poller's prices, or the venues' own where nobody polls."""
+    """The poller's prices, or the venues' own for a pair that is not polled."""
 
     def __init__(self, router: Router, feed: PriceFeed) -> None:
         self._router = router
@@ -47,7 +46,7 @@ class Quotes:
         self._asked: dict[str, tuple[float, asyncio.Task[Answers]]] = {}
 
     async def market(self, pair: Pair) -> PairPrices:
-        """Fresh prices if anybody has them, else the last known; without any tick where nobody trades."""
+        """Fresh prices from the poller or the venues, else the last known; without any tick where no venue trades the pair."""
         cached = await self._feed.market(pair)
         if cached is not None and cached.best is not None and self._age(cached) <= self._router.max_age:
             return cached
@@ -55,7 +54,7 @@ class Quotes:
         return cached if cached is not None and asked.best is None else asked
 
     async def ask(self, pair: Pair) -> Answers:
-        """The venues' word."""
+        """The venues' answers; orders that ask within `ASKED_FOR_S` share them."""
         at, asking = self._asked.get(pair.name, (0.0, None))
         if asking is None or monotonic() - at > ASKED_FOR_S:
             asking = asyncio.ensure_future(self._router.ticks(pair, deadline_s=ASK_S))
@@ -67,12 +66,15 @@ class Quotes:
         return {"type": "quotes", **market_out(await self.market(pair), self._router.now())}
 
     async def watch(self, pair: Pair) -> None:
-        """Somebody looks at the pair: it is polled for a while, if Redis can be told."""
-        await self._feed.add(WATCHED, pair.name, (time() + WATCHED_S) * 1000)
+        """A client watches the pair: it is polled for a while, if Redis answers."""
+        await self._feed.watch(pair)
 
     async def screen(self, order: OrderIn, new: NewOrder) -> NewOrder:
-        """The order with what its trigger has to know of the present market. Raises `ApiError`: PRICE_NOT_SENSIBLE."""
-        pair = tokens.pair(new.token_in, new.token_out)
+        """The order, completed by what its trigger needs to know of the present market.
+
+        Raises `ApiError`: PRICE_NOT_SENSIBLE.
+        """
+        pair = tokens().pair(new.token_in, new.token_out)
         assert pair is not None
         if new.type == OrderType.LIMIT and not order.allow_far_price:
             await self._check_price(pair, new)
@@ -88,7 +90,7 @@ class Quotes:
             check_price(new.limit_price, cached, self._router.now())
 
     async def _is_listed(self, pair: Pair) -> bool:
-        """While the venues do not say, it counts as listed: a launch sniper must not fire at any price."""
+        """While the venues do not answer, it counts as listed: a launch sniper must not fire by mistake."""
         for _ in range(TRIES):
             known = listed(await self.ask(pair))
             if known is not None:
@@ -109,7 +111,7 @@ def present(pair: Pair) -> PairPrices:
         cached = store.read([pair.name]).get(pair.name)
         if cached and cached.best and router.now() - cached.best.observed_at <= router.max_age:
             return cached
-        store.redis.zadd(WATCHED, {pair.name: (time() + WATCHED_S) * 1000})
+        store.watch(pair.name)
     except redis.RedisError as error:
         log.warning("no cached prices: %s", error)
     finally:
@@ -119,7 +121,7 @@ def present(pair: Pair) -> PairPrices:
 
 
 def check_price(limit_price: Decimal, market: PairPrices, now: datetime) -> None:
-    """Raises `ApiError`: PRICE_NOT_SENSIBLE. A market that nobody has seen for a minute says nothing."""
+    """Raises `ApiError`: PRICE_NOT_SENSIBLE. A market not seen for a minute refuses nothing."""
     if (
         market.best is None
         or now - market.best.observed_at > SENSIBLE_FOR

@@ -1,4 +1,4 @@
-"""A circuit breaker for each venue: one that keeps failing is left alone for a while instead of being waited for.
+"""A circuit breaker for each venue: one that keeps failing is not asked for a while, so that nobody waits for it.
 
 Every process has breakers of its own; what `/readyz` and the metrics show is the poller's, which asks all the time.
 """
@@ -16,14 +16,14 @@ Answer = TypeVar("Answer")
 
 MAX_FAILURES = 8
 """In a row. Chance alone reaches it once in 65,000 calls of a venue that fails one in four."""
-REST_S = 2.0
-"""Until a trial call: short, because an order in its attempts waits no longer than that."""
+COOL_DOWN_S = 2.0
+"""Until a trial call: short, because an order with its attempts waits no longer than that."""
 ANSWERS = (NoRoute, AmountTooSmall, InsufficientLiquidity)
-"""Errors that say the venue works."""
+"""Errors that show that the venue works."""
 
 
-class VenueResting(VenueError):
-    """The venue failed too often in a row and is left alone for a moment."""
+class VenueCoolingDown(VenueError):
+    """The venue failed too often in a row and is in its cool-down: it is not asked."""
 
     code = "VENUE_RESTING"
 
@@ -32,34 +32,34 @@ class Breakers:
     """closed: the venue is asked; open: it is not; half-open: the next call decides. Safe from any thread."""
 
     def __init__(
-        self, venues: Iterable[VenueName], *, max_failures: int = MAX_FAILURES, rest_s: float = REST_S
+        self, venues: Iterable[VenueName], *, max_failures: int = MAX_FAILURES, cool_down_s: float = COOL_DOWN_S
     ) -> None:
         self._breakers = {
             venue: CircuitBreaker(
                 name=venue,
                 fail_max=max_failures,
-                reset_timeout=rest_s,
+                reset_timeout=cool_down_s,
                 exclude=ANSWERS,
                 throw_new_error_on_trip=False,
             )
             for venue in venues
         }
-        self._told: dict[VenueName, bool] = {}
+        self._shown: dict[VenueName, bool] = {}
 
     async def guard(self, venue: VenueName, ask: Callable[[], Awaitable[Answer]]) -> Answer:
-        """The venue's answer. Being cancelled for lateness counts as a failure. Raises `VenueResting`."""
+        """The venue's answer. Being cancelled for lateness counts as a failure. Raises `VenueCoolingDown`."""
         try:
             with self._breakers[venue].calling():
                 return await ask()
         except CircuitBreakerError:
-            raise VenueResting(venue=venue) from None
+            raise VenueCoolingDown(venue=venue) from None
         finally:
-            self._tell(venue)
+            self._show(venue)
 
-    def _tell(self, venue: VenueName) -> None:
+    def _show(self, venue: VenueName) -> None:
         open_ = self.is_open(venue)
-        if self._told.get(venue) is not open_:
-            self._told[venue] = open_
+        if self._shown.get(venue) is not open_:
+            self._shown[venue] = open_
             metrics.BREAKER_OPEN.labels(venue).set(open_)
 
     def states(self) -> dict[VenueName, str]:

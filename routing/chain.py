@@ -21,12 +21,8 @@ class Chain(Protocol):
     async def status(self, swaps: Sequence[Swap]) -> list[SwapStatus]:
         """The fate of each, in order, by the chain's own clock. Raises `VenueUnavailable`.
 
-        Who was told `EXPIRED` may rely on it: the chain refuses those bytes from then on.
+        `EXPIRED` is a promise: the chain refuses those bytes from then on. The chain alone decides it, by the swap's `validity`.
         """
-        ...
-
-    async def find(self, reference: str) -> list[SwapStatus]:
-        """Every transaction that the chain has seen for the reference. Raises `VenueUnavailable`."""
         ...
 
     async def close(self) -> None: ...

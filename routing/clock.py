@@ -1,4 +1,4 @@
-"""The wall clock, as an argument: tests hand in their own."""
+"""The wall clock as an argument, so that tests can pass their own."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

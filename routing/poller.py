@@ -1,6 +1,6 @@
-"""The poller: asks all venues for all pairs at once and says what the market is.
+"""The poller: asks all venues for all pairs at once and computes the market from their answers.
 
-A venue that does not answer in time keeps its last tick while that is fresh, so one bad answer does not shake BEST.
+A venue that does not answer in time keeps its last tick while that is fresh, so one failure does not change BEST.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
-from routing.prices import PairPrices
+from routing.price_hashes import PairPrices
 from routing.router import Router
 from routing.selection import best_tick
 from routing.values import Pair, Refusal, Tick, VenueName
@@ -26,7 +26,7 @@ class Poller:
         self._volumes: dict[tuple[str, VenueName], VolumeAverage] = {}
 
     async def poll(self, pairs: Iterable[Pair]) -> list[PairPrices]:
-        """One look at every pair. Never raises for what venues do."""
+        """Asks for every pair once. Never raises for what venues do."""
         wanted = list(pairs)
         answers = await asyncio.gather(*(self._router.ticks(pair, deadline_s=self._deadline_s) for pair in wanted))
         return [self._market(pair, answer) for pair, answer in zip(wanted, answers, strict=True)]
@@ -53,14 +53,14 @@ class Poller:
 
 
 def prices_of(pair: Pair, ticks: Iterable[Tick | Refusal], router: Router) -> PairPrices:
-    """What the ticks make of the pair now."""
+    """The pair's market by these ticks, now."""
     now = router.now()
     known = {tick.venue: tick for tick in ticks if isinstance(tick, Tick)}
     return PairPrices(pair.name, known, best_tick(known.values(), now=now, max_age=router.max_age), now)
 
 
 def listed(answers: Mapping[VenueName, Tick | Refusal]) -> bool | None:
-    """Whether anybody trades the pair: a pool without liquidity does not. None: the venues do not say."""
+    """Whether any venue trades the pair: a pool without liquidity does not count. None: not every venue answered."""
     if any(isinstance(answer, Tick) and answer.liquidity > 0 for answer in answers.values()):
         return True
     if all(isinstance(answer, Tick) or answer.code == NoRoute.code for answer in answers.values()):

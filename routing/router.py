@@ -1,6 +1,6 @@
 """The router: where an order's prices come from, in order of preference.
 
-1. The poller's ticks of both venues, while they are fresh (market orders).
+1. The poller's ticks of all venues, while they are fresh (market orders) and the venues can price the amount by them.
 2. The venues themselves, all at once under one deadline; a venue that fails counts with its last tick while that is fresh.
 3. The venue that is left, alone.
 4. `NoQuote`: the order tries again later.
@@ -8,7 +8,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
@@ -16,10 +16,10 @@ from typing import TypeVar
 from routing import metrics
 from routing.breaker import Breakers
 from routing.clock import Clock, utc_now
-from routing.prices import PairPrices
-from routing.selection import quote_from_tick, select
+from routing.price_hashes import PairPrices
+from routing.selection import select
 from routing.values import Pair, Quote, Refusal, Selection, Tick, VenueName
-from routing.venue import Venue, VenueError, VenueTimeout
+from routing.venue import NoRoute, Venue, VenueError, VenueTimeout
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -62,17 +62,38 @@ class Router:
         `fresh` asks the venues whatever is cached. A venue that fails or is late is a refusal in the comparison. Raises
         `NoQuote` when none is left.
         """
-        known: dict[VenueName, Tick] = {}
-        if not fresh and self._cached is not None and (market := await self._cached(pair)) is not None:
-            known = self._fresh(market)
-            # A venue that rests is not worth asking for: the other's tick is all there is.
-            if known and all(venue in known or self.breakers.is_open(venue) for venue in self._venues):
-                return self._compare(pair, amount, known, {}, [])
+        market = None if fresh or self._cached is None else await self._cached(pair)
+        return await self.compare(pair, amount, {} if market is None else self._fresh(market))
+
+    async def compare(self, pair: Pair, amount: Decimal, ticks: Mapping[VenueName, Tick]) -> Selection:
+        """The best offer by the ticks, if they are enough; else the venues are asked. Raises `NoQuote`.
+
+        They are not enough while a venue that may be asked has none, or cannot price the amount by its own.
+        """
+        cached = {venue: self._price(pair, tick, amount) for venue, tick in ticks.items() if venue in self._venues}
+        priced = {venue: answer for venue, answer in cached.items() if answer is not None}
+        # A venue whose breaker is open is not worth asking for: the others' ticks are all there is.
+        if priced and all(venue in priced or self.breakers.is_open(venue) for venue in self._venues):
+            return self._select(priced.values())
         answers = await self._ask_all(lambda venue: venue.quote(pair, amount), self._deadline_s)
-        quotes = {venue: answer for venue, answer in answers.items() if isinstance(answer, Quote)}
-        refusals = [answer for answer in answers.values() if isinstance(answer, Refusal)]
-        missing = {venue: tick for venue, tick in known.items() if venue not in quotes}
-        return self._compare(pair, amount, missing, quotes, refusals)
+        # A venue that fails counts with its tick while that is fresh, and its refusal is listed as well.
+        failed = {venue: answer for venue, answer in answers.items() if isinstance(answer, Refusal)}
+        instead = [answer for venue, answer in priced.items() if venue in failed]
+        return self._select([*answers.values(), *instead])
+
+    async def estimate(self, pair: Pair, amount: Decimal, ticks: Mapping[VenueName, Tick]) -> Selection:
+        """The best offer by the ticks alone; a venue is asked only where it cannot price the amount by its tick.
+
+        Raises `NoQuote`.
+        """
+        known = {venue: self._price(pair, tick, amount) for venue, tick in ticks.items() if venue in self._venues}
+        answers = {venue: answer for venue, answer in known.items() if answer is not None}
+        if unpriced := known.keys() - answers.keys():
+            answers |= await self._ask_all(lambda venue: venue.quote(pair, amount), self._deadline_s, unpriced)
+        if not answers:
+            nowhere = NoRoute()
+            answers = {venue: Refusal(venue, nowhere.code, str(nowhere)) for venue in self._venues}
+        return self._select(answers.values())
 
     async def ticks(self, pair: Pair, *, deadline_s: float) -> dict[VenueName, Tick | Refusal]:
         """Every venue's market in the pair, asked now."""
@@ -86,25 +107,30 @@ class Router:
             if venue in self._venues and now - tick.observed_at <= self.max_age
         }
 
-    def _compare(
-        self,
-        pair: Pair,
-        amount: Decimal,
-        ticks: dict[VenueName, Tick],
-        quotes: dict[VenueName, Quote],
-        refusals: list[Refusal],
-    ) -> Selection:
-        for venue, tick in ticks.items():
-            try:
-                quotes[venue] = quote_from_tick(pair, tick, amount, cached=True)
-            except VenueError as error:
-                refusals.append(_refusal(venue, error))
-        return select(list(quotes.values()), refusals, now=self._clock(), max_age=self.max_age)
+    def _price(self, pair: Pair, tick: Tick, amount: Decimal) -> Quote | Refusal | None:
+        """What the venue makes of its tick; None: it has to be asked."""
+        try:
+            return self._venues[tick.venue].price(pair, tick, amount)
+        except VenueError as error:
+            return _refusal(tick.venue, error)
+        except Exception:
+            logger.exception("%s failed to price a tick", tick.venue)
+            return None
+
+    def _select(self, answers: Iterable[Quote | Refusal]) -> Selection:
+        answers = list(answers)
+        quotes = [answer for answer in answers if isinstance(answer, Quote)]
+        refusals = [answer for answer in answers if isinstance(answer, Refusal)]
+        return select(quotes, refusals, now=self._clock(), max_age=self.max_age)
 
     async def _ask_all(
-        self, ask: Callable[[Venue], Awaitable[Answer]], deadline_s: float
+        self, ask: Callable[[Venue], Awaitable[Answer]], deadline_s: float, only: Collection[VenueName] | None = None
     ) -> dict[VenueName, Answer | Refusal]:
-        asked = {name: asyncio.create_task(self.ask(venue, ask)) for name, venue in self._venues.items()}
+        asked = {
+            name: asyncio.create_task(self.ask(venue, ask))
+            for name, venue in self._venues.items()
+            if only is None or name in only
+        }
         try:
             await asyncio.wait(asked.values(), timeout=deadline_s)
         finally:

@@ -1,26 +1,19 @@
-"""The arithmetic of a quote, and which venue wins. Pure: values and `now` go in, values come out."""
+"""Which venue wins, and the least output that an order accepts. Pure: values and `now` go in, values come out."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal, localcontext
 
-from routing import tokens
 from routing.values import Pair, Quote, Refusal, Selection, Tick
-from routing.venue import AmountTooSmall, InsufficientLiquidity, VenueError
+from routing.venue import VenueError
 
 BPS = 10_000
-
-MAX_IMPACT_BPS = Decimal(5_000)
-"""An order as large as the pool's own side moves the price by half; beyond that the pool is too small for it.
-It equals the largest slippage that a client may ask for."""
 
 FUTURE_TOLERANCE = timedelta(seconds=1)
 """How far ahead a venue's clock may run before its quotes are taken for nonsense."""
 
 # The default 28 digits do not hold amount × price exactly, and rounding the product could round it up.
-_EXACT = Context(prec=60)
-# Multiplying is several times cheaper than dividing by 10,000, and every order is quoted twice.
-_PER_BPS = Decimal("0.0001")
+EXACT = Context(prec=60)
 _UNITS = [Decimal(1).scaleb(-decimals) for decimals in range(20)]
 
 
@@ -59,47 +52,13 @@ def best_tick(ticks: Iterable[Tick], *, now: datetime, max_age: timedelta) -> Ti
     return min(fresh, key=lambda tick: (-tick.net_price, tick.observed_at, tick.venue), default=None)
 
 
-def quote_from_tick(pair: Pair, tick: Tick, amount: Decimal, *, cached: bool) -> Quote:
-    """What the pool pays for `amount` of tokenIn, by the constant product x × y = k.
-
-    The venue's fee is taken from the input; selling a value of n into a side of depth L then pays
-    1 / (1 + n/L) of the pool's price. Raises `AmountTooSmall` below one base unit of tokenOut,
-    `InsufficientLiquidity` beyond `MAX_IMPACT_BPS`.
-    """
-    with localcontext(_EXACT):
-        paid = amount * (BPS - tick.fee_bps) * _PER_BPS
-        ideal_out = paid * tick.price
-        worth = ideal_out if tokens.quote_token(pair) == pair.token_out else paid
-        depth = tick.liquidity
-        if depth <= 0 or worth * BPS > (depth + worth) * MAX_IMPACT_BPS:
-            raise InsufficientLiquidity(venue=tick.venue)
-        amount_out = round_down(ideal_out * depth / (depth + worth), pair.token_out.decimals)
-        if amount_out <= 0:
-            raise AmountTooSmall(venue=tick.venue)
-        impact_bps = (worth * BPS / (depth + worth)).quantize(_UNITS[2], ROUND_UP)
-    return Quote(
-        pair=pair.name,
-        venue=tick.venue,
-        amount_in=amount,
-        amount_out=amount_out,
-        price=tick.price,
-        fee_bps=tick.fee_bps,
-        impact_bps=impact_bps,
-        observed_at=tick.observed_at,
-        cached=cached,
-    )
-
-
-def min_out(quote: Quote, slippage_bps: int, limit_price: Decimal | None = None) -> Decimal:
+def min_out(pair: Pair, quote: Quote, slippage_bps: int, limit_price: Decimal | None = None) -> Decimal:
     """The least tokenOut that the order accepts: its slippage below the quote, never below its limit price.
 
     Rounded up to base units, because one unit less would already be worse than asked. It exceeds the quote's
-    own output when the quote is below the limit. Raises `ValueError` for a pair that is not in the registry.
+    own output when the quote is below the limit.
     """
-    pair = tokens.pair_named(quote.pair)
-    if pair is None:
-        raise ValueError(f"unknown pair {quote.pair}")
-    with localcontext(_EXACT):
+    with localcontext(EXACT):
         floor = quote.amount_out * (BPS - slippage_bps) / BPS
         if limit_price is not None:
             floor = max(floor, quote.amount_in * limit_price)
@@ -108,11 +67,11 @@ def min_out(quote: Quote, slippage_bps: int, limit_price: Decimal | None = None)
 
 def round_down(amount: Decimal, decimals: int) -> Decimal:
     """To whole base units of a token with so many decimals."""
-    return amount.quantize(_UNITS[decimals], ROUND_DOWN, context=_EXACT)
+    return amount.quantize(_UNITS[decimals], ROUND_DOWN, context=EXACT)
 
 
 def round_up(amount: Decimal, decimals: int) -> Decimal:
-    return amount.quantize(_UNITS[decimals], ROUND_UP, context=_EXACT)
+    return amount.quantize(_UNITS[decimals], ROUND_UP, context=EXACT)
 
 
 def _is_fresh(quote: Quote, now: datetime, max_age: timedelta) -> bool:

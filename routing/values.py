@@ -1,4 +1,4 @@
-"""The values that routing speaks: tokens, pairs, ticks, quotes, swaps and what became of them.
+"""The values of routing: tokens, pairs, ticks, quotes, swaps and their outcomes.
 
 Amounts and prices are `Decimal`, never float. A price is tokenOut per tokenIn. Times are aware UTC datetimes.
 """
@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NewType
 
 import msgspec
 
+VenueName = NewType("VenueName", str)
+"""Open: `routing.venues` knows those of this process."""
 
-class VenueName(StrEnum):
-    RAYDIUM = "RAYDIUM"
-    METEORA = "METEORA"
+Validity = NewType("Validity", int)
+"""Until when a transaction may land, in the chain's own measure: a block height, or a time in microseconds.
+
+Opaque to everybody but the chain that set it: nobody else compares it with anything.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,7 @@ class Tick(msgspec.Struct, frozen=True):
     """Before fee and impact."""
     fee_bps: int
     liquidity: Decimal
-    """Depth of one side of the pool, in its quote token (`tokens.quote_token`): the same figure both ways."""
+    """Depth of one side of the pool, in its quote token (`Tokens.quote_token`): the same figure both ways."""
     volume: Decimal
     """Traded in the venue's last minute, in the quote token as well."""
     observed_at: datetime
@@ -90,7 +95,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Selection(msgspec.Struct, frozen=True):
-    """The comparison of one attempt, kept whole for whoever asks why."""
+    """The complete comparison of one attempt, kept so that the choice can be explained."""
 
     winner: Quote
     reason: str
@@ -112,7 +117,9 @@ class Swap(msgspec.Struct, frozen=True):
     payload: bytes
     min_out: Decimal
     valid_until: datetime
-    """By the chain's clock; after it the chain refuses the transaction for good."""
+    """About the time at which its validity ends, for people to read; estimated where the chain counts in something else."""
+    validity: Validity
+    """Past it the chain refuses the transaction for good."""
 
 
 class Fill(msgspec.Struct, frozen=True):
@@ -128,7 +135,7 @@ class Fill(msgspec.Struct, frozen=True):
 
 
 class Fate(StrEnum):
-    """What the chain says of a signature."""
+    """The state of a signature on the chain."""
 
     LANDED = "landed"
     """It traded: there is a `Fill`."""

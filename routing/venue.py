@@ -79,6 +79,14 @@ class Venue(Protocol):
         """
         ...
 
+    def price(self, pair: Pair, tick: Tick, amount: Decimal) -> Quote | None:
+        """The offer for `amount` of tokenIn by a tick of this venue that was seen before, marked `cached`.
+
+        None: a tick does not say enough to price this amount, so ask with `quote`. No I/O. Raises `AmountTooSmall`,
+        `InsufficientLiquidity`.
+        """
+        ...
+
     async def build(self, pair: Pair, quote: Quote, *, min_out: Decimal, reference: str, attempt: int) -> Swap:
         """Builds and signs. Nothing is sent. Raises `VenueUnavailable`, `VenueTimeout`."""
         ...
@@ -98,9 +106,5 @@ class Venue(Protocol):
         ...
 
     async def status(self, swaps: Sequence[Swap]) -> list[SwapStatus]:
-        """The chain's word on each, in order, by the chain's own clock. Raises `VenueUnavailable`."""
-        ...
-
-    async def find(self, reference: str) -> list[SwapStatus]:
-        """Every transaction that the chain has seen for the reference."""
+        """What the chain says of each, in order, by the chain's own clock. Raises `VenueUnavailable`."""
         ...

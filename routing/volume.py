@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 
 WINDOW_S = Decimal(60)
-"""The average forgets with this time constant; it is as old as the volume figure, which covers a minute itself."""
+"""Older volumes lose their weight with this time constant; it is as old as the volume figure, which covers a minute itself."""
 _ROUNDED = Context(prec=18)
 
 

@@ -3,7 +3,7 @@
 Label children that hot paths use are bound once, by whoever uses them: `labels()` costs more than `inc()`.
 """
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from runtime import slots as slots  # Before the first metric: it says where their values live.
 
@@ -21,3 +21,9 @@ GROUP_SECONDS = Histogram(
 )
 POOL_WAITS = Counter("orderengine_database_pool_waits", "Requests that waited for a pooled database connection.")
 POOL_WAIT_SECONDS = Counter("orderengine_database_pool_wait_seconds", "How long they waited in all.")
+CLOCK_SKEW = Gauge(
+    "orderengine_clock_skew_seconds",
+    "Largest difference of a process's clock from that of Redis or Postgres.",
+    ["against"],
+    multiprocess_mode="livemax",
+)

@@ -17,7 +17,8 @@ from orders.ledger.statements import Connection
 from orders.ledger.values import Accepted, Change, Claimed, NewOrder, Position
 from orders.lifecycle import Event, Status
 from orders.transitions import transition
-from routing.values import Swap, VenueName
+from routing.values import Swap, Validity
+from routing.venues import RAYDIUM
 
 
 class Told(list[Any]):
@@ -90,10 +91,11 @@ def swap(order_id: UUID, **fields: Any) -> Swap:
     values: dict[str, Any] = {
         "reference": str(order_id),
         "attempt": 1,
-        "venue": VenueName.RAYDIUM,
+        "venue": RAYDIUM,
         "signature": f"signature-{next(_count)}",
         "payload": b"payload",
         "min_out": Decimal("149"),
+        "validity": Validity(1_234),
         "valid_until": datetime.now(UTC) + timedelta(seconds=30),
     }
     return Swap(**(values | fields))

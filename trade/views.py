@@ -7,7 +7,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
-from routing.tokens import NEW, SOL, TOKENS, USDC
+from routing.world import tokens as known_tokens
+from routing.world import world
 
 MODULES = ("format", "api", "live", "theme", "chart", "quotes", "ticket", "stepper", "orders", "detail", "market")
 """Named in the document, so that the browser asks for all of them at once and not one import after the other."""
@@ -18,17 +19,19 @@ MODULES = ("format", "api", "live", "theme", "chart", "quotes", "ticket", "stepp
 @ensure_csrf_cookie
 def page(request: HttpRequest) -> HttpResponse:
     user = request.user
-    tokens = [{"symbol": token.symbol, "decimals": token.decimals} for token in TOKENS]
+    known = known_tokens().tokens
+    tokens = [{"symbol": token.symbol, "decimals": token.decimals} for token in known]
+    controls = world().controls
     return render(
         request,
         "trade.html",
         {
             "tokens": tokens,
-            "first": (SOL.symbol, USDC.symbol),
-            "unlisted": NEW.symbol,
+            "first": (known[1].symbol, known[0].symbol),
+            "unlisted": "" if controls is None else controls.unlisted.symbol,
             "modules": MODULES,
             "local": settings.LOCAL_MODE,
             "signed_in": user.is_authenticated,
-            "controls": user.is_authenticated and user.is_staff and settings.EXECUTION_MODE == "mock",
+            "controls": user.is_authenticated and user.is_staff and controls is not None,
         },
     )

@@ -1,4 +1,4 @@
-"""Tells the book what happened to orders, from a thread of its own: nobody who accepts or executes waits for Redis."""
+"""Passes changes on to the book from a thread of its own, so that accepting and executing orders never waits for Redis."""
 
 import logging
 import queue
@@ -17,13 +17,13 @@ RETRY_S = 0.25
 
 
 class Arming:
-    """Passes changes on in order. What it has to drop makes the book doubtful, and so be compared with Postgres."""
+    """Passes changes on in order. When it has to drop some it invalidates the book, which is then rebuilt from Postgres."""
 
     def __init__(self, url: str) -> None:
         self._book = Book(url)
         self._queue: queue.Queue[Arm | Left | None] = queue.Queue(MAX_WAITING)
-        # The process before us may have died with changes in its hands.
-        self._doubtful = True
+        # The previous process may have crashed before it passed on all of its changes.
+        self._incomplete = True
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="arming", daemon=True)
         self._thread.start()
@@ -34,7 +34,7 @@ class Arming:
             try:
                 self._queue.put_nowait(change)
             except queue.Full:
-                self._doubtful = True
+                self._incomplete = True
 
     def close(self, timeout_s: float = 1.0) -> None:
         """Passes on what waits, if Redis answers within the time."""
@@ -45,7 +45,7 @@ class Arming:
     def _run(self) -> None:
         ended = False
         while not ended:
-            self._tell_of_doubt()
+            self._invalidate()
             batch = [self._queue.get()]
             while len(batch) < BATCH and not self._queue.empty():
                 batch.append(self._queue.get_nowait())
@@ -54,23 +54,23 @@ class Arming:
             if changes:
                 self._change(changes)
 
-    def _tell_of_doubt(self) -> None:
-        if self._doubtful:
+    def _invalidate(self) -> None:
+        if self._incomplete:
             try:
-                self._doubtful = False
+                self._incomplete = False
                 self._book.invalidate()
             except redis.RedisError:
-                self._doubtful = True
+                self._incomplete = True
 
     def _change(self, changes: list[Arm | Left]) -> None:
-        """Again and again until Redis answers: every change may be repeated."""
-        complained = False
-        while not (self._closing and complained):
+        """Repeats until Redis answers, which is harmless: of two changes of an order the later seq wins."""
+        logged = False
+        while not (self._closing and logged):
             try:
                 self._book.change(changes)
                 return
             except redis.RedisError as error:
-                if not complained:
+                if not logged:
                     log.warning("the trigger book waits for Redis: %s", error)
-                complained = True
+                logged = True
                 time.sleep(RETRY_S)

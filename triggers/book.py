@@ -1,7 +1,8 @@
 """The trigger book in Redis: which orders rest, found by the price that fires them.
 
-An index that Redis may lose at any moment: `orders.resting.keeper` makes it good from Postgres. A claimed order is not gone until
-its executor has it: it is on the list `triggers:again` and comes back to the book if nobody takes it.
+It is an index that Redis may lose at any moment; `orders.resting.keeper` rebuilds it from Postgres. A claimed order stays on the
+list `triggers:again` until its executor has taken it, and comes back to the book if nobody does. All times in the book are by
+Redis' clock: callers say how long, never when.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,15 +21,14 @@ from triggers.changes import Arm as Arm
 from triggers.changes import Left as Left
 from triggers.changes import Rest as Rest
 from triggers.changes import details_key as details_key
-from triggers.changes import ms as ms
 from triggers.rules import sortable
 
 LUA = Path(__file__).parent / "lua"
-AGAIN = "triggers:again"
+AGAIN, TIME = "triggers:again", "triggers:time"
 PAIRS = "triggers:pairs"
 COMPLETE, REBUILD, INVALIDATIONS = "triggers:complete", "triggers:rebuild", "triggers:invalidations"
 TIMEOUT_S = 2.0
-"""Redis answers in a millisecond; a sweep's pipelines of thousands of scripts take some more."""
+"""Redis answers in a millisecond; a rebuild's pipelines of thousands of scripts take longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,11 @@ class Edge:
         return {rules.LAUNCH: self.launch, rules.LIQUIDITY: self.liquidity, rules.VOLUME: self.volume}
 
 
+def source(*names: str) -> str:
+    """A script and what stands in front of it."""
+    return "".join((LUA / f"{name}.lua").read_text() for name in names)
+
+
 def bound(value: Decimal | None, *, up: bool = False) -> str:
     return "" if value is None else sortable(value, up=up)
 
@@ -61,13 +66,13 @@ class Book:
 
     def __init__(self, url: str) -> None:
         self.redis: Redis = client(url, timeout_s=TIMEOUT_S)
-        places = (LUA / "places.lua").read_text()
 
-        def script(name: str, before: str = "") -> Any:
-            return self.redis.register_script(before + (LUA / f"{name}.lua").read_text())
+        def script(*names: str) -> Any:
+            return self.redis.register_script(source(*names))
 
-        self._arm, self._disarm = script("arm", places), script("disarm", places)
-        self._claim_limits, self._claim_snipers = script("claim_limits"), script("claim_snipers")
+        self._arm, self._disarm = script("clock", "places", "arm"), script("places", "disarm")
+        self._claim_limits, self._claim_snipers = script("clock", "claim_limits"), script("clock", "claim_snipers")
+        self._overdue = script("clock", "overdue")
         self._peek, self._unlist, self._complete = script("peek"), script("unlist"), script("complete")
 
     def change(self, changes: Iterable[Arm | Left]) -> int:
@@ -79,21 +84,26 @@ class Book:
                     self._disarm([key, AGAIN], [change.pair, str(change.order_id), change.seq], client=pipe)
                     continue
                 rest = change.rest
-                told = [rest.pair, str(rest.order_id), rest.seq, rest.kind, rules.plain(rest.price)]
-                flags = [change.again_at_ms, int(change.shelved), int(change.force)]
-                self._arm([rest.details, AGAIN], [*told, *flags], client=pipe)
+                fields = [rest.pair, str(rest.order_id), rest.seq, rest.kind, rules.plain(rest.price)]
+                flags = [change.again_in_ms, int(change.shelved), int(change.force)]
+                self._arm([rest.details, AGAIN], [*fields, *flags], client=pipe)
             return sum(pipe.execute())
 
-    def claim_limits(self, pair: str, kind: str, best: Decimal, *, most: int, again_at_ms: int) -> list[UUID]:
+    def claim(self, pair: str, kind: str, reached: Decimal, *, most: int, again_in_ms: int) -> list[UUID]:
+        """Takes orders of the kind that are due at `reached` out of the index; see `claim_limits`, `claim_snipers`."""
+        claim = self.claim_limits if kind in (rules.GTE, rules.LTE) else self.claim_snipers
+        return claim(pair, kind, reached, most=most, again_in_ms=again_in_ms)
+
+    def claim_limits(self, pair: str, kind: str, best: Decimal, *, most: int, again_in_ms: int) -> list[UUID]:
         """The first orders that are due at `best`, in price-time order; they are out of the index."""
         bound = sortable(best, up=kind == rules.LTE)
         keys = [f"limit_index:{pair}:{kind}", AGAIN]
-        return [UUID(text) for text in self._claim_limits(keys, [pair, kind, bound, most, again_at_ms])]
+        return [UUID(text) for text in self._claim_limits(keys, [pair, kind, bound, most, again_in_ms])]
 
-    def claim_snipers(self, pair: str, kind: str, reached: Decimal, *, most: int, again_at_ms: int) -> list[UUID]:
+    def claim_snipers(self, pair: str, kind: str, reached: Decimal, *, most: int, again_in_ms: int) -> list[UUID]:
         """Snipers whose threshold is at most `reached`."""
         keys = [f"sniper_index:{pair}:{kind}", AGAIN]
-        return [UUID(text) for text in self._claim_snipers(keys, [pair, sortable(reached), most, again_at_ms])]
+        return [UUID(text) for text in self._claim_snipers(keys, [pair, sortable(reached), most, again_in_ms])]
 
     def pairs(self) -> set[str]:
         """Pairs that orders wait for."""
@@ -111,12 +121,12 @@ class Book:
             return [(bool(limits), bool(snipers)) for limits, snipers in pipe.execute()]
 
     def unlist(self, pair: str) -> None:
-        """Nobody trades the pair now."""
+        """No venue trades the pair now."""
         self._unlist([f"sniper_index:{pair}:{LISTED}", f"sniper_index:{pair}:{rules.LAUNCH}"], [pair])
 
-    def overdue(self, now_ms: int, most: int) -> list[str]:
+    def overdue(self, most: int) -> list[str]:
         """Details of orders to be looked at again: claimed and never taken, or shelved until now."""
-        found: list[str] = self.redis.zrangebyscore(AGAIN, "-inf", now_ms, start=0, num=most)  # type: ignore[assignment]
+        found: list[str] = self._overdue([AGAIN, TIME], [most])
         return found
 
     def page(self, cursor: int, most: int) -> tuple[int, dict[str, int]]:
@@ -132,32 +142,32 @@ class Book:
         return following, {key: int(seq) for key, seq in zip(held, seqs, strict=True) if seq}
 
     def invalidate(self) -> None:
-        """The book may have missed something: it is to be compared with Postgres from one end to the other."""
+        """The book may have missed something: the keeper is to rebuild it from Postgres."""
         self.redis.incr(INVALIDATIONS)
 
     def is_complete(self) -> bool:
-        """No: Redis was wiped or restarted, or somebody doubts, since it was last compared with Postgres as a whole."""
+        """Whether it was rebuilt since Redis started and since it was last invalidated."""
         with self.redis.pipeline(transaction=False) as pipe:
             pipe.mget(COMPLETE, INVALIDATIONS)
             pipe.info("server")
-            (whole, doubts), run = pipe.execute()
-        return bool(whole == mark_of(run, doubts))
+            (complete, invalidations), run = pipe.execute()
+        return bool(complete == mark_of(run, invalidations))
 
     def begin_rebuild(self) -> tuple[str, str]:
         """What `end_rebuild` wants."""
-        doubts = self.redis.get(INVALIDATIONS) or "0"
-        mark = mark_of(self.redis.info("server"), doubts)
+        invalidations = self.redis.get(INVALIDATIONS) or "0"
+        mark = mark_of(self.redis.info("server"), invalidations)
         self.redis.set(REBUILD, mark)
-        return mark, str(doubts)
+        return mark, str(invalidations)
 
-    def end_rebuild(self, sweep: tuple[str, str]) -> bool:
-        """Everything that rests is armed. False: something happened meanwhile, sweep again."""
-        return bool(self._complete([COMPLETE, REBUILD, INVALIDATIONS], list(sweep)))
+    def end_rebuild(self, begun: tuple[str, str]) -> bool:
+        """Everything that rests is armed. False: the book was wiped or invalidated meanwhile, so it is to be rebuilt again."""
+        return bool(self._complete([COMPLETE, REBUILD, INVALIDATIONS], list(begun)))
 
     def close(self) -> None:
         self.redis.close()
 
 
-def mark_of(run: Any, doubts: Any) -> str:
-    """`run` as INFO says it: another run of Redis may have lost its last second."""
-    return f"{run['run_id']}:{doubts or 0}"
+def mark_of(run: Any, invalidations: Any) -> str:
+    """`run` as INFO says it: another run of Redis may have lost the last second's changes."""
+    return f"{run['run_id']}:{invalidations or 0}"

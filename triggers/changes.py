@@ -1,24 +1,23 @@
 """What is said to the trigger book: values only, so that pure code can decide it. `triggers.book` carries it out."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from triggers import rules
 
 LISTED = "listed"
-"""A launch sniper that came when the pair was already traded: it waits for it to be delisted first."""
+"""The kind of a launch sniper that came when the pair was already traded: it waits for it to be delisted first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """An order at rest: what the book needs of it."""
+    """What the book needs to know of an order at rest."""
 
     order_id: UUID
     pair: str
     seq: int
-    """Of the event that laid it to rest; a later one wins."""
+    """Of the event since which it rests; a later one wins."""
     kind: str
     """gte, lte, listed, token_launch, liquidity or volume."""
     price: Decimal
@@ -41,17 +40,17 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """Put it into the book: `shelved` until `again_at` (ms since 1970), when Postgres is asked about it, or to fire at once."""
+    """The order belongs into the book.
+
+    After `again_in_ms` (0: never) Postgres is asked about it again; `shelved`: until then it cannot fire; `force`: also if the
+    book knows its seq already.
+    """
 
     rest: Rest
-    again_at_ms: int = 0
+    again_in_ms: int = 0
     shelved: bool = False
     force: bool = False
 
 
 def details_key(order_id: UUID | str, pair: str, *, sniper: bool) -> str:
     return f"{'sniper' if sniper else 'limit'}:{pair}:{order_id}"
-
-
-def ms(at: datetime) -> int:
-    return int(at.timestamp() * 1000)

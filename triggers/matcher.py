@@ -1,27 +1,30 @@
-"""Fires what is due: claims it from the book in batches and hands each batch to whoever executes.
+"""Fires what is due: claims it from the book in batches and dispatches each batch.
 
-Between the claim and the dispatch an order stands on the book's list of those to be looked at again, so a matcher that dies
+Between the claim and the dispatch an order stands on the book's list of those to be looked at again, so a matcher that crashes
 there loses nothing; and a dispatch that is repeated harms nothing, because the ledger claims an order once.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from routing.clock import Clock, utc_now
-from routing.prices import PairPrices, PriceStore, stamp
+from routing.price_hashes import PairPrices, stamp
+from routing.prices import PriceStore
+from routing.values import Tick
 from runtime.faults import crash_point
 from triggers import rules
-from triggers.book import Book, Edge, ms
+from triggers.book import Book, Edge
 
 MAX_CLAIM_BATCH = 500
 """Ids a script takes: it blocks Redis for about two milliseconds."""
 MAX_FIRST = 20
 """Ids of the message that the poller sends itself: few, so that it leaves at once; the limit worker does the rest."""
-AGAIN_S = 5.0
-"""A claimed order nobody took by then is looked at again; executors take theirs within milliseconds."""
+AGAIN_MS = 5_000
+"""A claimed order that no executor took by then is looked at again; executors take theirs within milliseconds."""
 
 Dispatch = Callable[[Sequence[UUID], dict[str, Any]], None]
 
@@ -39,6 +42,44 @@ def edge_of(market: PairPrices, now: datetime, max_age: timedelta) -> Edge:
         liquidity=liquidity,
         volume=rules.volume_factor_of(averages),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What a market reaches in one index of its pair's book, and what the fired orders are given as their trigger."""
+
+    kind: str
+    value: Decimal
+    trigger: dict[str, Any]
+
+
+def limits_reached(market: PairPrices, edge: Edge) -> list[Reached]:
+    """Limits and stops; nothing without a fresh BEST."""
+    if market.best is None or edge.best is None:
+        return []
+    trigger = _trigger(market.best, edge.best, "limit")
+    return [Reached(kind, edge.best, trigger) for kind in (rules.GTE, rules.LTE)]
+
+
+def snipers_reached(market: PairPrices, edge: Edge) -> list[Reached]:
+    """Snipers of each kind; nothing without a fresh BEST."""
+    if market.best is None or edge.best is None:
+        return []
+    found = []
+    for kind, value in edge.reached.items():
+        if value is None:
+            continue
+        trigger = _trigger(market.best, edge.best, kind)
+        if kind == rules.LIQUIDITY:
+            trigger["liquidity"] = rules.plain(value)
+        elif kind == rules.VOLUME:
+            trigger["factor"] = f"{value:.2f}"
+        found.append(Reached(kind, value, trigger))
+    return found
+
+
+def _trigger(best: Tick, price: Decimal, kind: str) -> dict[str, Any]:
+    return {"kind": kind, "price": rules.plain(price), "venue": best.venue, "observedAt": stamp(best.observed_at)}
 
 
 class Matcher:
@@ -63,93 +104,43 @@ class Matcher:
 
     def match_limits(self, pair: str) -> int:
         """Fires the pair's limits and stops that are due at the present BEST; how many."""
-        found = self._look(pair)
-        if found is None or found[1].best is None:
-            return 0
-        market, edge = found
-        trigger, best = self._limit_trigger(market, edge)
-        return sum(
-            self._fire(
-                lambda kind=kind: self._book.claim_limits(  # type: ignore[misc]
-                    pair, kind, best, most=MAX_CLAIM_BATCH, again_at_ms=self._again_at()
-                ),
-                trigger,
-            )
-            for kind in (rules.GTE, rules.LTE)
-        )
+        return self._match(pair, limits_reached)
+
+    def match_snipers(self, pair: str) -> int:
+        """Fires the pair's snipers whose condition is met; how many."""
+        return self._match(pair, snipers_reached)
 
     def match_first_limits(self, market: PairPrices, edge: Edge) -> bool:
         """Fires the first few of the limits and stops that are due in a market just seen; whether more may be.
 
         The poller does this itself: the first orders of a crossing need not wait for another process to be called.
         """
-        trigger, best = self._limit_trigger(market, edge)
-        more = False
-        for kind in (rules.GTE, rules.LTE):
-            ids = self._book.claim_limits(market.pair, kind, best, most=MAX_FIRST, again_at_ms=self._again_at())
-            if ids:
-                crash_point("after_fire")
-                self._dispatch(ids, trigger)
-            more = more or len(ids) >= MAX_FIRST
-        return more
+        return self._fire(market.pair, limits_reached(market, edge), only=MAX_FIRST)[1]
 
-    def _limit_trigger(self, market: PairPrices, edge: Edge) -> tuple[dict[str, Any], Decimal]:
-        assert market.best is not None and edge.best is not None
-        trigger = {
-            "kind": "limit",
-            "price": rules.plain(edge.best),
-            "venue": market.best.venue,
-            "observedAt": stamp(market.best.observed_at),
-        }
-        return trigger, edge.best
-
-    def match_snipers(self, pair: str) -> int:
-        """Fires the pair's snipers whose event is there; how many."""
-        found = self._look(pair)
-        if found is None or found[1].best is None:
-            return 0
-        market, edge = found
-        assert market.best is not None and edge.best is not None
-        fired = 0
-        for kind, reached in edge.reached.items():
-            if reached is None:
-                continue
-            trigger = {
-                "kind": kind,
-                "price": rules.plain(edge.best),
-                "venue": market.best.venue,
-                "observedAt": stamp(market.best.observed_at),
-            }
-            if kind == rules.LIQUIDITY:
-                trigger["liquidity"] = rules.plain(reached)
-            elif kind == rules.VOLUME:
-                trigger["factor"] = f"{reached:.2f}"
-            fired += self._fire(
-                lambda kind=kind, reached=reached: self._book.claim_snipers(  # type: ignore[misc]
-                    pair, kind, reached, most=MAX_CLAIM_BATCH, again_at_ms=self._again_at()
-                ),
-                trigger,
-            )
-        return fired
-
-    def _look(self, pair: str) -> tuple[PairPrices, Edge] | None:
+    def _match(self, pair: str, reached: Callable[[PairPrices, Edge], list[Reached]]) -> int:
         market = self._prices.read([pair]).get(pair)
-        return None if market is None else (market, edge_of(market, self._clock(), self._max_age))
+        if market is None:
+            return 0
+        return self._fire(pair, reached(market, edge_of(market, self._clock(), self._max_age)))[0]
 
-    def _fire(self, claim: Callable[[], list[UUID]], trigger: dict[str, Any]) -> int:
-        fired = 0
-        while ids := claim():
-            crash_point("after_fire")
-            for batch in _batches(ids, self._most):
-                self._dispatch(batch, trigger)
-            fired += len(ids)
-            if len(ids) < MAX_CLAIM_BATCH:
-                break
-        return fired
+    def _fire(self, pair: str, reached: Iterable[Reached], *, only: int | None = None) -> tuple[int, bool]:
+        """Claims and dispatches what is due, of each kind everything or `only` the first.
 
-    def _again_at(self) -> int:
-        return ms(self._clock()) + int(AGAIN_S * 1000)
-
-
-def _batches(ids: list[UUID], most: int) -> Iterator[list[UUID]]:
-    return (ids[start : start + most] for start in range(0, len(ids), most))
+        Returns how many orders, and whether more may be due.
+        """
+        size = only or MAX_CLAIM_BATCH
+        fired, more = 0, False
+        for each in reached:
+            full = True
+            while full:
+                ids = self._book.claim(pair, each.kind, each.value, most=size, again_in_ms=AGAIN_MS)
+                if ids:
+                    crash_point("after_fire")
+                for start in range(0, len(ids), self._most):
+                    self._dispatch(ids[start : start + self._most], each.trigger)
+                fired += len(ids)
+                full = len(ids) >= size
+                if only is not None:
+                    break
+            more = more or full
+        return fired, more

@@ -1,4 +1,4 @@
-"""When a resting order fires. Pure: prices and thresholds go in, a yes or no comes out.
+"""When a resting order fires. Pure.
 
 Prices are compared as decimals, exactly. The book finds candidates by text, so a price has a second form whose alphabetical
 order is its numerical order: `sortable`.
@@ -76,7 +76,7 @@ def liquidity_of(ticks: Iterable[Tick]) -> Decimal | None:
 
 
 def volume_factor_of(seen: Iterable[tuple[Tick, VolumeAverage]]) -> Decimal | None:
-    """The highest multiple of its own average that a venue's volume shows; None while there is no average to speak of."""
+    """The highest multiple of its own average that a venue's volume shows; None while there are too few ticks for an average."""
     factors = [
         _EXACT.divide(tick.volume, average.mean)
         for tick, average in seen

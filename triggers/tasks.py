@@ -9,21 +9,25 @@ from uuid import UUID
 from celery import current_app, shared_task
 from django.conf import settings
 
-from routing import tokens
 from routing.prices import PriceStore
-from routing.world import world
+from routing.world import tokens, world
+from runtime.broker import messages_waiting
 from triggers.book import Book
 from triggers.matcher import Matcher
 from triggers.ticker import Ticker
 from triggers.wakeup import send_wake_up
 
 QUEUES = {"match_limits": "limit", "match_snipers": "sniper"}
-MATCH_EXPIRES_S = 2
-"""The next tick asks again."""
+MAX_WAITING = 100
+"""Calls on a matcher's queue beyond which no more are sent: the next tick calls again, and those that wait do the same work.
+
+It replaces an expiry time in the messages, which a worker would compare with a clock that may differ from the poller's.
+"""
 
 
 def send_due(task: str, pair: str) -> None:
-    current_app.send_task(task, kwargs={"pair": pair}, queue=QUEUES[task], expires=MATCH_EXPIRES_S)
+    if (messages_waiting(QUEUES[task]) or 0) < MAX_WAITING:
+        current_app.send_task(task, kwargs={"pair": pair}, queue=QUEUES[task])
 
 
 def send_fired(order_ids: Sequence[UUID], trigger: dict[str, Any]) -> None:
@@ -32,7 +36,7 @@ def send_fired(order_ids: Sequence[UUID], trigger: dict[str, Any]) -> None:
 
 @cache
 def ticker() -> Ticker:
-    pairs = [pair for name in settings.POLL_PAIRS if (pair := tokens.pair_named(name)) is not None]
+    pairs = [pair for name in settings.POLL_PAIRS if (pair := tokens().pair_named(name)) is not None]
     return Ticker(
         world().router,
         PriceStore(settings.REDIS_URL),

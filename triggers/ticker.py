@@ -1,4 +1,4 @@
-"""One tick of the market: poll, write, see what is due, tell who listens."""
+"""One tick of the market: poll, write, match what is due, publish to subscribers."""
 
 import logging
 import threading
@@ -9,15 +9,19 @@ from typing import Any
 import msgspec
 import redis
 
-from routing import tokens
 from routing.poller import Poller
-from routing.prices import PairPrices, PriceStore, fields_of, stamp
+from routing.price_hashes import PairPrices, fields_of, stamp
+from routing.prices import WATCHED, WATCHED_S, PriceStore
 from routing.router import Router
-from routing.values import Pair, Tick, VenueName
+from routing.values import Pair, Tick
+from routing.venues import registered
+from routing.world import tokens
 from runtime.groups import group_channel, group_message
 from runtime.loop import LoopThread
-from triggers.book import PAIRS, Book
+from runtime.skew import now_ms, redis_lag_ms
+from triggers.book import PAIRS, Book, source
 from triggers.matcher import Matcher, edge_of
+from triggers.pulse import mark
 
 log = logging.getLogger(__name__)
 encode = msgspec.json.Encoder().encode
@@ -25,13 +29,11 @@ encode = msgspec.json.Encoder().encode
 TURN = "quotes:turn"
 TURN_MS = 400
 """Shorter than the period of 500 ms by what beat may be early; two beats or two workers still make one poll a period."""
-WATCHED = "quotes:watched"
-"""Pairs that somebody looks at (sorted set, by the time in ms until which they are polled)."""
-WATCHED_S = 30
+TURN_SCRIPT = source("clock", "turn")
 
 
 def quotes_group(pair: str) -> str:
-    """The Channels group of those who are told the pair's prices."""
+    """The Channels group of the subscribers to the pair's prices."""
     return f"quotes.{pair}"
 
 
@@ -58,7 +60,7 @@ def market_out(market: PairPrices, now: datetime) -> dict[str, Any]:
     return {
         "pair": market.pair,
         "at": stamp(now),
-        **{venue.lower(): None if venue not in market.ticks else out(market.ticks[venue]) for venue in VenueName},
+        **{venue.lower(): None if venue not in market.ticks else out(market.ticks[venue]) for venue in registered()},
         "best": None if market.best is None else out(market.best),
     }
 
@@ -66,7 +68,7 @@ def market_out(market: PairPrices, now: datetime) -> dict[str, Any]:
 class Ticker:
     """Ticks from several threads or processes do not overlap.
 
-    `matcher` fires the first limits of a crossing at once; `due(task, pair)` is told which task has the rest to do.
+    `matcher` fires the first limits of a crossing at once; `due(task, pair)` calls the task that does the rest.
     """
 
     def __init__(
@@ -106,24 +108,25 @@ class Ticker:
             self._busy.release()
 
     def _tick(self) -> bool:
-        now_ms = self._router.now().timestamp() * 1000
+        own_ms = now_ms()
         with self._prices.redis.pipeline(transaction=False) as pipe:
-            pipe.set(TURN, "1", nx=True, px=TURN_MS)
+            pipe.time()
+            pipe.eval(TURN_SCRIPT, 2, TURN, WATCHED, str(TURN_MS), str(WATCHED_S * 1000))
             pipe.smembers(PAIRS)
-            pipe.zrangebyscore(WATCHED, now_ms, "+inf")
             pipe.pubsub_numsub(*self._asked_for)
-            ours, waited_for, watched, listeners = pipe.execute()
+            time, (ours, watched), waited_for, subscribers = pipe.execute()
+        lag_ms = redis_lag_ms(time, own_ms)
         if not ours:
             self.dropped += 1
             return False
         names = {pair.name for pair in self._pairs}.union(waited_for, watched)
-        wanted = [pair for name in sorted(names) if (pair := tokens.pair_named(name)) is not None]
+        wanted = [pair for name in sorted(names) if (pair := tokens().pair_named(name)) is not None]
         markets = self._loop.run(self._poller.poll(wanted))
-        self._prices.write(markets, self._router.breakers.states())
+        self._prices.write(markets, self._router.breakers.states(), lag_ms=lag_ms)
         self.look([market for market in markets if market.pair in waited_for])
-        unheard = {channel for channel, count in listeners if not count}
-        self._tell(market for market in markets if market.ticks and channel_of(market.pair) not in unheard)
-        # A pair that was not asked for yet is told to whoever may be there.
+        unwatched = {channel for channel, count in subscribers if not count}
+        self._publish(market for market in markets if market.ticks and channel_of(market.pair) not in unwatched)
+        # Whether a pair that was not asked about yet has subscribers is unknown: it is published.
         self._asked_for = [channel_of(market.pair) for market in markets]
         return True
 
@@ -140,11 +143,12 @@ class Ticker:
             if market.listed is False:
                 self._book.unlist(market.pair)
 
-    def _tell(self, markets: Iterable[PairPrices]) -> None:
+    def _publish(self, markets: Iterable[PairPrices]) -> None:
         with self._prices.redis.pipeline(transaction=False) as pipe:
             for market in markets:
                 text = encode({"type": "quotes", **market_out(market, market.seen_at)}).decode()
                 pipe.publish(
                     channel_of(market.pair), group_message(quotes_group(market.pair), [(market.pair, 0, text)])
                 )
+            mark(pipe, "poll_quotes")
             pipe.execute()

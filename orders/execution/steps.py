@@ -128,7 +128,7 @@ class Steps:
             raise RuntimeError("building without a selection")
         winner = selection.winner
         protects = order.type == OrderType.LIMIT and order.trigger_condition == TriggerCondition.GTE
-        least = min_out(winner, order.slippage_bps, order.limit_price if protects else None)
+        least = min_out(work.pair, winner, order.slippage_bps, order.limit_price if protects else None)
         swap = await self._router.venue(winner.venue).build(
             work.pair, winner, min_out=least, reference=str(order.id), attempt=order.attempts
         )

@@ -8,9 +8,9 @@ import msgspec
 from orders.events import Data
 from orders.ledger.values import Claimed, Position
 from orders.lifecycle import Event, Status
-from routing import tokens
 from routing.values import Pair, Selection, Swap
 from routing.venue import NoRoute, VenueError
+from routing.world import tokens
 
 
 class PriceImpactTooHigh(VenueError):
@@ -73,7 +73,7 @@ class Work:
 
     @property
     def pair(self) -> Pair:
-        found = tokens.pair(self.order.token_in, self.order.token_out)
+        found = tokens().pair(self.order.token_in, self.order.token_out)
         if found is None:
             raise NoRoute(f"{self.order.token_in}-{self.order.token_out} is not traded any more")
         return found

@@ -19,10 +19,10 @@ from django.conf import settings
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-from orders.dispatch import depths
 from orders.ledger.session import Session
-from routing import tokens
+from routing.world import tokens
 from runtime import slots
+from runtime.broker import messages_waiting
 
 log = logging.getLogger(__name__)
 KEPT_S = 2.0
@@ -87,8 +87,12 @@ def from_database() -> list[GaugeMetricFamily]:
 
 
 def from_broker() -> list[GaugeMetricFamily]:
-    found = depths(list(current_app.amqp.queues))
-    values = [(name, float(depth)) for name, depth in found.items()]
+    values = []
+    for name in current_app.amqp.queues:
+        depth = messages_waiting(name)
+        if depth is None:
+            raise ConnectionError("the broker does not answer")
+        values.append((name, float(depth)))
     return [labelled("queue_depth", "Messages the broker holds that no worker has taken.", "queue", values)]
 
 
@@ -98,7 +102,7 @@ def client() -> "redis.Redis":
 
 
 def from_redis() -> list[GaugeMetricFamily]:
-    pairs = [pair.name for pair in tokens.all_pairs()]
+    pairs = [pair.name for pair in tokens().all_pairs()]
     pipe = client().pipeline(transaction=False)
     for pair in pairs:
         pipe.hget(f"quotes:{pair}:BEST", "observed_at")
@@ -113,7 +117,7 @@ def from_redis() -> list[GaugeMetricFamily]:
 
 SOURCES: dict[str, tuple[Callable[[], list[GaugeMetricFamily]], tuple[type[Exception], ...]]] = {
     "postgres": (from_database, (psycopg.Error,)),
-    "broker": (from_broker, (Exception,)),  # kombu raises whatever its transport does.
+    "broker": (from_broker, (ConnectionError,)),
     "redis": (from_redis, (redis.RedisError, ValueError)),
 }
 

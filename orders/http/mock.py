@@ -15,9 +15,8 @@ from orders.errors import ApiError, invalid
 from orders.http.schemas import ErrorOut
 from orders.http.views import ERRORS, uuid_of
 from orders.order_in import MarketIn, parse_market
-from routing.mock.market import InvalidMove
-from routing.tokens import pair_named
-from routing.world import world
+from routing.controls import Controls, InvalidMove
+from routing.world import tokens, world
 
 
 class MockMarketView(APIView):  # type: ignore[misc]
@@ -32,11 +31,11 @@ class MockMarketView(APIView):  # type: ignore[misc]
         if request.content_type.partition(";")[0].strip().lower() != "application/json":
             raise ApiError("UNSUPPORTED_MEDIA_TYPE", "Send `Content-Type: application/json`.")
         wanted = parse_market(request._request.body)
-        pair = pair_named(wanted.pair)
+        pair = tokens().pair_named(wanted.pair)
         if pair is None:
             raise ApiError("UNKNOWN_PAIR", f"{wanted.pair!r} is no pair.")
         try:
-            world().market.move(pair.name, **wanted.changes())
+            controls().move(pair.name, **wanted.changes())
         except InvalidMove as error:
             raise invalid(error.field, str(error)) from None
         return Response({"pair": pair.name, **{k: str(v) for k, v in wanted.changes().items()}})
@@ -52,5 +51,13 @@ class MockChainView(APIView):  # type: ignore[misc]
         """The chain's own log: what was sent to it, and what landed. It knows nothing of the engine."""
         order_id = request.query_params.get("orderId")
         reference: UUID | None = None if order_id is None else uuid_of(order_id, "orderId")
-        report: Any = world().chain.report(None if reference is None else str(reference))
+        report: Any = controls().report(None if reference is None else str(reference))
         return Response(report)
+
+
+def controls() -> Controls:
+    """Raises `ApiError`: NOT_FOUND in a world that cannot be moved."""
+    found = world().controls
+    if found is None:
+        raise ApiError("NOT_FOUND", "This market is real: it is not moved here.")
+    return found

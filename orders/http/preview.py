@@ -4,6 +4,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
+from asgiref.sync import async_to_sync
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -16,11 +17,9 @@ from orders.http.views import ERRORS, whole
 from orders.order_in import checked_amount, checked_price
 from orders.prices import present
 from orders.wire import text
-from routing.selection import NoQuote, min_out, quote_from_tick, select
-from routing.tokens import pair_named
-from routing.values import Pair, Quote, Refusal, Selection, VenueName
-from routing.venue import NoRoute, VenueError
-from routing.world import world
+from routing.selection import NoQuote, min_out
+from routing.values import Pair, Selection
+from routing.world import tokens, world
 
 MAX_NUMBER = 80
 DEFAULT_SLIPPAGE_BPS = 50
@@ -37,7 +36,7 @@ class PreviewView(APIView):  # type: ignore[misc]
     )
     def get(self, request: Request, pair: str) -> Response:
         """Expected and least output, price impact, and which venue would be taken and why. Nothing is promised."""
-        found = pair_named(pair)
+        found = tokens().pair_named(pair)
         if found is None:
             raise ApiError("UNKNOWN_PAIR", f"{pair!r} is no pair.")
         asked = request.query_params
@@ -55,7 +54,7 @@ class PreviewView(APIView):  # type: ignore[misc]
             {
                 **answer,
                 "expectedOut": text(best.amount_out),
-                "minOut": text(min_out(best, slippage_bps, limit_price)),
+                "minOut": text(min_out(found, best, slippage_bps, limit_price)),
                 "netPrice": text(best.net_price),
                 "impactBps": text(best.impact_bps),
                 "feeBps": best.fee_bps,
@@ -67,19 +66,8 @@ class PreviewView(APIView):  # type: ignore[misc]
 
 
 def chosen(pair: Pair, amount: Decimal) -> Selection:
-    """What the router would choose at the present prices, which cost no venue a question. Raises `NoQuote`."""
-    quotes: list[Quote] = []
-    refusals: list[Refusal] = []
-    for tick in present(pair).ticks.values():
-        try:
-            quotes.append(quote_from_tick(pair, tick, amount, cached=True))
-        except VenueError as error:
-            refusals.append(Refusal(tick.venue, error.code, str(error), error.permanent))
-    if not quotes and not refusals:
-        nowhere = NoRoute()
-        refusals = [Refusal(venue, nowhere.code, str(nowhere)) for venue in VenueName]
-    router = world().router
-    return select(quotes, refusals, now=router.now(), max_age=router.max_age)
+    """What the router would choose at the present prices. Raises `NoQuote`."""
+    return async_to_sync(world().router.estimate)(pair, amount, present(pair).ticks)
 
 
 def decimal(parameters: Any, name: str) -> Decimal:

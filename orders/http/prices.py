@@ -9,8 +9,7 @@ from orders.errors import ApiError
 from orders.http.schemas import PairsOut, QuotesOut
 from orders.http.views import ERRORS, View
 from orders.prices import present
-from routing import tokens
-from routing.world import world
+from routing.world import tokens, world
 from triggers.ticker import market_out
 
 
@@ -18,7 +17,7 @@ class PairsView(View):
     @extend_schema(responses={200: PairsOut, **ERRORS})
     def get(self, request: Request) -> Response:
         """Every pair of known tokens; `listed`: it is traded now, `polled`: its prices are always kept fresh."""
-        listed = set(world().market.listed_pairs())
+        listed = set(world().listed_pairs())
         pairs = [
             {
                 "pair": pair.name,
@@ -27,9 +26,9 @@ class PairsView(View):
                 "listed": pair in listed,
                 "polled": pair.name in settings.POLL_PAIRS,
             }
-            for pair in tokens.all_pairs()
+            for pair in tokens().all_pairs()
         ]
-        known = [{"symbol": t.symbol, "mint": t.mint, "decimals": t.decimals} for t in tokens.TOKENS]
+        known = [{"symbol": t.symbol, "mint": t.mint, "decimals": t.decimals} for t in tokens().tokens]
         return Response({"pairs": pairs, "tokens": known})
 
 
@@ -37,7 +36,7 @@ class QuotesView(View):
     @extend_schema(responses={200: QuotesOut, **ERRORS})
     def get(self, request: Request, pair: str) -> Response:
         """Both venues' prices and the better of them; null where a venue does not trade the pair."""
-        found = tokens.pair_named(pair)
+        found = tokens().pair_named(pair)
         if found is None:
             raise ApiError("UNKNOWN_PAIR", f"{pair!r} is no pair.")
         return Response(market_out(present(found), world().router.now()))

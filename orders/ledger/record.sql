@@ -38,10 +38,12 @@ WITH change AS MATERIALIZED (
     INSERT INTO orders_orderevent (order_id, seq, epoch, status, at, data)
     SELECT c.id, c.seq, c.epoch, c.status, now(), c.data FROM change c JOIN written USING (id)
 ), intent AS (
-    INSERT INTO orders_transaction (signature, order_id, epoch, attempt, venue, payload, min_out, valid_until, created_at)
-    SELECT i.signature, c.id, c.epoch, i.attempt, i.venue, decode(i.payload, 'base64'), i.min_out, i.valid_until, now()
+    INSERT INTO orders_transaction (signature, order_id, epoch, attempt, venue, payload, min_out, valid_until,
+        validity, created_at)
+    SELECT i.signature, c.id, c.epoch, i.attempt, i.venue, decode(i.payload, 'base64'), i.min_out, i.valid_until,
+        i.validity, now()
     FROM change c JOIN written USING (id), jsonb_to_record(c.intent) AS i(
-        signature text, attempt int, venue text, payload text, min_out numeric, valid_until timestamptz)
+        signature text, attempt int, venue text, payload text, min_out numeric, valid_until timestamptz, validity bigint)
     WHERE c.intent IS NOT NULL
 ), resolved AS (
     UPDATE orders_transaction t SET resolution = c.resolved ->> 1, resolved_at = now()

@@ -33,7 +33,7 @@ from orders.ledger.values import (
 )
 from orders.lifecycle import Status
 from orders.wire import encode
-from routing.values import Swap, VenueName
+from routing.values import Swap, Validity, VenueName
 
 __all__ = [
     "Accepted",
@@ -124,11 +124,19 @@ def _claimed(
     payload: bytes,
     min_out: Decimal,
     valid_until: datetime,
+    validity: int,
     status: str,
     **order: Any,
 ) -> Claimed:
     swap = signature and Swap(
-        str(order["id"]), attempt, VenueName(swap_venue), signature, bytes(payload), min_out, valid_until
+        str(order["id"]),
+        attempt,
+        VenueName(swap_venue),
+        signature,
+        bytes(payload),
+        min_out,
+        valid_until,
+        Validity(validity),
     )
     return Claimed(status=Status(status), swap=swap or None, **order)
 
@@ -193,6 +201,7 @@ def _intent(swap: Swap) -> dict[str, Any]:
         "payload": swap.payload,
         "min_out": swap.min_out,
         "valid_until": swap.valid_until,
+        "validity": swap.validity,
     }
 
 

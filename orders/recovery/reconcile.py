@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,7 +21,6 @@ from orders.ledger.values import Change, Position
 from orders.lifecycle import Event
 from orders.transitions import transition
 from runtime.faults import crash_point
-from triggers.changes import ms
 
 log = logging.getLogger(__name__)
 
@@ -185,8 +183,7 @@ class Reconciler:
 
 def followed(changes: Sequence[Change], recorded: Sequence[statements.Recorded | None]) -> list[Effects]:
     """What follows those of the changes that were recorded."""
-    now_ms = ms(datetime.now(UTC))
-    return [effects(change, row, now_ms) for change, row in zip(changes, recorded, strict=True) if row is not None]
+    return [effects(change, row) for change, row in zip(changes, recorded, strict=True) if row is not None]
 
 
 def released(order: Position, attempts: int, executor: UUID, *, max_attempts: int) -> Change:

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from celery import current_app
 from orders import metrics
 from orders.aftercommit import AfterCommit
 from orders.dispatch import dispatch, dispatches_waiting
+from orders.ledger.clock import note_skew
 from orders.ledger.session import Session
 from orders.publisher import Publisher
 from orders.recovery.reconcile import BATCH, Reconciler, Watch, expire
@@ -19,6 +21,7 @@ from orders.recovery.retention import purge
 from orders.resting.keeper import Keeper
 from triggers.arming import Arming
 from triggers.book import Book
+from triggers.pulse import mark
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -42,7 +45,8 @@ class Recovery:
         self._publisher = Publisher(settings.REDIS_URL)
         self._arming = Arming(settings.REDIS_URL)
         self._after_commit = AfterCommit(self._publisher, self._arming, dispatch)
-        self._keeper = Keeper(Book(settings.REDIS_URL))
+        self._book = Book(settings.REDIS_URL)
+        self._keeper = Keeper(self._book)
         self._reconciler = Reconciler(
             watch=Watch(gap_s=settings.EXECUTOR_DEAD_AFTER_S / 2),
             max_attempts=settings.MAX_ATTEMPTS,
@@ -60,6 +64,7 @@ class Recovery:
         """Sends what waits, then closes every connection."""
         self._publisher.close()
         self._arming.close()
+        self._book.close()
         for session in self._sessions:
             session.close()
 
@@ -73,9 +78,15 @@ class Recovery:
         session: Session = self._local.session
         return session.run(function, *arguments)
 
+    def _worked(self, task: str) -> None:
+        """Notes for `/readyz` that the task has done its work."""
+        with suppress(redis.RedisError):
+            mark(self._book.redis, task)
+
     def reconcile(self) -> None:
         """Finds what wake-ups, executors and Redis have lost."""
         done = self._run(self._reconciler.run)
+        self._worked("reconcile")
         metrics.EXECUTORS_LOST.inc(done.get("dead", 0))
         metrics.TAKEOVERS.inc(done.get("taken_over", 0))
         metrics.DISPATCHED_AGAIN.inc(done.get("dispatched", 0))
@@ -90,9 +101,11 @@ class Recovery:
         """Compares the trigger book with Postgres and puts it right."""
         try:
             done = self._run(self._keeper.run)
+            self._run(note_skew)
         except redis.RedisError as error:
             log.warning("the trigger book cannot be kept: %s", error)
             return
+        self._worked("keep_book")
         if found := {name: count for name, count in done.items() if count and name != "rebuilt"}:
             log.warning("the trigger book was put right: %s", found)
 

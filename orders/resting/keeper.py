@@ -9,17 +9,16 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from orders.ids import uuid7_at
+from orders.ids import seconds_of, uuid7_at
 from orders.ledger.advisory_lock import alone
 from orders.ledger.statements import Connection
 from orders.resting.placement import rest_of
 from triggers.book import Book, order_of
-from triggers.changes import Arm, Left, details_key, ms
+from triggers.changes import Arm, Left, details_key
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +37,7 @@ FROM orders_order WHERE resting
 """
 RESTING_AFTER = RESTING + "AND (token_in, token_out, id) > (%s, %s, %s) ORDER BY token_in, token_out, id LIMIT %s"
 RESTING_NEWEST = RESTING + "AND id > %s ORDER BY id DESC LIMIT %s"
+NEWEST_ID = "SELECT id FROM orders_order ORDER BY id DESC LIMIT 1"
 RESTING_OF = RESTING + "AND id = ANY(%s)"
 SEQS_OF_OTHERS = "SELECT id, seq FROM orders_order WHERE NOT resting AND id = ANY(%s)"
 
@@ -107,13 +107,17 @@ class Keeper:
         return (last.token_in, last.token_out, last.id) if last else None, armed
 
     def _arm_newest(self, connection: Connection) -> int:
-        since = uuid7_at(time.time() - NEWEST_S)
+        newest = connection.execute(NEWEST_ID, prepare=True).fetchone()
+        if newest is None:
+            return 0
+        # Ids carry the clocks of web processes; our own may be ahead of those by any amount.
+        since = uuid7_at(min(time.time(), seconds_of(newest[0])) - NEWEST_S)
         rows = _rows(connection, RESTING_NEWEST, (since, PAGE))
         return self._book.change(Arm(rest_of(row.id, row, row.seq)) for row in rows)
 
     def _look_again(self, connection: Connection) -> int:
         """Checks claimed orders that no executor took, and shelved ones: those that still rest are armed, the others removed."""
-        details = self._book.overdue(ms(datetime.now(UTC)), MAX_OVERDUE)
+        details = self._book.overdue(MAX_OVERDUE)
         ids = [order_of(key) for key in details]
         if not ids:
             return 0

@@ -73,7 +73,7 @@ def left(order_id: UUID, order: OfPair, seq: int) -> Left:
     return Left(order_id, pair_of(order), seq, order.type == SNIPER)
 
 
-def arm_again(order_id: UUID, order: Resting, seq: int, data: RestData, now_ms: int) -> Arm:
+def arm_again(order_id: UUID, order: Resting, seq: int, data: RestData) -> Arm:
     """Where the order belongs that rests again. Every firing adds events, so `seq` tells how often it has been back.
 
     A limit whose own impact kept it from filling waits for the price at which it would fill; without that it would fire
@@ -83,14 +83,14 @@ def arm_again(order_id: UUID, order: Resting, seq: int, data: RestData, now_ms: 
     pair = pair_of(order)
     if order.type == SNIPER:
         pause_ms = paused_ms(seq // EVENTS_A_ROUND, SNIPER_PAUSE_S, MAX_SNIPER_PAUSE_S)
-        return Arm(Rest(order_id, pair, seq, rules.LAUNCH, rules.NOTHING), again_at_ms=now_ms + pause_ms, shelved=True)
+        return Arm(Rest(order_id, pair, seq, rules.LAUNCH, rules.NOTHING), again_in_ms=pause_ms, shelved=True)
     assert order.trigger_condition is not None and order.limit_price is not None
     price = order.limit_price if data.fires_at is UNSET else Decimal(data.fires_at)
     rest = Rest(order_id, pair, seq, order.trigger_condition, price)
     if data.signature is not UNSET:
         pause_ms = paused_ms(seq // EVENTS_A_REVERT - 1, REVERT_PAUSE_S, MAX_REVERT_PAUSE_S)
-        return Arm(rest, again_at_ms=now_ms + pause_ms, shelved=True)
-    return Arm(rest, again_at_ms=now_ms + HIGHER_FOR_S * 1000 if price != order.limit_price else 0)
+        return Arm(rest, again_in_ms=pause_ms, shelved=True)
+    return Arm(rest, again_in_ms=HIGHER_FOR_S * 1000 if price != order.limit_price else 0)
 
 
 def paused_ms(times: int, first_s: int, most_s: int) -> int:

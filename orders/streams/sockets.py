@@ -28,8 +28,9 @@ from orders.lifecycle import FINAL
 from orders.prices import Quotes
 from orders.streams.snapshots import Reader, Snapshot, newest_seqs
 from orders.streams.subscriptions import Subscriptions
-from routing.tokens import pair_named
-from triggers.ticker import WATCHED_S, quotes_group
+from routing.prices import WATCHED_S
+from routing.world import tokens
+from triggers.ticker import quotes_group
 
 log = logging.getLogger(__name__)
 encode = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical").encode
@@ -326,7 +327,7 @@ class Sockets:
 
     async def _quotes(self, socket: Socket, caller: Caller) -> None:
         """The present prices, then every tick's. Whoever looks keeps a pair polled."""
-        pair = pair_named(socket.scope["url_route"]["kwargs"]["pair"])
+        pair = tokens().pair_named(socket.scope["url_route"]["kwargs"]["pair"])
         if pair is None:
             raise Closed(NOT_FOUND)
         group = quotes_group(pair.name)

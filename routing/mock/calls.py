@@ -1,4 +1,4 @@
-"""What the mock chain is asked, and what it answers."""
+"""Questions to the mock chain and its answers."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ class Verdict(StrEnum):
     KNOWN = "known"
     """Sent before: nothing more happens."""
     DROPPED = "dropped"
-    """Accepted and lost; the sender is not told."""
+    """Accepted and lost; the sender does not learn of it."""
     UNANSWERED = "unanswered"
     """Accepted, but the sender gets no answer."""
     REFUSED = "refused"
@@ -31,10 +31,6 @@ class Look(msgspec.Struct, frozen=True):
     swaps: Sequence[Swap]
 
 
-class Find(msgspec.Struct, frozen=True):
-    reference: str
-
-
 class Sent(msgspec.Struct, frozen=True):
     verdict: Verdict
     lands_at: datetime | None = None
@@ -46,5 +42,5 @@ class Sighting(msgspec.Struct, frozen=True):
     """Known to the chain alone; spares whoever waits from asking again and again."""
 
 
-Call = Send | Look | Find
+Call = Send | Look
 Answer = Sent | list[Sighting]

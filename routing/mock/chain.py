@@ -1,4 +1,4 @@
-"""The mock chain: append-only, idempotent by signature, and ignorant of whoever sends.
+"""The mock chain: append-only and idempotent by signature; it does not know who sends.
 
 It needs no process of its own. A transaction's landing time is drawn when it is sent, and whoever looks first
 after that settles it.
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from routing.clock import Clock, utc_now
 from routing.mock import faults, report, settlement
-from routing.mock.calls import Answer, Call, Find, Look, Send, Sent, Sighting, Verdict
+from routing.mock.calls import Answer, Call, Look, Send, Sent, Sighting, Verdict
 from routing.mock.faults import Fault
 from routing.mock.market import Market
 from routing.mock.report import ChainReport
@@ -31,7 +31,7 @@ _SLOT_S = 0.05
 """Transactions land together at multiples of this, like in a real chain's slots, and are looked up together."""
 _WINDOW_MS = (2.0, 25.0)
 """Without latency and with it: a write transaction costs as much as a dozen orders, and 25 ms of 2 s are not felt."""
-_MOST = 500
+_MAX_BATCH = 500
 """Settling costs some 50 µs each, so a full batch stays well below a tenth of a second."""
 _CAPACITY = 100_000
 _RECHECK_S = 1.0
@@ -108,10 +108,6 @@ class MockChain:
         """See `Chain`."""
         return [seen.status for seen in await self._look(swaps)]
 
-    async def find(self, reference: str) -> list[SwapStatus]:
-        """See `Chain`."""
-        return [seen.status for seen in await self._ask(Find(reference))]
-
     async def close(self) -> None:
         """Answers what was asked, then lets go of the store."""
         if self._calls is not None and self._loop is asyncio.get_running_loop():
@@ -140,11 +136,10 @@ class MockChain:
             faults.clear(db)
 
     async def _look(self, swaps: Sequence[Swap]) -> list[Sighting]:
-        return await self._ask(Look(swaps)) if swaps else []
-
-    async def _ask(self, call: Look | Find) -> list[Sighting]:
+        if not swaps:
+            return []
         try:
-            answer = await self._call(call)
+            answer = await self._call(Look(swaps))
         except (sqlite3.Error, OSError, WriteQueueFull) as error:
             raise VenueUnavailable(str(error)) from error
         assert isinstance(answer, list)
@@ -160,7 +155,7 @@ class MockChain:
                 self._store.transact,
                 name="mock-chain",
                 window_ms=_WINDOW_MS[self._latency > 0],
-                max_batch=_MOST,
+                max_batch=_MAX_BATCH,
                 capacity=_CAPACITY,
             )
         return self._calls.submit(call)

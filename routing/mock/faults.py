@@ -1,4 +1,4 @@
-"""How the mock chain misbehaves: on command, kept in its store so that every process obeys, and at random."""
+"""How the mock chain fails: on command, kept in its store so that it holds for every process, and at random."""
 
 import random
 import sqlite3
@@ -24,7 +24,7 @@ _TRANSIENT = (Fault.DROP, Fault.LAND_THEN_TIMEOUT, Fault.REFUSE)
 
 @dataclass(slots=True)
 class Command:
-    """One fault that the chain was told to commit."""
+    """One fault that was put in force."""
 
     fault: Fault
     probability: float
@@ -42,7 +42,7 @@ class Faults:
         self._failure_rate = failure_rate
 
     def draw(self) -> tuple[Fault | None, timedelta]:
-        """What befalls one submission, and how much later it lands."""
+        """The fault of one submission, if any, and how much later it lands."""
         for command in self._commands:
             if command.remaining != 0 and self._rng.random() < command.probability:
                 if command.remaining is not None:

@@ -7,12 +7,14 @@ from zlib import crc32
 
 import msgspec
 
-from routing import tokens
 from routing.clock import Clock, utc_now
+from routing.controls import InvalidMove as InvalidMove
 from routing.mock import wander
 from routing.mock.market_file import Health, MarketFile, MarketState, Pool
+from routing.mock.tokens import NEW, REGISTRY, USDC
 from routing.values import Pair, Tick, VenueName
 from routing.venue import NoRoute
+from routing.venues import RAYDIUM, registered
 
 _BASE_USDC = {
     "USDC": Decimal(1),
@@ -42,14 +44,6 @@ _MAX_TICKS = 256
 """Ticks kept of the present moment: many orders of one pair ask within the same 10 ms."""
 
 
-class InvalidMove(ValueError):
-    """The market cannot be moved so. `field` names the argument at fault."""
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
-
-
 class Market:
     """Prices are a function of (seed, time since the epoch), corrected by what was set with `move`."""
 
@@ -74,18 +68,18 @@ class Market:
 
     def health(self, pair: Pair, venue: VenueName) -> Health:
         """What was set for the venue in this pair."""
-        pool = self._file.read().pools.get(tokens.pool_pair(pair).name)
+        pool = self._file.read().pools.get(REGISTRY.pool_pair(pair).name)
         return Health.OK if pool is None else pool.health.get(venue, Health.OK)
 
     def is_held(self, pair: Pair) -> bool:
         """The pair's price stands still: not even a settlement slips."""
-        pool = self._file.read().pools.get(tokens.pool_pair(pair).name)
+        pool = self._file.read().pools.get(REGISTRY.pool_pair(pair).name)
         return pool is not None and pool.hold
 
     def listed_pairs(self) -> list[Pair]:
         """Every pair that trades now, both ways."""
         state = self._file.read()
-        return [pair for pair in tokens.all_pairs() if _is_listed(state, tokens.pool_pair(pair))]
+        return [pair for pair in REGISTRY.all_pairs() if _is_listed(state, REGISTRY.pool_pair(pair))]
 
     def move(
         self,
@@ -95,28 +89,23 @@ class Market:
         liquidity: Decimal | None = None,
         volume: Decimal | None = None,
         listed: bool | None = None,
-        raydium: str | None = None,
-        meteora: str | None = None,
         hold: bool | None = None,
+        **health: str | None,
     ) -> None:
         """Sets what is given and leaves the rest; both directions of the pair and both venues move together.
 
         `price` is the named pair's mid price, from which it wanders on unless held; `hold` without a price
         holds the present one. `liquidity` and `volume` (a minute's) are in the pool's quote token.
-        Raises `InvalidMove`.
+        `health` is by venue, in lower case: ok, error or slow. Raises `InvalidMove`.
         """
-        pair = tokens.pair_named(pair_name)
+        pair = REGISTRY.pair_named(pair_name)
         if pair is None:
             raise InvalidMove("pair", f"unknown pair {pair_name}")
         _check("price", price, above=Decimal(0))
         _check("liquidity", liquidity)
         _check("volume", volume)
-        healths = {
-            venue: _health(venue, wanted)
-            for venue, wanted in ((VenueName.RAYDIUM, raydium), (VenueName.METEORA, meteora))
-            if wanted is not None
-        }
-        pool_pair = tokens.pool_pair(pair)
+        healths = dict(_health(name, wanted) for name, wanted in health.items() if wanted is not None)
+        pool_pair = REGISTRY.pool_pair(pair)
         with self._file.change() as state:
             pool = state.pools.setdefault(pool_pair.name, Pool())
             if price is not None or (hold is not None and hold != pool.hold):
@@ -131,39 +120,39 @@ class Market:
             pool.health = pool.health | healths
 
     def _tick(self, state: MarketState, pair: Pair, venue: VenueName, now: datetime) -> Tick:
-        pool = tokens.pool_pair(pair)
+        pool = REGISTRY.pool_pair(pair)
         if not _is_listed(state, pool):
             raise NoRoute(venue=venue)
         seconds = _seconds(state, now)
         price = self._mid(state, pool, seconds)
-        by_hand = state.pools.get(pool.name) or Pool()
-        if not by_hand.hold:
+        moved = state.pools.get(pool.name) or Pool()
+        if not moved.hold:
             price *= wander.venue_factor(state.seed, pool.name, venue, seconds)
         return Tick(
             pair=pair.name,
             venue=venue,
             price=_SHOWN.plus(price if pair.name == pool.name else 1 / price),
             fee_bps=_fee_bps(pool, venue),
-            liquidity=_depth(pool) if by_hand.liquidity is None else by_hand.liquidity,
-            volume=_volume(state, pool, venue, seconds) if by_hand.volume is None else by_hand.volume,
+            liquidity=_depth(pool) if moved.liquidity is None else moved.liquidity,
+            volume=_volume(state, pool, venue, seconds) if moved.volume is None else moved.volume,
             observed_at=now,
         )
 
     def _mid(self, state: MarketState, pool: Pair, seconds: float) -> Decimal:
         """The market's price of the pool's token in its quote token."""
-        by_hand = state.pools.get(pool.name)
-        if by_hand is None or by_hand.price is None or by_hand.natural is None:
+        moved = state.pools.get(pool.name)
+        if moved is None or moved.price is None or moved.natural is None:
             return self._natural(state, pool, seconds)
-        if by_hand.hold:
-            return by_hand.price
-        return by_hand.price * self._natural(state, pool, seconds) / by_hand.natural
+        if moved.hold:
+            return moved.price
+        return moved.price * self._natural(state, pool, seconds) / moved.natural
 
     def _natural(self, state: MarketState, pool: Pair, seconds: float) -> Decimal:
-        """The price that nobody set: a token's own in USDC, between two others what their USDC prices say."""
+        """The price without `move`: a token's own in USDC, and between two others the quotient of their USDC prices."""
         symbol = pool.token_in.symbol
         if pool.token_out.symbol == "USDC":
             return _BASE_USDC[symbol] * wander.price_factor(state.seed, symbol, seconds)
-        legs = [tokens.pool_pair(Pair(token, tokens.USDC)) for token in (pool.token_in, pool.token_out)]
+        legs = [REGISTRY.pool_pair(Pair(token, USDC)) for token in (pool.token_in, pool.token_out)]
         return self._mid(state, legs[0], seconds) / self._mid(state, legs[1], seconds)
 
 
@@ -173,14 +162,14 @@ def _seconds(state: MarketState, now: datetime) -> float:
 
 
 def _is_listed(state: MarketState, pool: Pair) -> bool:
-    by_hand = state.pools.get(pool.name)
-    if by_hand is not None and by_hand.listed is not None:
-        return by_hand.listed
-    return tokens.NEW not in (pool.token_in, pool.token_out)
+    moved = state.pools.get(pool.name)
+    if moved is not None and moved.listed is not None:
+        return moved.listed
+    return NEW not in (pool.token_in, pool.token_out)
 
 
 def _fee_bps(pool: Pair, venue: VenueName) -> int:
-    if venue is VenueName.RAYDIUM:
+    if venue == RAYDIUM:
         return _RAYDIUM_FEE_BPS
     return _METEORA_FEES_BPS[crc32(pool.name.encode()) % len(_METEORA_FEES_BPS)]
 
@@ -203,8 +192,11 @@ def _check(field: str, value: Decimal | None, *, above: Decimal | None = None) -
         raise InvalidMove(field, f"{field} must be {'above' if above is not None else 'at least'} 0")
 
 
-def _health(venue: VenueName, wanted: str) -> Health:
+def _health(field: str, wanted: str) -> tuple[VenueName, Health]:
+    venue = VenueName(field.upper())
+    if venue not in registered():
+        raise InvalidMove(field, f"{field} is no venue")
     try:
-        return Health(wanted)
+        return venue, Health(wanted)
     except ValueError:
-        raise InvalidMove(venue.lower(), f"must be one of {', '.join(Health)}") from None
+        raise InvalidMove(field, f"must be one of {', '.join(Health)}") from None

@@ -1,4 +1,4 @@
-"""The mock market's memory: one small JSON file that every process reads and few ever write.
+"""The mock market's state: one small JSON file that every process reads and few ever write.
 
 Writers hold a lock and replace the file as a whole, so a reader sees the old or the new one and a killed
 writer leaves no half. Readers compare the file's stat before they use what they read last.
@@ -33,11 +33,11 @@ class Health(StrEnum):
 
 
 class Pool(msgspec.Struct, omit_defaults=True):
-    """What was set by hand for one pool, in its own direction (`tokens.pool_pair`); None = not set."""
+    """What `move` set for one pool, in its own direction (`Tokens.pool_pair`); None = not set."""
 
     price: Decimal | None = None
     natural: Decimal | None = None
-    """What the price would have been without the hand, when it was set: from there it wanders on."""
+    """What the price would have been without `move` when it was set: it wanders on from there."""
     hold: bool = False
     liquidity: Decimal | None = None
     volume: Decimal | None = None

@@ -41,10 +41,6 @@ def by_signature(db: sqlite3.Connection, swaps: Iterable[Swap]) -> dict[str, Row
     return {row[0]: row for row in found}
 
 
-def by_reference(db: sqlite3.Connection, reference: str) -> list[Row]:
-    return db.execute(f"{_SELECT} WHERE reference = ?", (reference,)).fetchall()
-
-
 def due(db: sqlite3.Connection, now: int) -> list[Due]:
     found = db.execute(
         "SELECT signature, payload, lands_at FROM transactions"
@@ -57,12 +53,12 @@ def due(db: sqlite3.Connection, now: int) -> list[Due]:
 def transaction(swap: Swap, lands_at: datetime | None, fate: Fate) -> tuple[str, str, bytes, int, int | None, Fate]:
     """The parameters of `INSERT_TRANSACTION`."""
     lands_us = None if lands_at is None else micros(lands_at)
-    return swap.signature, swap.reference, swap.payload, micros(swap.valid_until), lands_us, fate
+    return swap.signature, swap.reference, swap.payload, swap.validity, lands_us, fate
 
 
 def unseen(swap: Swap) -> Row:
     """What would be read of a transaction that never arrived."""
-    return swap.signature, Fate.PENDING, micros(swap.valid_until), None, None, None, None, None
+    return swap.signature, Fate.PENDING, swap.validity, None, None, None, None, None
 
 
 def sightings(rows: Sequence[Row], now: int) -> list[Sighting]:

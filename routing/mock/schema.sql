@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS transactions (
 
 -- Settling: what is due.
 CREATE INDEX IF NOT EXISTS transactions_due ON transactions (lands_at) WHERE fate = 'pending' AND lands_at IS NOT NULL;
--- `find`, and the report on one reference.
+-- The report on one reference.
 CREATE INDEX IF NOT EXISTS transactions_reference ON transactions (reference);
 -- The report: what landed, and which reference landed twice.
 CREATE INDEX IF NOT EXISTS transactions_landed ON transactions (reference) WHERE fate = 'landed';

@@ -8,10 +8,11 @@ from zlib import crc32
 
 import msgspec
 
-from routing import tokens
 from routing.mock import base58
 from routing.mock.market import Market
-from routing.selection import BPS, quote_from_tick, round_down, round_up
+from routing.mock.pool import quote_from_tick
+from routing.mock.tokens import REGISTRY
+from routing.selection import BPS, round_down, round_up
 from routing.values import VenueName
 from routing.venue import NoRoute, VenueError
 
@@ -70,7 +71,7 @@ def settle(terms: Terms, market: Market, *, signature: str, landed_at: datetime)
 
     Never below min_out: it reverts then.
     """
-    pair = tokens.pair_named(terms.pair)
+    pair = REGISTRY.pair_named(terms.pair)
     if pair is None:
         return Settlement(error=NoRoute.code)
     try:

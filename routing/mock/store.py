@@ -13,7 +13,7 @@ import msgspec
 
 from routing.clock import Clock
 from routing.mock import rows, settlement
-from routing.mock.calls import Answer, Call, Find, Look, Send, Sent, Sighting, Verdict
+from routing.mock.calls import Answer, Call, Look, Send, Sent, Sighting, Verdict
 from routing.mock.faults import Fault, Faults
 from routing.mock.settlement import Settlement, Terms
 from routing.values import Fate, Swap
@@ -63,7 +63,7 @@ class ChainStore:
     def transact(self, calls: Sequence[Call]) -> list[Answer]:
         """Answers each call, in order, all in one transaction. Raises `sqlite3.Error`.
 
-        The clock is read under the write lock: without it one process could be told that a transaction
+        The clock is read under the write lock: without it one process could learn that a transaction
         expired while another was still writing it.
         """
         with self._turn:
@@ -95,9 +95,6 @@ class ChainStore:
                         answers.append(next(sent))
                     case Look():
                         answers.append([seen[swap.signature] for swap in call.swaps])
-                    case Find():
-                        found = rows.by_reference(db, call.reference)
-                        answers.append(rows.sightings(found, rows.micros(now)))
             return answers
 
     def _accept(self, db: sqlite3.Connection, swaps: Sequence[Swap], now: datetime) -> list[Sent]:

@@ -1,4 +1,4 @@
-"""A mock venue: a window on the shared mock market, with the waits and the failures of a real one."""
+"""A mock venue: it quotes the shared mock market, with the delays and the failures of a real one."""
 
 import asyncio
 import math
@@ -9,12 +9,12 @@ from decimal import Decimal
 
 from routing.chain import Chain
 from routing.clock import Clock, utc_now
-from routing.mock import settlement
+from routing.mock import rows, settlement
 from routing.mock.market import Market
 from routing.mock.market_file import Health
+from routing.mock.pool import quote_from_tick
 from routing.mock.settlement import Terms
-from routing.selection import quote_from_tick
-from routing.values import Pair, Quote, Swap, SwapStatus, Tick, VenueName
+from routing.values import Pair, Quote, Swap, SwapStatus, Tick, Validity, VenueName
 from routing.venue import VenueUnavailable
 
 # Seconds, from and to; with the chain's landing they make an order of 2 to 3 s.
@@ -24,7 +24,7 @@ _BUILD_S = (0.05, 0.15)
 _SUBMIT_S = (0.10, 0.20)
 _STEP_S = 0.01
 _SLOW_S = 5.0
-"""What a slow venue takes on top: past every deadline. Not scaled: whoever makes a venue slow means it."""
+"""What a slow venue takes on top: past every deadline. Not scaled by the latency: a venue is made slow to be late."""
 
 
 class MockVenue:
@@ -61,6 +61,10 @@ class MockVenue:
         await self._answer(pair, _QUOTE_S)
         return quote_from_tick(pair, self._market.tick(pair, self.name, self._clock()), amount, cached=False)
 
+    def price(self, pair: Pair, tick: Tick, amount: Decimal) -> Quote | None:
+        """See `Venue`. A mock pool's whole state is in its tick."""
+        return quote_from_tick(pair, tick, amount, cached=True)
+
     async def build(self, pair: Pair, quote: Quote, *, min_out: Decimal, reference: str, attempt: int) -> Swap:
         """See `Venue`. Valid for `valid_s` from now."""
         await self._answer(pair, _BUILD_S)
@@ -85,6 +89,7 @@ class MockVenue:
             signature=settlement.sign(payload),
             payload=payload,
             min_out=min_out,
+            validity=Validity(rows.micros(valid_until)),
             valid_until=valid_until,
         )
 
@@ -101,12 +106,8 @@ class MockVenue:
         """See `Venue`."""
         return await self._chain.status(swaps)
 
-    async def find(self, reference: str) -> list[SwapStatus]:
-        """See `Venue`."""
-        return await self._chain.find(reference)
-
     async def _answer(self, pair: Pair, seconds: tuple[float, float]) -> None:
-        """Takes a venue's time; raises `VenueUnavailable` when it is told to fail or does so at random."""
+        """Takes a venue's time; raises `VenueUnavailable` when it is set to fail or does so at random."""
         await self._pause(seconds)
         health = self._market.health(pair, self.name)
         if health is Health.SLOW:

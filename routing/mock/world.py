@@ -1,27 +1,55 @@
-"""The mock world: a market, a chain and two venues that all processes of one data directory share."""
+"""The mock world: a market, a chain and a venue for every registered name, shared by all processes of one data directory."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from routing import prices
 from routing.clock import Clock, utc_now
 from routing.mock.chain import MockChain
 from routing.mock.market import Market
+from routing.mock.tokens import NEW, REGISTRY
 from routing.mock.venue import MockVenue
+from routing.price_hashes import PairPrices
 from routing.router import Router
-from routing.values import Pair, VenueName
+from routing.tokens import Tokens
+from routing.values import Pair, Token
+from routing.venues import registered
+
+
+@dataclass(frozen=True, slots=True)
+class MockControls:
+    """See `Controls`."""
+
+    market: Market
+    chain: MockChain
+    unlisted: Token = NEW
+
+    def move(self, pair_name: str, **changes: Any) -> None:
+        """See `Market.move`."""
+        self.market.move(pair_name, **changes)
+
+    def report(self, reference: str | None = None) -> Mapping[str, Any]:
+        """See `MockChain.report`."""
+        return self.chain.report(reference)
 
 
 @dataclass(frozen=True, slots=True)
 class MockWorld:
-    """The router, and the handles that move the world under it."""
+    """See `World`."""
 
     router: Router
     market: Market
     chain: MockChain
+    tokens: Tokens
+    controls: MockControls
+
+    def listed_pairs(self) -> list[Pair]:
+        """See `World`."""
+        return self.market.listed_pairs()
 
     async def close(self) -> None:
+        """See `World`."""
         await self.chain.close()
 
 
@@ -35,7 +63,7 @@ def mock_world(
     max_age_ms: int,
     valid_s: float,
     clock: Clock = utc_now,
-    cached: Callable[[Pair], Awaitable[prices.PairPrices | None]] | None = None,
+    cached: Callable[[Pair], Awaitable[PairPrices | None]] | None = None,
 ) -> MockWorld:
     """Opens the world in `data_dir/mock`, making it at first use.
 
@@ -48,7 +76,7 @@ def mock_world(
     chain = MockChain(directory, market, latency=latency, failure_rate=failure_rate, clock=clock)
     venues = [
         MockVenue(name, market, chain, valid_s=valid_s, latency=latency, failure_rate=failure_rate, clock=clock)
-        for name in VenueName
+        for name in registered()
     ]
     router = Router(venues, deadline_ms=deadline_ms, max_age_ms=max_age_ms, clock=clock, cached=cached)
-    return MockWorld(router, market, chain)
+    return MockWorld(router, market, chain, REGISTRY, MockControls(market, chain))

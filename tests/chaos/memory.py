@@ -17,17 +17,23 @@ from orders.ids import uuid7
 from orders.ledger.values import Attempts, Change, Claimed, Position
 from orders.lifecycle import FINAL, Status
 from orders.recovery.reconcile import released
-from routing import tokens
+from routing.mock import tokens
 from routing.selection import select
-from routing.values import Fate, Fill, Pair, Quote, Selection, Swap, SwapStatus, VenueName
+from routing.values import Fate, Fill, Pair, Quote, Selection, Swap, SwapStatus, Validity, VenueName
 from routing.venue import SubmitUnknown, SwapRefused
+from routing.venues import RAYDIUM
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 VALID = timedelta(seconds=30)
 LANDS_AFTER = timedelta(seconds=2)
 MAX_ATTEMPTS = 3
-PAIR = tokens.pair("SOL", "USDC")
+PAIR = tokens.REGISTRY.pair("SOL", "USDC")
 assert PAIR is not None
+
+
+def height(at: datetime) -> Validity:
+    """This chain measures validity in blocks, a million a second: no time that anybody else could compare with a clock."""
+    return Validity((at - START) // timedelta(microseconds=1))
 
 
 class ManualLoop(asyncio.SelectorEventLoop):
@@ -97,14 +103,14 @@ class MemoryChain:
                 raise SwapRefused
             return
         mood, self.mood = self.mood, "takes"
-        if self._loop.now > swap.valid_until or mood == "refuses":
+        if height(self._loop.now) > swap.validity or mood == "refuses":
             self.known[swap.signature] = Transaction(swap, None, promised=True)
             raise SwapRefused
         if mood == "loses":
             return
         lands_at = self._loop.now + LANDS_AFTER * (10 if mood == "is late" else 1)
         self.known[swap.signature] = Transaction(
-            swap, lands_at if lands_at <= swap.valid_until and mood != "never" else None
+            swap, lands_at if height(lands_at) <= swap.validity and mood != "never" else None
         )
         if mood == "is silent":
             raise SubmitUnknown
@@ -116,7 +122,7 @@ class MemoryChain:
             return SwapStatus(swap.signature, Fate.LANDED, fill)
         if known and known.promised:
             return SwapStatus(swap.signature, Fate.EXPIRED)
-        if (known is None or known.lands_at is None) and self._loop.now > swap.valid_until:
+        if (known is None or known.lands_at is None) and height(self._loop.now) > swap.validity:
             self.known[swap.signature] = Transaction(swap, None, promised=True)
             return SwapStatus(swap.signature, Fate.EXPIRED)
         return SwapStatus(swap.signature, Fate.PENDING)
@@ -139,7 +145,7 @@ class MemoryRouter:
 
     async def quote(self, pair: Pair, amount: Decimal) -> Selection:
         await self._gate.pass_()
-        quote = Quote(pair.name, VenueName.RAYDIUM, amount, amount, Decimal(1), 0, Decimal(0), self._loop.now)
+        quote = Quote(pair.name, RAYDIUM, amount, amount, Decimal(1), 0, Decimal(0), self._loop.now)
         return select([quote], [], now=self._loop.now, max_age=timedelta(hours=1))
 
     def venue(self, name: VenueName) -> "MemoryRouter":
@@ -148,7 +154,7 @@ class MemoryRouter:
     async def build(self, pair: Pair, quote: Quote, *, min_out: Decimal, reference: str, attempt: int) -> Swap:
         await self._gate.pass_()
         signature = f"s{next(self._count)}"
-        return Swap(reference, attempt, quote.venue, signature, b"", min_out, self._loop.now + VALID)
+        return Swap(reference, attempt, quote.venue, signature, b"", min_out, START, height(self._loop.now + VALID))
 
     async def submit(self, swap: Swap) -> None:
         await self._gate.pass_()

@@ -5,15 +5,15 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
-from routing import tokens
-from routing.mock import settlement
+from routing.mock import rows, settlement, tokens
 from routing.mock.chain import MockChain
 from routing.mock.faults import Fault
 from routing.mock.market import Market
 from routing.mock.settlement import Terms
 from routing.mock.venue import MockVenue
-from routing.values import Pair, Swap, VenueName
+from routing.values import Pair, Swap, Validity, VenueName
 from routing.venue import Venue
+from routing.venues import RAYDIUM, registered
 
 
 class Clock:
@@ -30,7 +30,7 @@ class Clock:
 
 
 def sol_usdc() -> Pair:
-    pair = tokens.pair_named("SOL-USDC")
+    pair = tokens.REGISTRY.pair_named("SOL-USDC")
     assert pair is not None
     return pair
 
@@ -60,7 +60,7 @@ class MockKit:
             Terms(
                 reference=reference,
                 attempt=attempt,
-                venue=VenueName.RAYDIUM,
+                venue=RAYDIUM,
                 pair="SOL-USDC",
                 amount_in=Decimal(1),
                 quoted_price=Decimal(150),
@@ -72,11 +72,12 @@ class MockKit:
         return Swap(
             reference=reference,
             attempt=attempt,
-            venue=VenueName.RAYDIUM,
+            venue=RAYDIUM,
             signature=settlement.sign(payload),
             payload=payload,
             min_out=Decimal(min_out),
             valid_until=valid_until,
+            validity=Validity(rows.micros(valid_until)),
         )
 
     def lose_next(self) -> None:
@@ -94,5 +95,5 @@ class MockKit:
 Kit = MockKit
 CHAINS: dict[str, Callable[[Path], Kit]] = {"mock": MockKit}
 VENUES: dict[str, tuple[Callable[[Path], Kit], VenueName]] = {
-    f"mock-{name.lower()}": (MockKit, name) for name in VenueName
+    f"mock-{name.lower()}": (MockKit, name) for name in registered()
 }

@@ -21,7 +21,7 @@ async def test_a_transaction_lands_with_its_fill(kit: Kit) -> None:
     assert status.fill.fee == Decimal("0.375")
     assert status.fill.landed_at == kit.clock.now
     assert await kit.chain.status([swap]) == [status]
-    assert await kit.chain.find("order-1") == [status]
+    assert [call["signature"] for call in kit.chain.report("order-1")["submissions"]] == [swap.signature]
 
 
 async def test_the_same_bytes_land_once_however_often_they_are_sent(kit: Kit) -> None:
@@ -141,4 +141,4 @@ async def test_the_chain_answers_in_the_order_of_the_question(kit: Kit) -> None:
     statuses = await kit.chain.status(asked)
     assert [status.signature for status in statuses] == [swap.signature for swap in asked]
     assert await kit.chain.status([]) == []
-    assert await kit.chain.find("unsent") == []
+    assert kit.chain.report("unsent")["submissions"] == []

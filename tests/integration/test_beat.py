@@ -1,14 +1,17 @@
 """Beat keeps the pace of half a second, and leaves the database alone meanwhile (django-celery-beat #673)."""
 
 import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
+from django_celery_beat.models import IntervalSchedule, PeriodicTask, PeriodicTasks
 
 import celery_app
-from orderengine.beat import CATCH_UP_S, Scheduler, in_step
+from orderengine.beat import ASK_EVERY_S, CATCH_UP_S, PROTECT_EVERY_S, Scheduler, in_step
+from orderengine.schedule import ENTRIES, MAX_WAITING, OWN_TASKS, ensure_schedule
 from orders.ledger.statements import Connection
 
 SECONDS = 6.0
@@ -83,3 +86,123 @@ def test_a_schedule_that_cannot_be_read_does_not_stop_the_others(database: Conne
     time.sleep(0.5)
     scheduler.tick()
     assert len(scheduler.sent["poll_quotes"]) == 2 and "reconcile" not in scheduler.sent
+
+
+@pytest.fixture
+def beat(database: Connection) -> Iterator[Recording]:
+    IntervalSchedule.objects.all().delete()
+    scheduler = Recording(app=celery_app.app)
+    yield scheduler
+    scheduler._finalize.cancel()  # At the end of the process the database is gone.
+    IntervalSchedule.objects.all().delete()
+
+
+def ticked(scheduler: Recording, *, seconds: float = 0.0) -> dict[str, int]:
+    """How often each task is sent within the time, or in one turn."""
+    scheduler.sent.clear()
+    end = time.monotonic() + seconds
+    scheduler.tick()
+    while time.monotonic() < end:
+        time.sleep(min(0.01, max(0.0, scheduler.tick())))
+    # Without Celery's own entry, which is due at its hour.
+    return {task: len(times) for task, times in scheduler.sent.items() if not task.startswith("celery.")}
+
+
+@pytest.mark.parametrize("step", [timedelta(days=-1), timedelta(seconds=-30), timedelta(days=1)], ids=str)
+def test_a_clock_that_is_stepped_does_not_stop_the_schedule(beat: Recording, step: timedelta) -> None:
+    """What the clock said before a step of −1 day lies a day in the future after it."""
+    for entry in beat.schedule.values():
+        entry.last_run_at = datetime.now(UTC) - step
+    assert set(ticked(beat)) == OWN_TASKS
+    time.sleep(0.6)
+    assert ticked(beat).keys() >= {"poll_quotes", "expire_orders"}, "and the rhythm goes on"
+
+
+def test_a_last_run_in_the_future_is_not_believed_after_a_restart(beat: Recording) -> None:
+    PeriodicTask.objects.update(last_run_at=datetime.now(UTC) + timedelta(hours=1))
+    again = Recording(app=celery_app.app)
+    again._finalize.cancel()
+    assert set(ticked(again)) == OWN_TASKS
+
+
+def test_a_change_is_seen_though_the_clock_was_set_back(beat: Recording) -> None:
+    PeriodicTasks.objects.update_or_create(ident=1, defaults={"last_update": datetime.now(UTC) + timedelta(hours=1)})
+    beat._asked_at = 0.0
+    beat.schedule_changed()
+    PeriodicTask.objects.create(
+        name="operators", task="operators", interval=IntervalSchedule.objects.create(every=1, period="hours")
+    )
+    beat._asked_at = 0.0
+    assert "operators" in beat.schedule
+
+
+def delete_interval() -> None:
+    IntervalSchedule.objects.filter(every=500_000).delete()
+
+
+def delete_all() -> None:
+    PeriodicTask.objects.all().delete()
+
+
+def disable() -> None:
+    PeriodicTask.objects.update(enabled=False)
+    PeriodicTasks.update_changed()
+
+
+def flood() -> None:
+    for interval in IntervalSchedule.objects.all():
+        interval.every, interval.period = 1, "microseconds"
+        interval.save()
+
+
+def slow_down() -> None:
+    for interval in IntervalSchedule.objects.all():
+        interval.every, interval.period = 7, "days"
+        interval.save()
+
+
+def misdirect() -> None:
+    PeriodicTask.objects.update(queue="elsewhere", task="other", kwargs='{"a": 1}', one_off=True)
+    PeriodicTasks.update_changed()
+
+
+@pytest.mark.parametrize("slip", [delete_interval, delete_all, disable, flood, slow_down, misdirect])
+def test_the_engines_own_schedule_is_put_back(beat: Recording, slip: Callable[[], None]) -> None:
+    slip()
+    beat._asked_at = 0.0
+    ticked(beat)  # A turn before the schedule is looked at again.
+    beat._asked_at = beat._protected_at = 0.0
+    ticked(beat)
+    own = [entry for entry in beat.schedule.values() if not entry.task.startswith("celery.")]
+    assert {entry.task: entry.options["queue"] for entry in own} == {entry.task: entry.queue for entry in ENTRIES}
+    periods = {entry.task: entry.schedule.run_every.total_seconds() for entry in own}
+    assert periods == {entry.task: entry.period_ms / 1000 for entry in ENTRIES}
+    assert all(entry.model.enabled and not entry.model.one_off for entry in own)
+    assert PROTECT_EVERY_S + ASK_EVERY_S < 60
+
+
+def test_an_operators_own_period_is_kept_within_bounds(beat: Recording) -> None:
+    second = IntervalSchedule.objects.create(every=1, period="seconds")
+    PeriodicTask.objects.filter(name="poll_quotes").update(interval=second)
+    assert ensure_schedule() == []
+    assert PeriodicTask.objects.get(name="poll_quotes").interval == second
+
+
+def test_no_interval_is_shorter_than_a_tenth_of_a_second(beat: Recording) -> None:
+    interval = IntervalSchedule.objects.create(every=1, period="microseconds")
+    PeriodicTask.objects.create(name="mad", task="mad", interval=interval)
+    beat._asked_at = 0.0
+    assert 1 <= ticked(beat, seconds=1.0)["mad"] <= 11
+
+
+def test_ticks_do_not_pile_up_where_nobody_works(beat: Recording) -> None:
+    with celery_app.app.connection_for_write() as connection, connection.SimpleQueue("quotes") as queue:
+        queue.clear()
+        for _ in range(MAX_WAITING):
+            queue.put("waits")
+        for entry in beat.schedule.values():
+            entry.last_run_at -= timedelta(days=1)
+        assert set(ticked(beat)) == OWN_TASKS - {"poll_quotes"}
+        queue.clear()
+        time.sleep(0.6)
+        assert "poll_quotes" in ticked(beat)

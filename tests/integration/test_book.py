@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -17,11 +18,11 @@ from orders.ids import uuid7
 from orders.ledger import statements
 from orders.ledger.statements import Connection
 from orders.lifecycle import Event
-from orders.resting.keeper import Keeper
+from orders.resting.keeper import NEWEST_EVERY, Keeper
 from orders.resting.placement import rest_of
 from tests.factories import accepted, change, claimed, limit_order, new_order
 from triggers import rules
-from triggers.book import AGAIN, Arm, Book, Edge, Left, Rest
+from triggers.book import AGAIN, TIME, Arm, Book, Edge, Left, Rest
 
 PAIR = "SOL-USDC"
 FAR = 2**50
@@ -41,7 +42,7 @@ def rest(price: str = "100", kind: str = "gte", *, seq: int = 1, order_id: UUID 
 
 
 def fire(book: Book, best: str, kind: str = "gte", most: int = 100) -> list[UUID]:
-    return book.claim_limits(PAIR, kind, Decimal(best), most=most, again_at_ms=FAR)
+    return book.claim_limits(PAIR, kind, Decimal(best), most=most, again_in_ms=FAR)
 
 
 def left(rest: Rest, seq: int) -> Left:
@@ -108,8 +109,8 @@ def test_a_tick_finds_what_is_due_at_the_edge(book: Book) -> None:
     assert due("100") == due("50") == (True, False)
     assert due("75", "0") == due("75", None, "5000") == due("75", None, None, "3") == (False, True)
     assert due("75", None, "4999.99", "2.99") == (False, False)
-    assert book.claim_snipers(PAIR, "liquidity", Decimal(5000), most=9, again_at_ms=FAR) == [snipers[0].order_id]
-    assert book.claim_snipers(PAIR, "liquidity", Decimal(5000), most=9, again_at_ms=FAR) == []
+    assert book.claim_snipers(PAIR, "liquidity", Decimal(5000), most=9, again_in_ms=FAR) == [snipers[0].order_id]
+    assert book.claim_snipers(PAIR, "liquidity", Decimal(5000), most=9, again_in_ms=FAR) == []
 
 
 def test_a_pair_nobody_waits_for_is_forgotten(book: Book) -> None:
@@ -125,9 +126,9 @@ def test_a_pair_nobody_waits_for_is_forgotten(book: Book) -> None:
 def test_a_launch_sniper_of_a_listed_pair_waits_for_it_to_be_delisted(book: Book) -> None:
     sniper = Rest(uuid7(), PAIR, 1, "listed", rules.NOTHING)
     book.change([Arm(sniper)])
-    assert book.claim_snipers(PAIR, "token_launch", rules.NOTHING, most=9, again_at_ms=FAR) == []
+    assert book.claim_snipers(PAIR, "token_launch", rules.NOTHING, most=9, again_in_ms=FAR) == []
     book.unlist(PAIR)
-    assert book.claim_snipers(PAIR, "token_launch", rules.NOTHING, most=9, again_at_ms=FAR) == [sniper.order_id]
+    assert book.claim_snipers(PAIR, "token_launch", rules.NOTHING, most=9, again_in_ms=FAR) == [sniper.order_id]
 
 
 operations = st.lists(
@@ -185,7 +186,7 @@ def test_the_book_does_what_a_plain_list_does(book: Book, operations: list[tuple
                 del resting[index]
     held = set(book.redis.keys("limit:*"))
     assert held == {each.details for each in (*resting.values(), *claimed_.values())}
-    assert set(book.overdue(FAR, 100)) == {each.details for each in claimed_.values()}
+    assert set(book.redis.zrange(AGAIN, 0, -1)) == {each.details for each in claimed_.values()}
     for index in [f"limit_index:{PAIR}:{kind}" for kind in ("gte", "lte")]:
         kind = index.rpartition(":")[2]
         wanted = {rules.sortable(each.price) for each in resting.values() if each.kind == kind}
@@ -293,7 +294,7 @@ def test_what_was_claimed_and_never_taken_comes_back(kept: Kept, book: Book) -> 
     """The matcher died between the claim and the dispatch, or its message was lost."""
     order = kept.rest(limit_price=Decimal(100))
     kept.keeper.run(kept.database)
-    assert book.claim_limits(PAIR, "gte", Decimal(100), most=9, again_at_ms=1) == [order.id]
+    assert book.claim_limits(PAIR, "gte", Decimal(100), most=9, again_in_ms=0) == [order.id]
     assert fire(book, "100") == []
 
     kept.keeper.run(kept.database)
@@ -301,10 +302,49 @@ def test_what_was_claimed_and_never_taken_comes_back(kept: Kept, book: Book) -> 
     assert fire(book, "100") == [order.id]
 
 
+@pytest.mark.parametrize("step_s", [-86_400, -30, 86_400])
+def test_a_claim_comes_back_though_the_keepers_clock_was_stepped(
+    kept: Kept, book: Book, monkeypatch: pytest.MonkeyPatch, step_s: int
+) -> None:
+    order = kept.rest(limit_price=Decimal(100))
+    kept.keeper.run(kept.database)
+    assert book.claim_limits(PAIR, "gte", Decimal(100), most=9, again_in_ms=0) == [order.id]
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + step_s)
+    for _ in range(NEWEST_EVERY):
+        kept.keeper.run(kept.database)
+    assert fire(book, "100") == [order.id]
+
+
+def test_claims_and_pauses_move_with_redis_clock_when_it_is_set_back(book: Book) -> None:
+    order = rest("100")
+    book.change([Arm(order)])
+    assert book.overdue(9) == []
+    assert book.claim_limits(PAIR, "gte", Decimal(100), most=9, again_in_ms=5_000) == [order.order_id]
+    day_ms = 86_400_000
+    # What stands there after the clock was set back by a day: times of the day before are a day ahead.
+    for key, score in book.redis.zrange(AGAIN, 0, -1, withscores=True):
+        book.redis.zadd(AGAIN, {key: score + day_ms})
+    book.redis.incrby(TIME, day_ms)
+    book.overdue(9)
+    [(_, again_at)] = book.redis.zrange(AGAIN, 0, -1, withscores=True)
+    seconds, _ = book.redis.time()
+    assert 0 < again_at - seconds * 1000 < 7_000
+
+
+def test_the_newest_are_armed_though_clocks_differ(kept: Kept, book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keeper's clock is a day ahead of the web processes', whose clocks the ids carry."""
+    order = kept.rest(limit_price=Decimal(100))
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 86_400)
+    assert kept.keeper._arm_newest(kept.database) == 1
+    assert kept.armed() == {order.id}
+
+
 def test_what_was_claimed_and_rests_no_more_is_forgotten(kept: Kept, book: Book) -> None:
     order = kept.rest(limit_price=Decimal(100))
     kept.keeper.run(kept.database)
-    book.claim_limits(PAIR, "gte", Decimal(100), most=9, again_at_ms=1)
+    book.claim_limits(PAIR, "gte", Decimal(100), most=9, again_in_ms=0)
     claimed(kept.database, order)
 
     kept.keeper.run(kept.database)

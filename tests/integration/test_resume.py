@@ -22,7 +22,7 @@ from orders.ledger.values import Claimed
 from orders.ledger.writers import Claimer, Recorder
 from orders.lifecycle import Event, Status
 from orders.recovery.reconcile import Reconciler, Watch
-from routing import tokens
+from routing.mock import tokens
 from routing.mock.faults import Fault
 from routing.mock.world import MockWorld, mock_world
 from routing.values import Pair, Swap
@@ -81,7 +81,7 @@ async def swap_for(world: MockWorld, taken: Claimed) -> Swap:
 
 
 def pair(taken: Claimed) -> Pair:
-    found = tokens.pair(taken.token_in, taken.token_out)
+    found = tokens.REGISTRY.pair(taken.token_in, taken.token_out)
     assert found is not None
     return found
 

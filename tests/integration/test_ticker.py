@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -13,20 +14,24 @@ import redis
 from django.conf import settings
 
 from orders.ids import uuid7
-from routing import tokens
+from routing.mock import tokens
 from routing.mock.world import MockWorld, mock_world
 from routing.poller import Poller
-from routing.prices import MEMO_S, PairPrices, PriceFeed, PriceStore
+from routing.price_hashes import stamp
+from routing.prices import MEMO_S, WATCHED, PairPrices, PriceFeed, PriceStore
 from routing.selection import NoQuote
-from routing.values import Pair, VenueName
+from routing.values import Pair
+from routing.venues import METEORA, RAYDIUM, registered
+from runtime.skew import skew
 from tests.waiting import until
 from triggers import ticker as ticking
 from triggers.book import Arm, Book, Rest
 from triggers.matcher import MAX_FIRST, Matcher
+from triggers.pulse import PULSE, STILL_AFTER_S, TASKS, mark, standing_still
 from triggers.ticker import TURN, Ticker, channel_of
 
 NAME = "SOL-USDC"
-FOUND = tokens.pair_named(NAME)
+FOUND = tokens.REGISTRY.pair_named(NAME)
 assert FOUND is not None
 PAIR: Pair = FOUND
 FRESH_MS = 60_000
@@ -73,6 +78,9 @@ class Bench:
         assert self.ticker.tick()
         return self.store.read([NAME])[NAME]
 
+    def polled(self) -> list[PairPrices]:
+        return asyncio.run(Poller(self.world.router, deadline_ms=100).poll([PAIR]))
+
     def arm(self, kind: str, price: str, pair: str = NAME) -> Rest:
         rest = Rest(uuid7(), pair, 1, kind, Decimal(price))
         self.book.change([Arm(rest)])
@@ -88,7 +96,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 def test_best_is_the_highest_net_price(bench: Bench) -> None:
     market = bench.tick()
-    assert set(market.ticks) == set(VenueName) and market.best is not None
+    assert set(market.ticks) == set(registered()) and market.best is not None
     assert market.best.net_price == max(tick.net_price for tick in market.ticks.values())
     stored = bench.store.redis.hgetall("quotes:SOL-USDC:BEST")
     assert set(stored) >= {"price", "fee", "liquidity", "volume", "observed_at", "venue"}
@@ -143,7 +151,7 @@ def test_a_slow_or_dead_venue_leaves_the_other_alone(bench: Bench) -> None:
         bench.move(raydium=health)
         before = datetime.now(UTC)
         market = bench.tick()
-        assert market.best is not None and market.best.venue is VenueName.METEORA
+        assert market.best is not None and market.best.venue == METEORA
         assert market.best.observed_at >= before
         bench.move(raydium="ok")
         bench.tick()
@@ -183,15 +191,15 @@ async def test_a_breaker_opens_and_the_venue_is_asked_again_later(tmp_path: Path
     poller = Poller(world.router, deadline_ms=100)
     for _ in range(8):
         await poller.poll([PAIR])
-    assert world.router.breakers.states() == {VenueName.RAYDIUM: "open", VenueName.METEORA: "closed"}
+    assert world.router.breakers.states() == {RAYDIUM: "open", METEORA: "closed"}
     selection = await world.router.quote(PAIR, Decimal(1))
     assert [refusal.code for refusal in selection.refusals] == ["VENUE_RESTING"]
 
     world.market.move(NAME, raydium="ok")
-    while world.router.breakers.states()[VenueName.RAYDIUM] == "open":
+    while world.router.breakers.states()[RAYDIUM] == "open":
         await poller.poll([PAIR])
         assert datetime.now(UTC) - now < timedelta(seconds=30)
-    assert world.router.breakers.states()[VenueName.RAYDIUM] == "closed"
+    assert world.router.breakers.states()[RAYDIUM] == "closed"
 
 
 async def test_the_fallback_goes_from_cache_to_venues_to_the_one_that_is_left(tmp_path: Path) -> None:
@@ -286,3 +294,109 @@ def test_liquidity_and_a_volume_spike_fire_theirs(bench: Bench) -> None:
         ([busy.order_id], "volume"),
         ([deep.order_id], "liquidity"),
     ]
+
+
+def redis_ms(bench: Bench) -> int:
+    seconds, microseconds = bench.store.redis.time()
+    return seconds * 1000 + microseconds // 1000
+
+
+DAY_MS = 86_400_000
+
+
+@pytest.mark.parametrize("expires_ms", [None, DAY_MS])
+def test_a_turn_of_before_redis_clock_was_set_back_keeps_nobody_away(bench: Bench, expires_ms: int | None) -> None:
+    """The key of a turn then holds a time of the future, and its expiry is as far away."""
+    bench.store.redis.set(TURN, redis_ms(bench) + DAY_MS, px=expires_ms)
+    assert bench.ticker.tick()
+
+
+def test_a_pair_is_watched_for_its_time_whatever_clocks_say(bench: Bench) -> None:
+    bench.store.watch("SOL-JUP")
+    bench.store.redis.zadd(WATCHED, {"JUP-SOL": redis_ms(bench) + DAY_MS})  # Redis' clock was set back since.
+    bench.store.redis.zadd(WATCHED, {"BONK-SOL": redis_ms(bench) - 1})
+    bench.tick()
+    assert set(bench.store.read(["SOL-JUP", "JUP-SOL", "BONK-SOL"])) == {"SOL-JUP"}
+
+
+def stepped(bench: Bench, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """The clock of the poller's process is stepped; Redis' is not."""
+    ahead = timedelta(seconds=seconds)
+    monkeypatch.setattr(bench.world.router, "_clock", lambda: datetime.now(UTC) + ahead)
+    for venue in bench.world.router.venues:
+        monkeypatch.setattr(venue, "_clock", lambda: datetime.now(UTC) + ahead)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + seconds)
+
+
+@pytest.mark.parametrize("step_s", [-86_400, -30, -2, 30, 86_400])
+def test_triggers_go_on_after_the_pollers_clock_is_stepped(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, step_s: float
+) -> None:
+    bench.tick()
+    order = bench.arm("gte", "105")
+    stepped(bench, monkeypatch, step_s)
+    bench.move(price="106")
+    began = time.monotonic()
+    until(lambda: bench.ticker.tick() and bench.fired, 2, pause_s=0.1)
+    assert [ids for ids, _ in bench.fired] == [[order.order_id]]
+    until(lambda: bench.ticker.tick() and Decimal(bench.store.redis.hget(f"quotes:{NAME}:BEST", "price")) > 105, 2, 0.1)
+    assert time.monotonic() - began < 2, "prices are written again as well"
+    assert f"clock skew: this process is {abs(step_s):.1f} s" in caplog.text
+    skew.seen("redis", 0)
+
+
+@pytest.mark.parametrize("step_s", [-86_400, -30, 30, 86_400])
+def test_a_matcher_whose_clock_is_stepped_fires(bench: Bench, step_s: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit worker's clock differs from the poller's; prices are as old as Redis' clock says."""
+    order = bench.arm("gte", "50")
+    bench.store.write(bench.polled(), {})
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + step_s)
+    ahead = timedelta(seconds=step_s)
+    far = Matcher(
+        bench.book,
+        bench.store,
+        lambda ids, trigger: bench.fired.append((list(ids), trigger)),
+        max_age=timedelta(milliseconds=FRESH_MS),
+        most=100,
+        clock=lambda: datetime.now(UTC) + ahead,
+    )
+    assert far.match_limits(NAME) == 1
+    assert bench.fired[0][0] == [order.order_id]
+
+
+def test_an_old_price_stays_old_whatever_the_clocks(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.arm("gte", "50")
+    bench.store.write(bench.polled(), {})
+    for venue in ("RAYDIUM", "METEORA", "BEST"):
+        old = datetime.now(UTC) - timedelta(milliseconds=2 * FRESH_MS)
+        bench.store.redis.hset(f"quotes:{NAME}:{venue}", "observed_at", stamp(old))
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() - 3_600)
+    bench.matcher._clock = lambda: datetime.now(UTC) - timedelta(hours=1)
+    assert bench.matcher.match_limits(NAME) == 0
+
+
+def test_a_future_time_in_redis_does_not_refuse_newer_prices(bench: Bench) -> None:
+    """Its writer's clock, or Redis' own, was set back since."""
+    bench.tick()
+    for venue in ("RAYDIUM", "METEORA", "BEST"):
+        future = {"seen_at": stamp(datetime.now(UTC) + timedelta(days=1)), "written_at": redis_ms(bench) + DAY_MS}
+        bench.store.redis.hset(f"quotes:{NAME}:{venue}", mapping=future)
+    bench.move(price="106")
+    market = bench.tick()
+    assert market.best is not None and market.best.price == 106
+
+
+def test_what_stands_still_is_named(bench: Bench) -> None:
+    assert set(standing_still(bench.store.redis)) == set(TASKS)
+    bench.tick()
+    for task in ("reconcile", "keep_book"):
+        mark(bench.store.redis, task)
+    assert standing_still(bench.store.redis) == []
+    bench.store.redis.hset(PULSE, "reconcile", redis_ms(bench) - int(STILL_AFTER_S * 1000) - 1)
+    bench.store.redis.hset(PULSE, "poll_quotes", redis_ms(bench) + DAY_MS)  # Redis' clock was set back since.
+    assert standing_still(bench.store.redis) == ["poll_quotes", "reconcile"]
+    bench.tick()
+    assert standing_still(bench.store.redis) == ["reconcile"]

@@ -23,7 +23,6 @@ from tests.factories import DATA, HANDOVER, TAKEOVER, limit_order, new_order
 from triggers.changes import Arm, Left
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
-NOW_MS = 1_767_225_600_000
 PAIRS = [(status, event) for status, successors in SUCCESSORS.items() for event in successors if event != Event.CLAIM]
 
 
@@ -44,7 +43,7 @@ def row(type_: str) -> Recorded:
 def after(
     event: Event, status: Status, type_: str = MARKET, said: dict[str, Any] | None = None, **named: Any
 ) -> Effects:
-    return effects(change(event, status, said, **named), row(type_), NOW_MS)
+    return effects(change(event, status, said, **named), row(type_))
 
 
 def test_the_pure_names_of_types_are_django_s() -> None:

@@ -14,7 +14,7 @@ from orders.errors import ApiError
 from orders.http.errors import status_of
 from orders.ledger.statements import NewOrder
 from orders.order_in import check_ahead, checked, parse_amend, parse_batch, parse_order
-from routing import tokens
+from routing.mock import tokens
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MARKET = {"tokenIn": "SOL", "tokenOut": "USDC", "amount": "1.5"}

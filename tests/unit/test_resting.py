@@ -9,9 +9,6 @@ from orders.ledger.values import Recorded
 from orders.resting.placement import HIGHER_FOR_S, MAX_REVERT_PAUSE_S, MAX_SNIPER_PAUSE_S, arm_again
 from triggers.changes import Arm
 
-NOW_MS = 1_700_000_000_000
-
-
 ORDER = UUID(int=1)
 
 
@@ -31,13 +28,13 @@ def fired(type_: str) -> Recorded:
 
 
 def again(type_: str, seq: int, **data: str) -> Arm:
-    return arm_again(ORDER, fired(type_), seq, RestData(reason="MARKET_MOVED_BACK", **data), NOW_MS)
+    return arm_again(ORDER, fired(type_), seq, RestData(reason="MARKET_MOVED_BACK", **data))
 
 
 def paused_s(type_: str, seq: int, **data: str) -> float:
     arm = again(type_, seq, **data)
     assert arm.shelved
-    return (arm.again_at_ms - NOW_MS) / 1000
+    return arm.again_in_ms / 1000
 
 
 def test_a_limit_that_reverts_pays_less_and_less_often() -> None:
@@ -48,10 +45,10 @@ def test_a_limit_that_reverts_pays_less_and_less_often() -> None:
 
 def test_a_limit_that_was_not_sent_waits_for_its_price() -> None:
     back = again("limit", 3, price="99.9")
-    assert (back.rest.price, back.shelved, back.again_at_ms) == (Decimal(100), False, 0)
+    assert (back.rest.price, back.shelved, back.again_in_ms) == (Decimal(100), False, 0)
     higher = again("limit", 3, price="98", fires_at="103")
     assert (higher.rest.price, higher.shelved) == (Decimal(103), False)
-    assert higher.again_at_ms == NOW_MS + HIGHER_FOR_S * 1000, "then for its limit again"
+    assert higher.again_in_ms == HIGHER_FOR_S * 1000, "then for its limit again"
 
 
 def test_a_sniper_without_a_quote_waits_longer_every_time() -> None:

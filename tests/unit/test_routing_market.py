@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from routing import tokens
+from routing.mock import tokens
 from routing.mock.market import InvalidMove, Market
 from routing.mock.market_file import Health
 from routing.values import Pair, Tick, VenueName
 from routing.venue import NoRoute
+from routing.venues import METEORA, RAYDIUM, registered
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-RAYDIUM, METEORA = VenueName.RAYDIUM, VenueName.METEORA
 
 
 class Hands:
@@ -28,7 +28,7 @@ class Hands:
 
 
 def named(name: str) -> Pair:
-    pair = tokens.pair_named(name)
+    pair = tokens.REGISTRY.pair_named(name)
     assert pair is not None
     return pair
 
@@ -81,7 +81,7 @@ def test_either_venue_is_better_now_and_then(market: Market) -> None:
     seen = set()
     for seconds in range(0, 900, 5):
         at = START + timedelta(seconds=seconds)
-        ticks = [market.tick(named("SOL-USDC"), venue, at) for venue in VenueName]
+        ticks = [market.tick(named("SOL-USDC"), venue, at) for venue in registered()]
         seen.add(max(ticks, key=lambda tick: tick.net_price).venue)
     assert seen == {RAYDIUM, METEORA}
 

@@ -7,18 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routing import tokens
-from routing.selection import NoQuote, min_out, quote_from_tick, select
+from routing.mock import tokens
+from routing.mock.pool import quote_from_tick
+from routing.selection import NoQuote, min_out, select
 from routing.values import Pair, Quote, Refusal, Tick, VenueName
 from routing.venue import AmountTooSmall, InsufficientLiquidity
+from routing.venues import METEORA, RAYDIUM
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MAX_AGE = timedelta(seconds=2)
-RAYDIUM, METEORA = VenueName.RAYDIUM, VenueName.METEORA
 
 
 def named(name: str) -> Pair:
-    pair = tokens.pair_named(name)
+    pair = tokens.REGISTRY.pair_named(name)
     assert pair is not None
     return pair
 
@@ -173,7 +174,7 @@ def test_min_out_is_the_stricter_of_slippage_and_limit(
     amount_out: str, slippage_bps: int, limit: str | None, floor: str
 ) -> None:
     limit_price = None if limit is None else Decimal(limit)
-    assert min_out(quote(amount_out=amount_out), slippage_bps, limit_price) == Decimal(floor)
+    assert min_out(named("SOL-USDC"), quote(amount_out=amount_out), slippage_bps, limit_price) == Decimal(floor)
 
 
 @given(amount_in=AMOUNTS, amount_out=AMOUNTS, slippage_bps=st.integers(0, 5000), limit=PRICES)
@@ -181,7 +182,7 @@ def test_min_out_is_never_below_the_limit_nor_beyond_the_slippage(
     amount_in: Decimal, amount_out: Decimal, slippage_bps: int, limit: Decimal
 ) -> None:
     offered = quote(amount_in=str(amount_in), amount_out=str(amount_out))
-    floor = min_out(offered, slippage_bps, limit)
+    floor = min_out(named("SOL-USDC"), offered, slippage_bps, limit)
     assert floor >= amount_in * limit
     assert floor * 10_000 >= amount_out * (10_000 - slippage_bps)
-    assert min_out(offered, slippage_bps) <= amount_out
+    assert min_out(named("SOL-USDC"), offered, slippage_bps) <= amount_out

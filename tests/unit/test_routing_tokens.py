@@ -4,8 +4,7 @@ import os
 
 import pytest
 
-from routing import tokens
-from routing.mock import base58
+from routing.mock import base58, tokens
 
 
 @pytest.mark.parametrize(
@@ -21,17 +20,17 @@ from routing.mock import base58
     ],
 )
 def test_a_token_is_found_by_symbol_or_mint(asked: str, symbol: str | None) -> None:
-    token = tokens.resolve(asked)
+    token = tokens.REGISTRY.resolve(asked)
     assert (token and token.symbol) == symbol
 
 
 def test_a_pair_needs_two_different_known_tokens() -> None:
-    pair = tokens.pair("SOL", tokens.USDC.mint)
+    pair = tokens.REGISTRY.pair("SOL", tokens.USDC.mint)
     assert pair is not None and pair.name == "SOL-USDC"
-    assert tokens.pair_named("sol-usdc") == pair
-    assert tokens.pair("SOL", tokens.SOL.mint) is None
-    assert tokens.pair("SOL", "DOGE") is None
-    assert tokens.pair_named("SOLUSDC") is None
+    assert tokens.REGISTRY.pair_named("sol-usdc") == pair
+    assert tokens.REGISTRY.pair("SOL", tokens.SOL.mint) is None
+    assert tokens.REGISTRY.pair("SOL", "DOGE") is None
+    assert tokens.REGISTRY.pair_named("SOLUSDC") is None
 
 
 @pytest.mark.parametrize(
@@ -39,10 +38,10 @@ def test_a_pair_needs_two_different_known_tokens() -> None:
     [("SOL-USDC", "SOL-USDC"), ("USDC-SOL", "SOL-USDC"), ("SOL-BONK", "BONK-SOL"), ("USDC-NEW", "NEW-USDC")],
 )
 def test_a_pool_has_one_name_both_ways(name: str, pool: str) -> None:
-    pair = tokens.pair_named(name)
+    pair = tokens.REGISTRY.pair_named(name)
     assert pair is not None
-    assert tokens.pool_pair(pair).name == tokens.pool_pair(tokens.reverse(pair)).name == pool
-    assert tokens.quote_token(pair).symbol == pool.partition("-")[2]
+    assert tokens.REGISTRY.pool_pair(pair).name == tokens.REGISTRY.pool_pair(tokens.REGISTRY.reverse(pair)).name == pool
+    assert tokens.REGISTRY.quote_token(pair).symbol == pool.partition("-")[2]
 
 
 def test_every_mint_is_an_address() -> None:

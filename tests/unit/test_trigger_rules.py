@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from routing.prices import PairPrices
 from routing.values import Tick, VenueName
+from routing.venues import METEORA, RAYDIUM
 from routing.volume import VolumeAverage
 from triggers import rules
 from triggers.matcher import edge_of
@@ -17,9 +18,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MAX_AGE = timedelta(milliseconds=1500)
 
 
-def tick(
-    price: str = "100", *, fee: int = 0, age_ms: int = 0, venue: VenueName = VenueName.RAYDIUM, **more: str
-) -> Tick:
+def tick(price: str = "100", *, fee: int = 0, age_ms: int = 0, venue: VenueName = RAYDIUM, **more: str) -> Tick:
     return Tick(
         pair="SOL-USDC",
         venue=venue,
@@ -89,8 +88,8 @@ def test_an_order_its_own_impact_keeps_below_its_limit_waits_for_more() -> None:
 @pytest.mark.parametrize(("age_ms", "fires"), [(0, True), (1500, True), (1501, False), (-1000, True), (-1001, False)])
 def test_a_stale_price_reaches_nothing(age_ms: int, fires: bool) -> None:
     seen = tick(age_ms=age_ms)
-    volumes = {VenueName.RAYDIUM: VolumeAverage(Decimal(1), 100)}
-    edge = edge_of(PairPrices("SOL-USDC", {VenueName.RAYDIUM: seen}, seen, NOW, volumes), NOW, MAX_AGE)
+    volumes = {RAYDIUM: VolumeAverage(Decimal(1), 100)}
+    edge = edge_of(PairPrices("SOL-USDC", {RAYDIUM: seen}, seen, NOW, volumes), NOW, MAX_AGE)
     found = (edge.best, edge.launch, edge.liquidity, edge.volume)
     assert found == ((Decimal(100), 0, 1000, 10) if fires else (None, None, None, None))
 
@@ -102,7 +101,7 @@ def test_a_missing_price_reaches_nothing() -> None:
 
 def test_a_pool_without_liquidity_is_no_launch() -> None:
     seen = tick(liquidity="0")
-    assert edge_of(PairPrices("SOL-USDC", {VenueName.RAYDIUM: seen}, seen, NOW), NOW, MAX_AGE).launch is None
+    assert edge_of(PairPrices("SOL-USDC", {RAYDIUM: seen}, seen, NOW), NOW, MAX_AGE).launch is None
 
 
 @pytest.mark.parametrize(
@@ -118,7 +117,7 @@ def test_a_spike_is_measured_against_an_average_there_is(
 
 def test_one_venue_s_spike_is_not_thinned_by_the_other() -> None:
     calm, wild = VolumeAverage(Decimal(10), 50), VolumeAverage(Decimal(10), 50)
-    seen = [(tick(volume="10"), calm), (tick(volume="50", venue=VenueName.METEORA), wild)]
+    seen = [(tick(volume="10"), calm), (tick(volume="50", venue=METEORA), wild)]
     assert rules.volume_factor_of(seen) == 5
 
 

@@ -1,12 +1,18 @@
--- Takes due orders out of their buckets: price by price from the one that became due first, in each by time.
+-- Takes due orders out of their buckets: price by price from the one that became due first, in each by time. clock.lua stands
+-- in front of it.
 --
--- EVALSHA claim_limits 2 index again  pair kind bound most again_at
--- KEYS[1]  limit_index:{pair}:{kind} (sorted set), see places.lua
--- KEYS[2]  triggers:again (sorted set): a claimed order waits here for its executor, and is looked at again if none comes
--- bound    BEST in its sortable form: gte takes prices up to it, lte prices down to it
--- Returns at most `most` ids. Their details stay.
+-- EVALSHA claim_limits 2 index again  pair kind bound most again_in
+-- KEYS[1]   limit_index:{pair}:{kind} (sorted set), see places.lua
+-- KEYS[2]   triggers:again (sorted set): a claimed order waits here for its executor, and is looked at again if none comes
+-- pair      name, such as SOL-USDC
+-- kind      gte or lte
+-- bound     BEST in its sortable form: gte takes prices up to it, lte prices down to it
+-- most      how many orders at most
+-- again_in  ms until a claimed order is looked at again
+-- Also writes limit_bucket:{pair}:{price} (sorted set), see places.lua.
+-- Returns their ids. Their details stay.
 local index, again = KEYS[1], KEYS[2]
-local pair, kind, bound, most, again_at = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), ARGV[5]
+local pair, kind, bound, most, again_at = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), now_ms() + ARGV[5]
 local score = kind == 'gte' and 0 or 1
 local taken = {}
 

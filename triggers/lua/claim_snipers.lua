@@ -1,11 +1,16 @@
--- Takes snipers whose threshold is reached out of their index, the lowest threshold first, then by time.
+-- Takes snipers whose threshold is reached out of their index, the lowest threshold first, then by time. clock.lua stands in
+-- front of it.
 --
--- EVALSHA claim_snipers 2 index again  pair bound most again_at
--- KEYS[1]  sniper_index:{pair}:{kind} (sorted set): {threshold in its sortable form}:{id}
--- KEYS[2]  triggers:again (sorted set)
--- Returns at most `most` ids. Their details stay.
+-- EVALSHA claim_snipers 2 index again  pair bound most again_in
+-- KEYS[1]   sniper_index:{pair}:{kind} (sorted set): {threshold in its sortable form}:{id}
+-- KEYS[2]   triggers:again (sorted set): a claimed order waits here for its executor, and is looked at again if none comes
+-- pair      name, such as SOL-USDC
+-- bound     what is reached, in its sortable form
+-- most      how many orders at most
+-- again_in  ms until a claimed order is looked at again
+-- Returns their ids. Their details stay.
 local index, again = KEYS[1], KEYS[2]
-local pair, bound, most, again_at = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local pair, bound, most, again_at = ARGV[1], ARGV[2], tonumber(ARGV[3]), now_ms() + ARGV[4]
 local taken = {}
 
 -- ';' follows ':', so every id at the bound itself is within.

@@ -1,9 +1,12 @@
--- Takes an order out of the book, unless the book knows of a later rest.
+-- Takes an order out of the book, unless the book knows a later seq. places.lua stands in front of it.
 --
 -- EVALSHA disarm 2 details again  pair id seq
 -- KEYS[1]  limit:{pair}:{id} or sniper:{pair}:{id} (hash), see places.lua
--- KEYS[2]  triggers:again (sorted set)
--- seq      of the event that ended its rest
+-- KEYS[2]  triggers:again (sorted set): details of orders to be looked at again, by the time in ms by Redis' clock
+-- pair     name, such as SOL-USDC
+-- id       the order's UUID
+-- seq      number of the event that ended its rest
+-- Also writes the index, see places.lua.
 -- Returns 1 if it was there.
 local details, again = KEYS[1], KEYS[2]
 local pair, id, seq = ARGV[1], ARGV[2], tonumber(ARGV[3])

@@ -1,9 +1,13 @@
 -- Whether anything of a pair is due: five looks at the edge of an index, whatever it holds.
 --
 -- EVALSHA peek 5 gte lte token_launch liquidity volume  pair down up launched liquidity factor
--- KEYS     limit_index:{pair}:gte|lte, sniper_index:{pair}:token_launch|liquidity|volume (sorted sets)
--- ARGV[2+] what the indexes are compared with, in sortable form; '' where nothing can be due
--- Returns {limits due, snipers due}, each 1 or 0. Forgets the pair when nobody waits for it.
+-- KEYS[1], KEYS[2]  limit_index:{pair}:gte, …:lte (sorted sets), see places.lua
+-- KEYS[3] to [5]    sniper_index:{pair}:token_launch, …:liquidity, …:volume (sorted sets), see places.lua
+-- pair              name, such as SOL-USDC
+-- down, up          BEST in its sortable form, rounded down and up
+-- launched, liquidity, factor  what is reached, in sortable form
+-- A value is '' where nothing can be due.
+-- Returns {limits due, snipers due}, each 1 or 0. Removes the pair from triggers:pairs (set) when no order waits for it.
 local function any(index, command, from, bound)
   return bound ~= '' and #redis.call(command, index, from, bound, 'LIMIT', 0, 1) or 0
 end

@@ -1,7 +1,7 @@
--- Where an order stands in the book. Stands in front of arm.lua and disarm.lua.
+-- Where an order stands in the book. This file stands in front of arm.lua and disarm.lua.
 --
 -- An order's details are limit:{pair}:{id} or sniper:{pair}:{id} (hash):
---   seq    of the event that laid it to rest
+--   seq    number of the event since which it rests
 --   kind   gte, lte, listed, token_launch, liquidity or volume
 --   price  what fires it: a price, a liquidity, a factor; a plain decimal
 -- A limit stands in limit_bucket:{pair}:{price} (sorted set of ids, score 0 for gte and 1 for lte; equal scores sort by id, and

@@ -1,0 +1,131 @@
+"""What is known of a pair's prices, and its form in Redis. Pure.
+
+`quotes:{pair}:{VENUE}` and `quotes:{pair}:BEST` are hashes with price, fee (bps), net_price, liquidity, volume, observed_at
+and seen_at; a venue's has volume_mean and volume_ticks too, BEST's has venue. `write.lua` adds written_at and lag_ms.
+Decimals are plain text, times RFC 3339 in UTC by the writer's clock, written_at and lag_ms whole milliseconds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import msgspec
+
+from routing.values import Tick, VenueName
+from routing.venues import registered
+from routing.volume import VolumeAverage
+
+BEST = "BEST"
+MAX_DRIFT = timedelta(seconds=1)
+"""Clocks that differ by less are taken as equal: ordinary time synchronisation keeps them closer than that."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairPrices:
+    """What is known of a pair: each venue's last tick, however old, and the best of those that were fresh at `seen_at`."""
+
+    pair: str
+    ticks: Mapping[VenueName, Tick]
+    best: Tick | None
+    seen_at: datetime
+    volumes: Mapping[VenueName, VolumeAverage] = field(default_factory=dict)
+    """Before the present tick."""
+    listed: bool | None = None
+    """Whether any venue trades the pair now; None while not every venue answered. Known to the poller alone."""
+
+
+def key(pair: str, venue: str) -> str:
+    return f"quotes:{pair}:{venue}"
+
+
+def keys_of(pair: str) -> list[str]:
+    """The hashes that `market_of` reads, in its order: one a venue, then BEST."""
+    return [key(pair, venue) for venue in (*registered(), BEST)]
+
+
+def stamp(at: datetime) -> str:
+    """Of fixed width, so that texts compare as times do."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def fields_of(tick: Tick) -> dict[str, str]:
+    return {
+        "price": f"{tick.price:f}",
+        "fee": str(tick.fee_bps),
+        "net_price": f"{tick.net_price:f}",
+        "liquidity": f"{tick.liquidity:f}",
+        "volume": f"{tick.volume:f}",
+        "observed_at": stamp(tick.observed_at),
+    }
+
+
+def tick_of(pair: str, venue: VenueName, fields: Mapping[str, str], ahead: timedelta = timedelta(0)) -> Tick:
+    """The tick of a hash; `ahead` is our clock minus the writer's.
+
+    Raises `KeyError`, `ValueError` or `decimal.InvalidOperation` for what we did not write.
+    """
+    return Tick(
+        pair=pair,
+        venue=venue,
+        price=Decimal(fields["price"]),
+        fee_bps=int(fields["fee"]),
+        liquidity=Decimal(fields["liquidity"]),
+        volume=Decimal(fields["volume"]),
+        observed_at=datetime.fromisoformat(fields["observed_at"]) + ahead,
+    )
+
+
+def ahead_of_writer(fields: Mapping[str, str], lag_ms: int | None) -> timedelta:
+    """Our clock minus the writer's, both measured against Redis'; 0 within `MAX_DRIFT` or when either is unknown.
+
+    `lag_ms` is Redis' clock minus ours.
+    """
+    if lag_ms is None or "lag_ms" not in fields:
+        return timedelta(0)
+    ahead = timedelta(milliseconds=int(fields["lag_ms"]) - lag_ms)
+    return ahead if abs(ahead) > MAX_DRIFT else timedelta(0)
+
+
+def market_of(pair: str, hashes: list[Mapping[str, str]], lag_ms: int | None = None) -> PairPrices | None:
+    """The market of the pair's hashes, in the order of `keys_of` and in times of our clock; None without any.
+
+    `lag_ms` is Redis' clock minus ours.
+    """
+    found = {venue: fields for venue, fields in zip(registered(), hashes, strict=False) if fields}
+    best = hashes[-1]
+    if not found:
+        return None
+    ahead = {venue: ahead_of_writer(fields, lag_ms) for venue, fields in found.items()}
+    ticks = {venue: tick_of(pair, venue, fields, ahead[venue]) for venue, fields in found.items()}
+    volumes = {
+        venue: VolumeAverage(Decimal(fields["volume_mean"]), int(fields["volume_ticks"]))
+        for venue, fields in found.items()
+        if "volume_mean" in fields
+    }
+    seen = [datetime.fromisoformat(fields["seen_at"]) + ahead[venue] for venue, fields in found.items()]
+    tick = None
+    if best:
+        shift = ahead_of_writer(best, lag_ms)
+        seen.append(datetime.fromisoformat(best["seen_at"]) + shift)
+        tick = tick_of(pair, VenueName(best["venue"]), best, shift)
+    return PairPrices(pair, ticks, tick, max(seen), volumes)
+
+
+def commands_of(market: PairPrices) -> tuple[list[str], list[bytes]]:
+    """Keys and their arguments for `write.lua`."""
+    keys, arguments = [], []
+    for venue, tick in market.ticks.items():
+        fields = fields_of(tick)
+        if average := market.volumes.get(venue):
+            fields |= {"volume_mean": f"{average.mean:f}", "volume_ticks": str(average.ticks)}
+        keys.append(key(market.pair, venue))
+        arguments.append(_flat(stamp(tick.observed_at), fields))
+    if market.best is not None:
+        keys.append(key(market.pair, BEST))
+        arguments.append(_flat(stamp(market.seen_at), {"venue": market.best.venue, **fields_of(market.best)}))
+    return keys, arguments
+
+
+def _flat(seen_at: str, fields: Mapping[str, str]) -> bytes:
+    return msgspec.json.encode([seen_at, *(text for item in fields.items() for text in item)])

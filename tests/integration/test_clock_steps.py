@@ -1,0 +1,141 @@
+"""Real processes whose clocks are stepped one at a time: prices and triggers go on.
+
+The engine's beat, pollers, matchers and dbsync run on a Redis of their own; nobody takes the orders that fire, so their messages
+stay on the queue and can be read.
+"""
+
+import base64
+import json
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from decimal import Decimal
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+from django.conf import settings
+
+from orderengine.host import embedded
+from orderengine.host.processes import beat, worker
+from orders.ledger.statements import Connection
+from orders.resting.placement import rest_of
+from routing.mock.world import MockWorld, mock_world
+from tests.factories import accepted, limit_order
+from tests.waiting import until
+from triggers.book import Arm, Book
+from triggers.matcher import MAX_FIRST
+from triggers.pulse import standing_still
+
+SOURCE = Path(__file__).parents[1] / "clocks" / "stepped.c"
+COMPILER = shutil.which("cc") or shutil.which("gcc")
+LIMIT_S = 15.0
+"""Two seconds are the aim; the machine may be busy. Without the guards it takes as long as the step: 30 s at least."""
+DAY_S = 86_400
+STEPS = (-DAY_S, DAY_S, -30)
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or COMPILER is None, reason="stepping the clock of a process needs Linux and a C compiler"
+)
+
+
+class Stage:
+    """`clocks[name]` is the file that says how far a process' clock is off."""
+
+    def __init__(self, directory: Path, database: Connection, account: int) -> None:
+        self.directory, self.database, self.account = directory, database, account
+        self.preload = directory / "stepped.so"
+        assert COMPILER is not None
+        subprocess.run([COMPILER, "-shared", "-fPIC", "-O2", "-o", str(self.preload), str(SOURCE)], check=True)
+        self.server = embedded.redis(directory)
+        self.server.prepare()
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.redis: redis.Redis = redis.Redis.from_url(self.server.url, decode_responses=True)
+        self.book = Book(self.server.url)
+        self.world: MockWorld = mock_world(
+            directory, seed=1, latency=0, failure_rate=0, deadline_ms=500, max_age_ms=1500, valid_s=30
+        )
+
+    def clock(self, name: str) -> Path:
+        return self.directory / f"{name}.clock"
+
+    def step(self, name: str, ahead_s: int) -> None:
+        """In place: the process has the file mapped."""
+        with self.clock(name).open("r+b" if self.clock(name).exists() else "wb") as file:
+            file.write(struct.pack("=q", ahead_s))
+
+    def start(self, name: str, command: list[str]) -> None:
+        self.step(name, 0)
+        environment = os.environ | {
+            "LD_PRELOAD": str(self.preload),
+            "STEPPED_CLOCK": str(self.clock(name)),
+            "DATA_DIR": str(self.directory),
+            "DATABASE_URL": settings.DATABASE_URL,
+            "REDIS_URL": self.server.url,
+            "EMBEDDED": "1",
+            "MOCK_LATENCY": "0",
+        }
+        environment.pop("CELERY_BROKER_URL", None)
+        with (self.directory / f"{name}.log").open("wb") as log:
+            self.processes[name] = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+            process.kill()
+            for child in children:
+                child.kill()
+            process.wait(10)
+
+    def fired(self) -> set[str]:
+        """Orders whose messages wait for a worker."""
+        bodies = [json.loads(base64.b64decode(json.loads(text)["body"])) for text in self.redis.lrange("orders", 0, -1)]
+        return {order_id for _, kwargs, _ in bodies for order_id in kwargs["order_ids"]}
+
+    def crossing(self, price: Decimal) -> float:
+        """Rests more orders than the poller fires itself, lets the market cross them; seconds until all are dispatched."""
+        orders = [accepted(self.database, limit_order(self.account, limit_price=price)) for _ in range(MAX_FIRST + 5)]
+        self.book.change(Arm(rest_of(order, 1)) for order in orders)
+        began = time.monotonic()
+        self.world.market.move("SOL-USDC", price=price + 1, hold=True)
+        wanted = {str(order.id) for order in orders}
+        until(lambda: wanted <= self.fired(), LIMIT_S, pause_s=0.05)
+        return time.monotonic() - began
+
+
+@pytest.fixture
+def stage(tmp_path: Path, database: Connection, account: int) -> Iterator[Stage]:
+    made = Stage(tmp_path, database, account)
+    with ExitStack() as ending:
+        ending.callback(made.stop)
+        made.start("redis", [str(made.server.program), str(made.server.folder / "redis.conf")])
+        until(made.server.answers, 60)
+        made.start("beat", beat())
+        for name in ("quotes", "limit", "dbsync"):
+            made.start(name, worker(name, name, 2))
+        until(lambda: standing_still(made.redis) == [], 120)
+        yield made
+
+
+def test_triggers_go_on_whichever_clock_is_stepped(
+    stage: Stage, record_property: Callable[[str, object], None]
+) -> None:
+    price = Decimal(100)
+    taken: dict[str, float] = {}
+    taken["none"] = stage.crossing(price)
+    for name in ("redis", "beat", "quotes", "limit", "dbsync"):
+        for ahead_s in STEPS:
+            price += 10
+            stage.step(name, ahead_s)
+            try:
+                taken[f"{name} {ahead_s:+}"] = stage.crossing(price)
+                until(lambda: standing_still(stage.redis) == [], LIMIT_S)
+            except AssertionError as error:
+                raise AssertionError(f"{name}'s clock at {ahead_s:+} s: {standing_still(stage.redis)}") from error
+    record_property("seconds", {what: round(seconds, 2) for what, seconds in taken.items()})
+    print(f"crossing to dispatch: {taken}")
