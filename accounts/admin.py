@@ -4,9 +4,11 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.admin import GroupAdmin as BaseGroupAdmin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group, Permission, User
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -17,6 +19,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from accounts.models import Account, ApiKey, Scope
+from accounts.roles import holds_all_of
 
 SHOWN = ("prefix", "name", "scopes", "created_at", "last_used_at", "revoked_at")
 
@@ -26,7 +29,7 @@ class KeyInline(TabularInline):  # type: ignore[misc]
     fields = readonly_fields = SHOWN
     extra = 0
     can_delete = False
-    verbose_name_plural = "API keys"
+    hide_title = True
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -39,8 +42,12 @@ class AccountAdmin(ModelAdmin):  # type: ignore[misc]
     autocomplete_fields = ("user",)
     inlines = (KeyInline,)
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The owner trades for the account, so naming another one is a superuser's: it would take the account over."""
+        return () if obj is None or request.user.is_superuser else ("user",)
+
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False  # Its orders stay, and with them whose they are; revoking its keys shuts it out.
+        return False  # Its orders refer to it. Revoking its keys and deactivating its owner stop it.
 
 
 class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -48,14 +55,29 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
         choices=Scope.choices, initial=[Scope.TRADE, Scope.READ], widget=UnfoldAdminCheckboxSelectMultipleWidget
     )
 
+    by: Any = None
+    """The user who issues the key; set by `ApiKeyAdmin.get_form`."""
+
     class Meta:
         model = ApiKey
         fields = ("account", "name", "scopes")
 
+    def clean(self) -> dict[str, Any]:
+        """Whoever holds a key acts as its account, so others than superusers issue keys of their own account only."""
+        given: dict[str, Any] = super().clean() or {}
+        if self.by.is_superuser:
+            return given
+        account = given.get("account")
+        if account is not None and account.user_id != self.by.pk:
+            self.add_error("account", "Only a superuser issues keys of an account that is not one's own.")
+        if Scope.STAFF in given.get("scopes", ()):
+            self.add_error("scopes", "Only a superuser issues staff keys.")
+        return given
+
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]
-    """A key is issued and revoked, never changed; its secret is shown on the page that issues it, and nowhere again."""
+    """A key is issued and revoked, never changed. Its secret is shown once, on the page that follows the issue."""
 
     form = KeyForm
     list_display = ("prefix", "account", "name", "shown_scopes", "created_at", "last_used_at", "state")
@@ -64,6 +86,16 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]
     search_fields = ("prefix", "name", "account__name")
     autocomplete_fields = ("account",)
     actions = ("revoke",)
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """One button: the page with the secret follows, whichever is pressed."""
+        shown = {"show_save_and_continue": False, "show_save_and_add_another": False}
+        answer: HttpResponse = super().add_view(request, form_url, (extra_context or {}) | shown)
+        return answer
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        return type(form.__name__, (form,), {"by": request.user})
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return ("account", *SHOWN) if obj else ("account", "name", "scopes")
@@ -107,11 +139,60 @@ admin.site.unregister(Group)
 
 @admin.register(User)
 class UserAdmin(BaseUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
+    """Nobody hands out more than they have: others than superusers change people below them, and add them to groups below.
+
+    Single permissions and the superuser's mark are a superuser's to give.
+    """
+
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    filter_horizontal = ()
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_change_permission(request, obj) and (obj is None or holds_all_of(request.user, obj))
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return super().has_delete_permission(request, obj) and (obj is None or holds_all_of(request.user, obj))
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return () if request.user.is_superuser else ("is_superuser", "user_permissions", "last_login", "date_joined")
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        """Whoever sets somebody's password acts as them, and so trades for their account: a superuser's to do."""
+        person = self.get_object(request, unquote(id))
+        others = person is not None and person.pk != request.user.pk and Account.objects.filter(user=person).exists()
+        if others and not request.user.is_superuser:
+            raise PermissionDenied
+        answer: HttpResponse = super().user_change_password(request, id, form_url)
+        return answer
+
+    def formfield_for_manytomany(self, db_field: Any, request: Any, **kwargs: Any) -> Any:
+        if db_field.name == "groups":
+            kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget()
+            if not request.user.is_superuser:
+                kwargs["queryset"] = Group.objects.exclude(permissions__in=beyond(request.user))
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+
+def beyond(user: Any) -> QuerySet[Permission]:
+    """The permissions that the user does not have."""
+    held = user.get_all_permissions()
+    named = Permission.objects.values_list("pk", "content_type__app_label", "codename")
+    return Permission.objects.filter(pk__in=[pk for pk, app, codename in named if f"{app}.{codename}" not in held])
 
 
 @admin.register(Group)
 class GroupAdmin(BaseGroupAdmin, ModelAdmin):  # type: ignore[misc]
-    pass
+    """What a group carries reaches everybody in it, so only a superuser changes one."""
+
+    filter_horizontal = ()
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.is_superuser)

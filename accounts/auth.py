@@ -15,6 +15,7 @@ from django.http import HttpRequest, parse_cookie
 from django.utils import timezone
 
 from accounts.models import Account, ApiKey, Scope, Ticket, digest
+from accounts.roles import OPERATE
 
 KEY_CACHE_S = 5.0
 """A revoked key may work for this long in a process that has just seen it."""
@@ -51,7 +52,7 @@ LOCAL_SCOPES = frozenset({Scope.TRADE.value, Scope.READ.value})
 
 
 class KeyRing:
-    """Looks keys up, and remembers the answer for a few seconds: the hot path asks once a key, not once a request."""
+    """Looks keys up and caches the answer for KEY_CACHE_S, so that a busy key costs one query in that time, not one a request."""
 
     def __init__(self, *, local_mode: bool, now: Callable[[], float] = time.monotonic) -> None:
         self._local_mode = local_mode
@@ -72,7 +73,7 @@ class KeyRing:
         return caller if known else await asyncio.to_thread(self.look_up, authorization)
 
     def look_up(self, authorization: str | None) -> Caller | None:
-        """As `caller`, blocking. Raises `django.db.OperationalError` while Postgres is away."""
+        """As `caller`, blocking. Raises `django.db.OperationalError` while Postgres cannot be reached."""
         known, caller = self.cached(authorization)
         if known:
             return caller
@@ -87,7 +88,10 @@ class KeyRing:
         return caller
 
     def session(self, cookie: str) -> Caller | None:
-        """The caller of a browser's `Cookie` header, blocking. The Origin is the caller's to have checked."""
+        """The caller of a browser's `Cookie` header, blocking.
+
+        The Origin must have been checked before: browsers send cookies along from any page.
+        """
         key = parse_cookie(cookie).get(settings.SESSION_COOKIE_NAME)
         if not key:
             return None
@@ -100,14 +104,18 @@ class KeyRing:
             close_old_connections()
 
     def of_user(self, user: Any) -> Caller | None:
-        """A signed-in user acts as its account; in local mode as `demo`, like everybody there."""
+        """A signed-in user acts as its account; in local mode as `demo`, like everybody there.
+
+        The staff scope comes from the permission `accounts.operate_orders`, not from being staff: `is_staff` only opens
+        the admin. A user without an account has no API. Blocking.
+        """
         if not user.is_authenticated:
             return None
         mine = {"name": DEMO} if self._local_mode else {"user": user}
         account = Account.objects.filter(**mine).first()
         if account is None:
             return None
-        return Caller(account.pk, LOCAL_SCOPES | ({Scope.STAFF.value} if user.is_staff else set()))
+        return Caller(account.pk, LOCAL_SCOPES | ({Scope.STAFF.value} if user.has_perm(OPERATE) else set()))
 
     def _name(self, authorization: str | None) -> bytes:
         return digest(authorization) if authorization else b""
@@ -132,7 +140,7 @@ class KeyRing:
 
 
 def redeem(ticket: str) -> Caller | None:
-    """The caller of a ticket, which is gone with this."""
+    """The caller of a ticket. A ticket is used once: this deletes it. None: unknown, used or expired."""
     close_old_connections()
     try:
         rows = Ticket.objects.filter(hash=digest(ticket), expires_at__gt=timezone.now())
@@ -146,5 +154,5 @@ def redeem(ticket: str) -> Caller | None:
 
 @cache
 def key_ring() -> KeyRing:
-    """The process's one."""
+    """The one of this process."""
     return KeyRing(local_mode=settings.LOCAL_MODE)

@@ -11,7 +11,7 @@ KEY_BYTES = 32
 
 
 def digest(secret: str) -> bytes:
-    """What is stored of a key or a ticket. They are 256 random bits, so a plain hash is as good as a slow one."""
+    """SHA-256, which is what is stored of a key or a ticket. They are 256 random bits, so a slow hash adds nothing."""
     return hashlib.sha256(secret.encode()).digest()
 
 
@@ -19,6 +19,14 @@ class Account(models.Model):
     name = models.CharField(max_length=64, unique=True)
     user = models.OneToOneField(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        # Not about accounts alone: the named permissions of `accounts.roles`, which need a model to belong to.
+        permissions = [
+            ("operate_orders", "Can operate everybody's orders and use the staff API"),
+            ("view_figures", "Can view the overview's figures"),
+            ("view_tasks", "Can view tasks and workers (Flower)"),
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -34,12 +42,15 @@ class ApiKey(models.Model):
     account = models.ForeignKey(Account, on_delete=models.CASCADE, related_name="keys")
     name = models.CharField(max_length=64, blank=True)
     prefix = models.CharField(max_length=12)
-    """The key's first characters: enough to recognise it, useless to guess it."""
+    """The key's first characters: enough to recognise it, too few to guess the rest."""
     hash = models.BinaryField(unique=True)
     scopes = ArrayField(models.CharField(max_length=8, choices=Scope.choices))
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = "API key"
 
     def __str__(self) -> str:
         return f"{self.prefix}… of {self.account}"

@@ -143,8 +143,8 @@ def main() -> None:
         outcome = endtoend.run(engine, options.rate, options.seconds)
         confirmed = max(1, outcome.ledger.confirmed)
         print(endtoend.summary(outcome))
-        for each in (*threads, backends):
-            print("\n" + each.shown(confirmed))
+        for part in [*(each.shown(confirmed) for each in threads), backends.shown(confirmed)]:
+            print("\n" + part)
         print("\n" + commands(engine))
 
         samples = [Samples(name, engine.engine.pid(name), options.seconds, Path(folder)) for name in PROCESSES]

@@ -54,12 +54,12 @@ def value(figures: Figures, name: str) -> str:
 
 
 def promised(figures: Figures) -> str:
-    rows = [("figure", "seed", "peer", "target", "measured", "unit", "")]
-    for name, what, seed, peer in PROMISED:
+    rows = [("figure", "Node engine", "other engine", "target", "measured", "unit", "")]
+    for name, what, node, other in PROMISED:
         figure = figures.get(name)
         unit, target = (figure.unit, figure.target) if figure else ("", "")
         verdict = {True: "met", False: "**missed**"}.get(figure.met if figure else None, "")  # type: ignore[arg-type]
-        rows.append((what, seed, peer, target, value(figures, name), unit, verdict))
+        rows.append((what, node, other, target, value(figures, name), unit, verdict))
     return table(rows)
 
 

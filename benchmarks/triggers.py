@@ -144,11 +144,12 @@ def measure(size: int, rounds: int) -> dict[str, float]:
     from routing.values import Tick
     from routing.venues import RAYDIUM
     from routing.world import world
+    from runtime import redis_url
     from triggers.book import Arm, Book, Rest
     from triggers.tasks import matcher, send_due
     from triggers.ticker import Ticker
 
-    assert celery_app.app.conf.broker_url == settings.REDIS_URL
+    assert celery_app.app.conf.broker_url == redis_url.for_kombu(settings.REDIS_URL)
     client = redis.Redis.from_url(settings.REDIS_URL)
     client.flushdb()
     book, store = Book(settings.REDIS_URL), PriceStore(settings.REDIS_URL)

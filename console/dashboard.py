@@ -1,4 +1,4 @@
-"""The admin's landing page: `figures`, laid out."""
+"""The admin's landing page: the values of `queries` as tables and charts."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -9,6 +9,7 @@ import redis
 from django.conf import settings
 from django.http import HttpRequest
 
+from accounts.roles import FIGURES
 from console import queries
 from orders.lifecycle import FINAL, Status
 from orders.models import OrderType
@@ -18,16 +19,18 @@ HEARTBEAT_LATE_S = settings.EXECUTOR_DEAD_AFTER_S
 SHOWN = Context(prec=7)
 """Digits of a price."""
 WIDTH, HEIGHT = 600, 120
-"""Of a chart, in its own units; the page scales it."""
+"""Of a chart, in the units of its SVG view box; the page scales it."""
 
 
 def environment(request: HttpRequest) -> list[str]:
-    """The mark beside the name, in every page's head."""
+    """The label of the execution mode in every page's head, for the theme: text and colour."""
     return ["mock", "warning"] if settings.EXECUTION_MODE == "mock" else ["live", "danger"]
 
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Unfold's hook."""
+    """Unfold's hook: the variables of `admin/index.html`. Without the permission there are none, and the page says so."""
+    if not request.user.has_perm(FIGURES):
+        return {**context, "denied": True}
     now = datetime.now(UTC)
     recent = queries.recent(now)
     minutes = max(1, round((now - recent.since).total_seconds() / 60))
@@ -126,12 +129,12 @@ def tiles(recent: queries.Recent, dead: int, depths: dict[str, int] | None, minu
             "bad": dead > 0,
             "link": "admin:orders_deadletter_changelist",
         },
-        {"name": "Messages waiting", "value": waiting, "note": "in all queues", "bad": waiting == "away"},
+        {"name": "Messages", "value": waiting, "note": "wait in all queues", "bad": waiting == "away"},
     ]
 
 
 def kinds(recent: queries.Recent) -> list[dict[str, Any]]:
-    """A row a status, a column a type."""
+    """One row for each status that has orders, one column for each type."""
     found = []
     for status in Status:
         counts = [recent.kinds.get((kind.value, status.value), 0) for kind in OrderType]
@@ -192,7 +195,7 @@ def slowest(bars: Sequence[queries.Bar]) -> float:
 
 
 def stacked(lower: Sequence[int], upper: Sequence[int]) -> list[dict[str, float]]:
-    """Bars of an SVG, the second on the first."""
+    """Bars of an SVG: rectangles of `lower`, those of `upper` stacked on top."""
     most = max([a + b for a, b in zip(lower, upper, strict=True)], default=0) or 1
     wide = WIDTH / len(lower)
     return [

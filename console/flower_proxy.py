@@ -1,15 +1,17 @@
-"""Flower at `/flower/`, for signed-in staff: its own password never leaves the engine."""
+"""Flower at `/flower/`, for whoever has the permission `accounts.view_tasks`: its own password never leaves the engine."""
 
 import base64
 import json
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import httpx
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
+
+from accounts.roles import TASKS
 
 TIMEOUT_S = 15.0
 PASSED_ON = ("accept", "content-type", "x-requested-with")
@@ -42,20 +44,29 @@ async def flower(request: HttpRequest, path: str = "") -> HttpResponse:
     user = await request.auser()
     if not user.is_authenticated:
         return redirect_to_login(request.get_full_path(), "/admin/login/")
-    if not (user.is_active and user.is_staff):
-        return HttpResponse("This page is for staff.", status=403, content_type="text/plain")
+    if not await user.ahas_perm(TASKS):
+        return said("This page needs the permission to view tasks.", 403)
     if request.method not in SAFE and not (user.is_superuser and from_own_page(request)):
-        return HttpResponse(
-            "Only a superuser changes workers, and only from Flower's own page.", status=403, content_type="text/plain"
-        )
+        return said("Only a superuser changes workers, and only from Flower's own page.", 403)
+    if not path.isprintable():
+        return said("There is no such page.", 404)
     base = settings.FLOWER_URL
     if base is None:
-        return HttpResponse("Flower is not part of this engine: set FLOWER_URL.", status=404, content_type="text/plain")
-    return await passed_on(request, f"{base.rstrip('/')}/{path}")
+        return said("Flower is not part of this engine: set FLOWER_URL.", 404)
+    return await passed_on(request, f"{base.rstrip('/')}/{quote(path)}")
+
+
+def said(text: str, status: int) -> HttpResponse:
+    return HttpResponse(text, status=status, content_type="text/plain")
 
 
 def from_own_page(request: HttpRequest) -> bool:
-    return urlsplit(request.headers.get("Origin", "")).netloc == request.get_host()
+    """Whether the browser says that the request comes from a page of this scheme, host and port."""
+    try:
+        origin = urlsplit(request.headers.get("Origin", ""))
+    except ValueError:
+        return False
+    return (origin.scheme, origin.netloc) == (request.scheme, request.get_host())
 
 
 async def passed_on(request: HttpRequest, url: str) -> HttpResponse:
@@ -65,10 +76,10 @@ async def passed_on(request: HttpRequest, url: str) -> HttpResponse:
             answer = await client.request(
                 request.method or "GET", url, params=request.META["QUERY_STRING"], content=request.body, headers=headers
             )
+    except (httpx.InvalidURL, UnicodeError):
+        return said("There is no such page.", 404)
     except httpx.HTTPError:
-        return HttpResponse(
-            "Flower does not answer just now; it starts within a few seconds.", status=503, content_type="text/plain"
-        )
+        return said("Flower does not answer just now; it starts within a few seconds.", 503)
     response = HttpResponse(answer.content, status=answer.status_code)
     for name, value in answer.headers.items():
         if name.lower() not in NOT_PASSED_BACK:

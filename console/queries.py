@@ -17,7 +17,7 @@ from orders.models import DeadLetter, Executor, Order
 
 WINDOW = timedelta(hours=3)
 MAX_RECENT = 20_000
-"""Of the window's orders, this many newest are looked at: on a busy engine they cover less of it."""
+"""Orders of the window that are read, newest first: on a busy engine they cover less time than the window."""
 MAX_OPEN = 50_000
 MAX_LETTERS = 1_000
 BARS = 45
@@ -135,7 +135,7 @@ def resting_book() -> list[tuple[Any, ...]]:
 
 
 def queue_depths() -> dict[str, int] | None:
-    """Messages that wait, by queue; None while the broker is away or is not Redis."""
+    """Messages that wait, by queue; None while the broker cannot be reached or is not Redis."""
     url = settings.CELERY_BROKER_URL
     if not url.startswith(("redis", "unix")):
         return None
@@ -152,7 +152,7 @@ def queue_depths() -> dict[str, int] | None:
 
 
 def executors() -> Iterable[Executor]:
-    """Those that live, then the last that stopped."""
+    """The living ones first, then those that stopped last."""
     return Executor.objects.order_by("state", "-heartbeat_at")[:12]
 
 

@@ -16,8 +16,8 @@ export const expiry = () => new Date(Date.now() + 60_000).toISOString();
 export const market = () => ({ tokenIn: 'SOL', tokenOut: 'USDC', amount: '1.5', type: 'market' });
 
 // Rests: the price would have to rise by a tenth.
-export const limit = (price) => ({
-  tokenIn: 'SOL', tokenOut: 'USDC', amount: '1.5', type: 'limit', limitPrice: (price * 1.1).toFixed(6), expiresAt: expiry(),
+export const limit = (now) => ({
+  tokenIn: 'SOL', tokenOut: 'USDC', amount: '1.5', type: 'limit', limitPrice: (now * 1.1).toFixed(6), expiresAt: expiry(),
 });
 
 // Fires as soon as the pair is looked at: every pool has some liquidity.

@@ -5,11 +5,13 @@ import os
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
 from accounts.rates import Rate
-from orderengine import logs, secret_files, tracing
+from orderengine import logs, secret_files, tracing, version
+from runtime import redis_url
 from runtime.postgres import CONNECT, POOL
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -101,7 +103,7 @@ def embedded_service(name: str) -> str | None:
 EMBEDDED = not (os.environ.get("DATABASE_URL") or os.environ.get("REDIS_URL")) or read_bool("EMBEDDED", False)
 DATABASE_URL = os.environ.get("DATABASE_URL") or embedded_service("databaseUrl") or "postgresql:///orderengine"
 REDIS_URL = os.environ.get("REDIS_URL") or embedded_service("redisUrl") or "redis://127.0.0.1:6379/0"
-CELERY_BROKER_URL = os.environ.get("CELERY_BROKER_URL") or REDIS_URL
+CELERY_BROKER_URL = redis_url.for_client(os.environ.get("CELERY_BROKER_URL") or REDIS_URL)
 RABBITMQ = CELERY_BROKER_URL.startswith(("amqp:", "amqps:", "pyamqp:"))
 """The broker; otherwise it is Redis."""
 FLOWER_URL = os.environ.get("FLOWER_URL") or embedded_service("flowerUrl")
@@ -179,8 +181,13 @@ MIDDLEWARE = [
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
-AXES_LOCKOUT_PARAMETERS = ["ip_address"]
-"""Not by name: whoever knows the administrator's could keep him out."""
+AXES_LOCKOUT_PARAMETERS = ["ip_address", ["username", "ip_address"]]
+"""Not by name alone: whoever knows the administrator's could keep the administrator out. `accounts.lockout` counts."""
+LOCKOUT_FAILURES_OF_ADDRESS = 20
+"""Wrong passwords from one address for any names; AXES_FAILURE_LIMIT is for one name. Many people share an office's address."""
+AXES_HANDLER = "accounts.lockout.Handler"
+AXES_CLIENT_IP_CALLABLE = "accounts.lockout.client_address"
+AXES_LOCKOUT_CALLABLE = "trade.sign_in.locked_out"
 AXES_RESET_ON_SUCCESS = True
 AXES_ENABLE_ACCESS_FAILURE_LOG = False
 ROOT_URLCONF = "orderengine.urls"
@@ -199,6 +206,8 @@ TEMPLATES = [
     }
 ]
 LANGUAGE_CODE = "en-us"
+FORMAT_MODULE_PATH = "console.formats"
+"""Times in the admin have seconds and sort as text."""
 TIME_ZONE = "UTC"
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -216,6 +225,7 @@ HTTPS = read_bool("HTTPS", False)
 """The engine is reached over TLS (a proxy in front): secure cookies, HSTS and the forwarded-protocol header."""
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_HTTPONLY = True
+LOGIN_URL = "/login"
 LOGIN_REDIRECT_URL = "/admin/"
 CSRF_TRUSTED_ORIGINS = read_list("CSRF_TRUSTED_ORIGINS")
 CORS_ALLOWED_ORIGINS = read_list("CORS_ALLOWED_ORIGINS")
@@ -311,7 +321,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "orderengine",
     "DESCRIPTION": "Order execution for Solana tokens: market, limit and sniper orders over two venues.",
-    "VERSION": "0.1.0",
+    "VERSION": version.VERSION,
     "OAS_VERSION": "3.0.3",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -322,10 +332,14 @@ SPECTACULAR_SETTINGS = {
 
 
 # --- Admin -----------------------------------------------------------------------------------------------------------
-def admin_link(title: str, icon: str, name: str) -> dict[str, object]:
+def admin_link(title: str, icon: str, name: str, permission: str | None = None) -> dict[str, object]:
+    """Shown to whoever has the permission; None: to everybody in the admin."""
     from django.urls import reverse_lazy
 
-    return {"title": title, "icon": icon, "link": reverse_lazy(name)}
+    def shown(request: Any) -> bool:
+        return permission is None or bool(request.user.has_perm(permission))
+
+    return {"title": title, "icon": icon, "link": reverse_lazy(name), "permission": shown}
 
 
 UNFOLD = {
@@ -367,26 +381,41 @@ UNFOLD = {
                 "title": "Orders",
                 "separator": True,
                 "items": [
-                    admin_link("Orders", "list_alt", "admin:orders_order_changelist"),
-                    admin_link("Dead letters", "report", "admin:orders_deadletter_changelist"),
-                    admin_link("Executors", "memory", "admin:orders_executor_changelist"),
+                    admin_link("Orders", "list_alt", "admin:orders_order_changelist", "orders.view_order"),
+                    admin_link(
+                        "Dead letters", "report", "admin:orders_deadletter_changelist", "orders.view_deadletter"
+                    ),
+                    admin_link("Executors", "memory", "admin:orders_executor_changelist", "orders.view_executor"),
                 ],
             },
             {
                 "title": "Work",
                 "separator": True,
                 "items": [
-                    admin_link("Tasks (Flower)", "local_florist", "flower"),
-                    admin_link("Schedule", "schedule", "admin:django_celery_beat_periodictask_changelist"),
+                    admin_link("Tasks (Flower)", "local_florist", "flower", "accounts.view_tasks"),
+                    admin_link(
+                        "Schedule",
+                        "schedule",
+                        "admin:django_celery_beat_periodictask_changelist",
+                        "django_celery_beat.view_periodictask",
+                    ),
                 ],
             },
             {
                 "title": "Access",
                 "separator": True,
                 "items": [
-                    admin_link("Accounts", "account_balance_wallet", "admin:accounts_account_changelist"),
-                    admin_link("API keys", "key", "admin:accounts_apikey_changelist"),
-                    admin_link("People", "group", "admin:auth_user_changelist"),
+                    admin_link(
+                        "Accounts",
+                        "account_balance_wallet",
+                        "admin:accounts_account_changelist",
+                        "accounts.view_account",
+                    ),
+                    admin_link("API keys", "key", "admin:accounts_apikey_changelist", "accounts.view_apikey"),
+                    admin_link("People", "group", "admin:auth_user_changelist", "auth.view_user"),
+                    admin_link(
+                        "Sign-in failures", "lock", "admin:axes_accessattempt_changelist", "axes.view_accessattempt"
+                    ),
                 ],
             },
         ],

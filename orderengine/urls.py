@@ -7,10 +7,13 @@ from console import flower_proxy
 from orderengine import health
 from orders.http import mock
 from orders.http.openapi import DocsView, SchemaView
-from trade import views
+from trade import sign_in, views
 
 urlpatterns = [
     path("", views.page, name="trade"),
+    path("login", sign_in.SignIn.as_view(), name="login"),
+    path("logout", sign_in.SignOut.as_view(), name="logout"),
+    path("password", sign_in.ChangePassword.as_view(), name="password"),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("api/mock/market", mock.MockMarketView.as_view()),

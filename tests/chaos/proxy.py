@@ -15,10 +15,6 @@ def to_unix(path: str) -> Open:
     return lambda: asyncio.open_unix_connection(path)
 
 
-def to_port(port: int) -> Open:
-    return lambda: asyncio.open_connection("127.0.0.1", port)
-
-
 class Proxy:
     """Forwards until told otherwise: the attributes may be changed at any moment, for connections that exist too."""
 

@@ -7,7 +7,7 @@ from django.contrib.auth import get_user_model
 from django.test import Client
 
 from orders.admin.keyset import KeysetMixin
-from orders.ledger.statements import Connection
+from orders.ledger.statements import Connection, NewOrder
 from tests.factories import accepted, claimed, limit_order, new_order, submitted
 
 # Static files come from the packages here; only an image collects them.
@@ -74,3 +74,37 @@ def test_following_a_link_cancels_nothing(admin: Client, database: Connection, a
     assert database.execute(status, [order.id]).fetchone() == ("pending",)
     assert admin.post(url).status_code == 302
     assert database.execute(status, [order.id]).fetchone() == ("cancelled",)
+
+
+def foot(admin: Client, url: str) -> str:
+    text = admin.get(url).content.decode()
+    found = re.search(r'class="keyset"><span>([^<]*)</span>', text)
+    assert found, text[-2000:]
+    return found.group(1)
+
+
+def test_the_foot_of_a_list_says_how_long_it_is(admin: Client, database: Connection, account: int) -> None:
+    url = "/admin/orders/order/"
+    assert foot(admin, f"{url}?status=failed") == "0 orders"
+    accepted(database, new_order(account))
+    assert foot(admin, url) == "1 order"
+    for _ in range(KeysetMixin.list_per_page):
+        accepted(database, new_order(account))
+    assert foot(admin, url) == "30 of 31 orders"
+    assert foot(admin, f"{url}?type=market") == "30 orders, older ones follow"
+    older = re.search(r'href="(\?before=[^"]+)" rel="next"', admin.get(url).content.decode())
+    assert older and foot(admin, url + older.group(1)) == "The oldest 1"
+
+
+def test_an_order_s_page_shows_what_its_type_has_and_nothing_else(
+    admin: Client, database: Connection, account: int
+) -> None:
+    def labels(order: NewOrder) -> list[str]:
+        text = admin.get(f"/admin/orders/order/{order.id}/change/").content.decode()
+        assert str(order.id) in text
+        return re.findall(r"<dt>([^<]*)</dt>", text)
+
+    common = ["Order id", "Account", "Status", "Type", "Swap"]
+    times = ["Slippage at most", "Placed (UTC)", "Last change (UTC)"]
+    assert labels(accepted(database, new_order(account))) == common + times
+    assert labels(accepted(database, limit_order(account))) == [*common, "Fires at", *times]

@@ -187,10 +187,9 @@ def test_the_book_does_what_a_plain_list_does(book: Book, operations: list[tuple
     held = set(book.redis.keys("limit:*"))
     assert held == {each.details for each in (*resting.values(), *claimed_.values())}
     assert set(book.redis.zrange(AGAIN, 0, -1)) == {each.details for each in claimed_.values()}
-    for index in [f"limit_index:{PAIR}:{kind}" for kind in ("gte", "lte")]:
-        kind = index.rpartition(":")[2]
+    for kind in ("gte", "lte"):
         wanted = {rules.sortable(each.price) for each in resting.values() if each.kind == kind}
-        assert set(book.redis.zrange(index, 0, -1)) == wanted
+        assert set(book.redis.zrange(f"limit_index:{PAIR}:{kind}", 0, -1)) == wanted
 
 
 def test_matchers_at_once_share_the_orders_while_others_come_and_go(book: Book) -> None:
@@ -323,12 +322,14 @@ def test_claims_and_pauses_move_with_redis_clock_when_it_is_set_back(book: Book)
     assert book.claim_limits(PAIR, "gte", Decimal(100), most=9, again_in_ms=5_000) == [order.order_id]
     day_ms = 86_400_000
     # What stands there after the clock was set back by a day: times of the day before are a day ahead.
-    for key, score in book.redis.zrange(AGAIN, 0, -1, withscores=True):
+    scored: list[tuple[str, float]] = book.redis.zrange(AGAIN, 0, -1, withscores=True)  # type: ignore[assignment]
+    for key, score in scored:
         book.redis.zadd(AGAIN, {key: score + day_ms})
     book.redis.incrby(TIME, day_ms)
     book.overdue(9)
-    [(_, again_at)] = book.redis.zrange(AGAIN, 0, -1, withscores=True)
-    seconds, _ = book.redis.time()
+    scored = book.redis.zrange(AGAIN, 0, -1, withscores=True)  # type: ignore[assignment]
+    [(_, again_at)] = scored
+    seconds, _ = book.redis.time()  # type: ignore[misc]
     assert 0 < again_at - seconds * 1000 < 7_000
 
 

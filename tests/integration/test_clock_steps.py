@@ -7,10 +7,7 @@ stay on the queue and can be read.
 import base64
 import json
 import os
-import shutil
-import struct
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -27,31 +24,26 @@ from orderengine.host.processes import beat, worker
 from orders.ledger.statements import Connection
 from orders.resting.placement import rest_of
 from routing.mock.world import MockWorld, mock_world
+from tests.clocks import Clocks
 from tests.factories import accepted, limit_order
 from tests.waiting import until
 from triggers.book import Arm, Book
 from triggers.matcher import MAX_FIRST
 from triggers.pulse import standing_still
 
-SOURCE = Path(__file__).parents[1] / "clocks" / "stepped.c"
-COMPILER = shutil.which("cc") or shutil.which("gcc")
 LIMIT_S = 15.0
 """Two seconds are the aim; the machine may be busy. Without the guards it takes as long as the step: 30 s at least."""
 DAY_S = 86_400
 STEPS = (-DAY_S, DAY_S, -30)
 pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or COMPILER is None, reason="stepping the clock of a process needs Linux and a C compiler"
+    not Clocks.available(), reason="stepping the clock of a process needs Linux and a C compiler"
 )
 
 
 class Stage:
-    """`clocks[name]` is the file that says how far a process' clock is off."""
-
     def __init__(self, directory: Path, database: Connection, account: int) -> None:
         self.directory, self.database, self.account = directory, database, account
-        self.preload = directory / "stepped.so"
-        assert COMPILER is not None
-        subprocess.run([COMPILER, "-shared", "-fPIC", "-O2", "-o", str(self.preload), str(SOURCE)], check=True)
+        self.clocks = Clocks(directory)
         self.server = embedded.redis(directory)
         self.server.prepare()
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -61,25 +53,21 @@ class Stage:
             directory, seed=1, latency=0, failure_rate=0, deadline_ms=500, max_age_ms=1500, valid_s=30
         )
 
-    def clock(self, name: str) -> Path:
-        return self.directory / f"{name}.clock"
-
     def step(self, name: str, ahead_s: int) -> None:
-        """In place: the process has the file mapped."""
-        with self.clock(name).open("r+b" if self.clock(name).exists() else "wb") as file:
-            file.write(struct.pack("=q", ahead_s))
+        self.clocks.step(self.processes[name].pid, ahead_s)
 
     def start(self, name: str, command: list[str]) -> None:
-        self.step(name, 0)
-        environment = os.environ | {
-            "LD_PRELOAD": str(self.preload),
-            "STEPPED_CLOCK": str(self.clock(name)),
-            "DATA_DIR": str(self.directory),
-            "DATABASE_URL": settings.DATABASE_URL,
-            "REDIS_URL": self.server.url,
-            "EMBEDDED": "1",
-            "MOCK_LATENCY": "0",
-        }
+        environment = (
+            os.environ
+            | self.clocks.environment
+            | {
+                "DATA_DIR": str(self.directory),
+                "DATABASE_URL": settings.DATABASE_URL,
+                "REDIS_URL": self.server.url,
+                "EMBEDDED": "1",
+                "MOCK_LATENCY": "0",
+            }
+        )
         environment.pop("CELERY_BROKER_URL", None)
         with (self.directory / f"{name}.log").open("wb") as log:
             self.processes[name] = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
@@ -100,7 +88,7 @@ class Stage:
     def crossing(self, price: Decimal) -> float:
         """Rests more orders than the poller fires itself, lets the market cross them; seconds until all are dispatched."""
         orders = [accepted(self.database, limit_order(self.account, limit_price=price)) for _ in range(MAX_FIRST + 5)]
-        self.book.change(Arm(rest_of(order, 1)) for order in orders)
+        self.book.change(Arm(rest_of(order.id, order, 1)) for order in orders)
         began = time.monotonic()
         self.world.market.move("SOL-USDC", price=price + 1, hold=True)
         wanted = {str(order.id) for order in orders}

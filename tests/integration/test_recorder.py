@@ -128,7 +128,7 @@ async def test_a_backend_that_is_killed_at_its_commit_changes_nothing_for_the_ca
 
     assert all(times)
     written = dict(database.execute("SELECT order_id, at FROM orders_orderevent WHERE seq = 3").fetchall())
-    assert written == {taken.id: row.at for taken, row in zip(orders, times, strict=True)}
+    assert written == {taken.id: row.at for taken, row in zip(orders, times, strict=True) if row is not None}
     assert sorted(one.order_id for one, _ in told) == sorted(written)
 
 

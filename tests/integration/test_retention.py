@@ -6,11 +6,13 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from uuid import UUID
 
 import psycopg
 import pytest
 from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 
 from orderengine.host import embedded
 from orderengine.management.commands import prepare
@@ -65,7 +67,7 @@ def test_only_old_finished_and_decided_orders_are_forgotten(database: Connection
 def test_a_backup_restores_to_the_same_rows(database: Connection, account: int, tmp_path: object) -> None:
     for days in (1, 2, 3):
         aged(database, account, days)
-    programs = embedded.postgres(embedded.Path(os.environ["DATA_DIR"])).programs
+    programs = embedded.postgres(Path(os.environ["DATA_DIR"])).programs
     url = os.environ["DATABASE_URL"]
     file = f"{tmp_path}/engine.dump"
     database.execute("DROP DATABASE IF EXISTS restored")
@@ -94,7 +96,7 @@ def test_a_migration_that_meets_a_lock_lets_the_others_pass(
             cursor.execute("ALTER TABLE orders_order ADD COLUMN of_a_later_version int")
             cursor.execute("ALTER TABLE orders_order DROP COLUMN of_a_later_version")
 
-    monkeypatch.setattr(prepare.MigrationExecutor, "migration_plan", lambda self, targets: ["one"])
+    monkeypatch.setattr(MigrationExecutor, "migration_plan", lambda self, targets: ["one"])
     monkeypatch.setattr(prepare, "call_command", alter)
     held = threading.Event()
     release = threading.Event()

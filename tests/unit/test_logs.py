@@ -3,6 +3,7 @@
 import json
 import logging
 import logging.config
+import time
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
@@ -65,7 +66,7 @@ def test_no_secret_is_written(lines: Any, said: str, secret: str) -> None:
 def test_a_flood_is_counted_instead_of_written(lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     log = logging.getLogger("of.test")
     now = [100.0]
-    monkeypatch.setattr(logs.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     for n in range(500):
         log.warning("redis is away: %s", n)
     log.warning("something else")

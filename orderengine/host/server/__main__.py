@@ -57,6 +57,8 @@ def main() -> None:
         ws_max_size=65536,
         ws_per_message_deflate=False,
         headers=[("keep-alive", f"timeout={connections.bounds.keep_alive_s:.0f}")],
+        # uvicorn by itself believes X-Forwarded-For of everybody on this machine.
+        proxy_headers=bool(os.environ.get("FORWARDED_ALLOW_IPS")),
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=4,

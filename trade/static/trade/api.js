@@ -1,4 +1,4 @@
-// REST, as whoever sits here: the signed-in browser, a pasted key, or local mode's account.
+// REST, with the credential of this page: the session, a pasted key, or local mode's account.
 
 const page = document.body.dataset;
 let key = null;
@@ -18,7 +18,7 @@ export function useKey(value) {
   try { sessionStorage.setItem("key", value); } catch { /* as above */ }
 }
 
-export function forgetKey() {
+export function removeKey() {
   key = null;
   try { sessionStorage.removeItem("key"); } catch { /* as above */ }
 }

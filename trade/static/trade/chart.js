@@ -5,6 +5,7 @@ import { price } from "./format.js";
 const SPAN_MS = 120_000;
 const VENUES = ["raydium", "meteora"];
 const RIGHT = 70;
+const LABEL_HALF = 8;
 const BOTTOM = 20;
 
 export class Chart {
@@ -80,7 +81,7 @@ export class Chart {
     for (const value of ticks(low, high)) {
       const at = Math.round(y(value)) + 0.5;
       line(pen, 0, at, right, at);
-      pen.fillText(price(value), right + 8, at);
+      if (at > LABEL_HALF) pen.fillText(price(value), right + 8, at);
     }
     pen.textAlign = "center";
     const step = until - since > 60_000 ? 30_000 : 10_000;

@@ -51,17 +51,17 @@ export class Detail {
   }
 
   /** From the account's feed: an order that is watched here no more was sent round again. */
-  heard(order) {
+  onEvent(order) {
     if (order.orderId === this.id && order.seq > this.#order.seq && FINAL.has(this.#order.status)) this.#watch();
   }
 
   #watch() {
     const id = this.id;
     this.#live?.close();
-    this.#live = new Live(() => `/ws/${id}?after=${this.#events.at(-1)?.seq ?? 0}`, (message) => this.#heard(message));
+    this.#live = new Live(() => `/ws/${id}?after=${this.#events.at(-1)?.seq ?? 0}`, (message) => this.#receive(message));
   }
 
-  #heard(message) {
+  #receive(message) {
     const seen = this.#events.at(-1)?.seq ?? 0;
     if (message.type === "snapshot") {
       this.#order = message.order;

@@ -1,4 +1,4 @@
-// Decimal strings in, text for people out. Nothing here is calculated with again.
+// Decimal strings in, text for people out. The texts are for display only.
 
 const grouped = new Map();
 

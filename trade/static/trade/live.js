@@ -1,4 +1,4 @@
-// A socket that comes back: after half a second, then longer, and at once when the network returns.
+// A WebSocket that reconnects: after half a second, then after longer pauses, and at once when the network returns.
 
 import { socketUrl } from "./api.js";
 
@@ -13,11 +13,11 @@ export class Live {
   #closed = false;
 
   /**
-   * `path()` is asked at every connection, so that it can say where to go on. `heard(message)` gets every message;
-   * `state` is told connecting, live, offline (with the milliseconds until the next try), or closed with its code.
+   * `path()` is called at every connection and names where to continue. `onMessage(message)` gets every message;
+   * `state` is called with connecting, live, offline (with the milliseconds until the next try), or closed with its code.
    */
-  constructor(path, heard, state = () => {}) {
-    Object.assign(this, { path, heard, state });
+  constructor(path, onMessage, state = () => {}) {
+    Object.assign(this, { path, onMessage, state });
     addEventListener("online", this.#now);
     document.addEventListener("visibilitychange", this.#now);
     this.#open();
@@ -52,7 +52,7 @@ export class Live {
     socket.onmessage = ({ data }) => {
       this.#waits = FIRST_MS;
       this.state("live");
-      this.heard(JSON.parse(data));
+      this.onMessage(JSON.parse(data));
     };
     socket.onopen = () => this.state("live");
     socket.onclose = ({ code }) => {

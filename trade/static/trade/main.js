@@ -1,6 +1,6 @@
-// Puts the page together: ticket, quotes, orders, one order in detail.
+// Builds the page: ticket, quotes, orders, one order in detail.
 
-import { call, forgetKey, isMeant, known, useKey } from "./api.js";
+import { call, removeKey, isMeant, known, useKey } from "./api.js";
 import { Detail } from "./detail.js";
 import { element } from "./format.js";
 import { start as startMarket } from "./market.js";
@@ -43,7 +43,7 @@ setInterval(countdown, 500);
 for (const name of ["online", "offline"]) addEventListener(name, countdown);
 
 function signIn() {
-  forgetKey();
+  removeKey();
   byId("sign-in").hidden = false;
   byId("ticket").hidden = true;
   byId("link").dataset.state = "offline";
@@ -125,14 +125,14 @@ function start() {
   const quotes = new Quotes(() => ticket.quoted(), () => {});
   const ticket = new Ticket({ placed, quotes, limit: (price) => { quotes.chart.limit = price; } });
   detail = new Detail({ changed: (order) => orders.put(order), act, closed: () => orders.select(null) });
-  orders = new Orders({ open: show, act, heard, state: connection });
+  orders = new Orders({ open: show, act, onEvent, state: connection });
   ticket.onPair(() => quotes.watch(...ticket.pair.split("-")));
   startTheme(() => quotes.chart.draw());
   startMarket(ticket, quotes);
 }
 
-function heard(order, event) {
-  detail.heard(order);
+function onEvent(order, event) {
+  detail.onEvent(order);
   if (!FINAL.has(event.status) || order.orderId === detail.id) return;
   if (event.status === "failed") toast(`An order failed: ${order.failure?.message ?? "see its events"}`);
 }

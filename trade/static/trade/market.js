@@ -1,4 +1,4 @@
-// The mock market's levers, for staff.
+// Controls of the mock market, for operators.
 
 import { call } from "./api.js";
 

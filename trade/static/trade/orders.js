@@ -30,9 +30,9 @@ export class Orders {
   #frame = null;
   #refreshing = null;
 
-  /** `open(id)`, `act(name, order)` when somebody asks for it; `heard(order, event)` with every event. */
-  constructor({ open, act, heard, state }) {
-    Object.assign(this, { open, act, heard });
+  /** `open(id)`, `act(name, order)` when somebody asks for it; `onEvent(order, event)` with every event. */
+  constructor({ open, act, onEvent, state }) {
+    Object.assign(this, { open, act, onEvent });
     this.body = byId("orders");
     this.selected = null;
     this.body.addEventListener("click", (event) => this.#clicked(event));
@@ -68,10 +68,10 @@ export class Orders {
     if (!order || message.seq > order.seq + 1) return this.#refresh();
     if (message.seq <= order.seq) return;
     this.put(after(order, message));
-    this.heard(this.#orders.get(message.orderId), message);
+    this.onEvent(this.#orders.get(message.orderId), message);
   }
 
-  /** Orders that others placed: one question for all that were heard of within a moment. */
+  /** Orders that others placed: one question for all that are seen within a moment. */
   #refresh() {
     this.#refreshing ??= setTimeout(async () => {
       this.#refreshing = null;
@@ -120,7 +120,7 @@ export class Orders {
   }
 
   #paint() {
-    this.#forget();
+    this.#purge();
     const list = this.#list();
     const shown = list.slice(0, this.#shown);
     const focused = document.activeElement?.closest?.("tr")?.dataset.id;
@@ -135,7 +135,7 @@ export class Orders {
   }
 
   /** A busy account must not fill the browser: the oldest final ones go. */
-  #forget() {
+  #purge() {
     const most = Math.max(MAX_KEPT, this.#shown * 2);
     if (this.#orders.size <= most) return;
     const ids = [...this.#orders.keys()].sort();

@@ -10,7 +10,7 @@ const byId = (id) => document.getElementById(id);
 
 export class Quotes {
   #live = null;
-  #heardAt = 0;
+  #receivedAt = 0;
   pair = null;
   best = null;
 
@@ -29,17 +29,17 @@ export class Quotes {
     this.#live?.close();
     this.pair = pair;
     this.best = null;
-    this.#heardAt = 0;
+    this.#receivedAt = 0;
     byId("market-title").replaceChildren(tokenIn, " ", Object.assign(document.createElement("span"), { textContent: `/ ${tokenOut}` }));
     this.chart.clear();
     this.#show({});
     byId("chart-empty").hidden = tokenIn === tokenOut;
-    if (tokenIn !== tokenOut) this.#live = new Live(() => `/ws/quotes/${pair}`, (message) => this.#heard(message), this.state);
+    if (tokenIn !== tokenOut) this.#live = new Live(() => `/ws/quotes/${pair}`, (message) => this.#receive(message), this.state);
   }
 
-  #heard(message) {
+  #receive(message) {
     if (message.type !== "quotes" || message.pair !== this.pair) return;
-    this.#heardAt = Date.now();
+    this.#receivedAt = Date.now();
     const { raydium, meteora, best } = message;
     this.best = best ?? null;
     const prices = {};
@@ -72,9 +72,9 @@ export class Quotes {
   }
 
   #age() {
-    const old = Date.now() - this.#heardAt > STALE_MS;
+    const old = Date.now() - this.#receivedAt > STALE_MS;
     for (const tile of Object.values(this.tiles)) tile.classList.toggle("stale", old);
-    if (old && this.#heardAt) this.tiles.best.querySelector("small").textContent = `${Math.round((Date.now() - this.#heardAt) / 1000)} s old`;
+    if (old && this.#receivedAt) this.tiles.best.querySelector("small").textContent = `${Math.round((Date.now() - this.#receivedAt) / 1000)} s old`;
   }
 }
 

@@ -1,4 +1,4 @@
-// The order ticket: what can be wrong is said beside the field, what to expect is shown before the button.
+// The order ticket: errors stand beside their field, the expected result above the button.
 
 import { ApiError, call, isMeant } from "./api.js";
 import { amount, facts, percent, price } from "./format.js";

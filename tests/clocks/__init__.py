@@ -5,7 +5,7 @@ import struct
 import subprocess
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("clock.c")
+SOURCE = Path(__file__).with_name("stepped.c")
 
 
 class Clocks:

@@ -1,0 +1,116 @@
+"""What an order's page says of it: labels and values in the operator's words, and only those that its type has."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import NamedTuple
+
+from django.urls import reverse
+
+from orders.models import DeadLetter, Order, OrderType, SniperKind
+from orders.wire import text
+
+SIGNS = {"gte": "≥", "lte": "≤"}
+KINDS = {
+    SniperKind.TOKEN_LAUNCH: "sniper: token launch",
+    SniperKind.LIQUIDITY: "sniper: pool liquidity",
+    SniperKind.VOLUME: "sniper: volume spike",
+}
+
+
+class Fact(NamedTuple):
+    label: str
+    value: str
+    long: bool = False
+    """An id or a sentence: it has a row of its own."""
+    link: str | None = None
+
+
+def swap(order: Order) -> str:
+    return f"{text(order.amount)} {order.token_in} → {order.token_out}"
+
+
+def facts(order: Order | None) -> list[Fact]:
+    """Of an order with its account; what is not set is left out. Times are to the millisecond."""
+    if order is None:
+        return []
+    wanted = [
+        Fact("Order id", str(order.pk), long=True),
+        Fact("Client order id", order.client_order_id or "", long=True),
+        Fact("Request id", order.request_id or "", long=True),
+        Fact("Account", order.account.name, link=reverse("admin:accounts_account_change", args=[order.account_id])),
+        Fact("Status", "resting" if order.resting else order.status),
+        Fact("Type", kind(order)),
+        Fact("Swap", swap(order)),
+        *asked(order),
+        *became(order),
+        Fact("Placed (UTC)", moment(order.created_at)),
+        Fact("Last change (UTC)", moment(order.updated_at)),
+        Fact("Finished (UTC)", moment(order.finished_at)),
+    ]
+    return [fact for fact in wanted if fact.value]
+
+
+def letter_facts(letter: DeadLetter | None) -> list[Fact]:
+    """Of a dead letter with its order."""
+    if letter is None:
+        return []
+    order = reverse("admin:orders_order_change", args=[letter.order_id])
+    wanted = [
+        Fact("Order id", str(letter.order_id), long=True, link=order),
+        Fact("Swap", swap(letter.order)),
+        Fact("Reason", letter.reason),
+        Fact("Written (UTC)", moment(letter.created_at)),
+        Fact("Announced (UTC)", moment(letter.announced_at)),
+        Fact("Resolved (UTC)", moment(letter.resolved_at)),
+        Fact("Resolved by", letter.resolved_by or ""),
+    ]
+    return [fact for fact in wanted if fact.value]
+
+
+def kind(order: Order) -> str:
+    if order.type == OrderType.LIMIT:
+        return "stop" if order.trigger_condition == "lte" else "limit"
+    return KINDS[SniperKind(order.trigger_kind)] if order.trigger_kind else order.type
+
+
+def asked(order: Order) -> list[Fact]:
+    price = order.limit_price
+    sign = SIGNS[order.trigger_condition or "gte"]
+    impact = order.max_price_impact_bps
+    return [
+        Fact("Fires at", f"{sign} {text(price)} {order.token_out} per {order.token_in}" if price is not None else ""),
+        Fact("Liquidity at least", number(order.min_liquidity)),
+        Fact(
+            "Volume at least", f"{text(order.volume_factor)} × its average" if order.volume_factor is not None else ""
+        ),
+        Fact("Slippage at most", percent(order.slippage_bps)),
+        Fact("Price impact at most", "" if impact is None else percent(impact)),
+        Fact("Expires (UTC)", moment(order.expires_at)),
+    ]
+
+
+def became(order: Order) -> list[Fact]:
+    price = order.executed_price
+    failure = f"{order.failure_code}: {order.failure_message or ''}".rstrip(": ") if order.failure_code else ""
+    return [
+        Fact("Venue", order.venue or ""),
+        Fact("Executed at", "" if price is None else f"{text(price)} {order.token_out} per {order.token_in}"),
+        Fact("Received", "" if order.amount_out is None else f"{text(order.amount_out)} {order.token_out}"),
+        Fact("Fee", number(order.fee)),
+        Fact("Attempts", str(order.attempts or "")),
+        Fact("Executor", str(order.executor or ""), long=True),
+        Fact("Transaction", order.tx_hash or "", long=True),
+        Fact("Failure", failure, long=True),
+    ]
+
+
+def number(value: Decimal | None) -> str:
+    return "" if value is None else text(value)
+
+
+def percent(bps: int) -> str:
+    return f"{text(Decimal(bps) / 100)} % ({bps} bps)"
+
+
+def moment(at: datetime | None) -> str:
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}"

@@ -1,0 +1,156 @@
+"""Orders: the list, one order with its history, cancel and requeue."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from unfold.decorators import action, display
+
+from accounts.models import Account
+from orders.admin.changes import cancel, on_each, requeue
+from orders.admin.facts import SIGNS, facts, swap
+from orders.admin.filters import AccountFilter, StatusFilter, TypeFilter
+from orders.admin.keyset import KeysetMixin
+from orders.admin.read_only import ReadOnlyAdmin
+from orders.ids import uuid_of
+from orders.lifecycle import Status
+from orders.models import DeadLetter, Order, OrderEvent, OrderType, Transaction
+from orders.wire import text
+
+MAX_EVENTS = 500
+NAMES = {"token_launch": "launch", "liquidity": "liquidity", "volume": "volume"}
+"""Of a sniper's trigger, short enough for the list."""
+STATUS_COLOURS = {
+    Status.PENDING: "warning",
+    Status.ROUTING: "info",
+    Status.BUILDING: "info",
+    Status.SUBMITTED: "info",
+    Status.CONFIRMED: "success",
+    Status.FAILED: "danger",
+}
+
+
+def found_orders(queryset: QuerySet[Order], term: str) -> QuerySet[Order]:
+    """By order id, client order id or signature, each whole: every one of them has an index."""
+    term = term.strip().replace("\0", "")
+    if order_id := uuid_of(term):
+        return queryset.filter(pk=order_id)
+    of_client = queryset.filter(account__in=Account.objects.all(), client_order_id=term).values("pk")
+    of_signature = Transaction.objects.filter(signature=term).values("order_id")
+    ids = [*of_client.values_list("pk", flat=True), *of_signature.values_list("order_id", flat=True)]
+    return queryset.filter(pk__in=ids)
+
+
+def nowrap(value: str) -> str:
+    """Amounts, prices and times stay on one line in narrow columns."""
+    return format_html('<span class="nowrap">{}</span>', value)
+
+
+@admin.register(Order)
+class OrderAdmin(KeysetMixin, ReadOnlyAdmin):
+    list_display = ("shown_id", "placed", "account", "kind", "swap", "shown_status", "outcome")
+    list_display_links = ("shown_id",)
+    list_select_related = ("account",)
+    list_filter = (StatusFilter, TypeFilter, AccountFilter)
+    list_fullwidth = True
+    search_fields = ("id",)
+    search_help_text = "Order id, client order id or signature"
+    actions = ("cancel_orders",)
+    actions_detail = ("cancel_order", "requeue_order")
+    change_form_after_template = "admin/order_panels.html"
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """None: the page shows `facts` instead, which know what belongs to the order's type."""
+        return []
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
+    ) -> tuple[QuerySet[Order], bool]:
+        return (found_orders(queryset, search_term) if search_term.strip() else queryset), False
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        context = {"title": "Order", "subtitle": None, **(extra_context or {})}
+        if order_id := uuid_of(object_id):
+            events = list(OrderEvent.objects.filter(order_id=order_id).order_by("seq")[:MAX_EVENTS])
+            context |= {
+                "facts": facts(Order.objects.select_related("account").filter(pk=order_id).first()),
+                "events": events,
+                "rounds": [event for event in events if event.data.get("quotes")],
+                "transactions": Transaction.objects.filter(order_id=order_id).order_by("attempt", "created_at"),
+                "dead_letters": DeadLetter.objects.filter(order_id=order_id).order_by("epoch"),
+            }
+        answer: HttpResponse = super().change_view(request, object_id, form_url, context)
+        return answer
+
+    @display(description="id")
+    def shown_id(self, order: Order) -> str:
+        return format_html("<code title='{}'>{}</code>", order.pk, str(order.pk)[-12:])
+
+    @display(description="placed")
+    def placed(self, order: Order) -> str:
+        return nowrap(f"{order.created_at:%m-%d %H:%M:%S}")
+
+    @display(description="type", label=True)
+    def kind(self, order: Order) -> str:
+        if order.type != OrderType.LIMIT or order.limit_price is None:
+            return NAMES.get(order.trigger_kind or "", order.type)
+        return f"{SIGNS[order.trigger_condition or 'gte']} {text(order.limit_price)}"
+
+    @display(description="swap")
+    def swap(self, order: Order) -> str:
+        return nowrap(swap(order))
+
+    @display(description="status", label=STATUS_COLOURS)
+    def shown_status(self, order: Order) -> tuple[str, str]:
+        return order.status, "resting" if order.resting else order.status
+
+    @display(description="outcome")
+    def outcome(self, order: Order) -> str:
+        """What was received and where, or why nothing was."""
+        if order.amount_out is None:
+            return order.failure_code or ""
+        return nowrap(f"{text(order.amount_out)} {order.token_out} · {order.venue}")
+
+    @admin.action(description="Cancel the chosen orders that have not begun", permissions=["operate"])
+    def cancel_orders(self, request: HttpRequest, queryset: QuerySet[Order]) -> None:
+        on_each(request, list(queryset), cancel, "cancelled")
+
+    def has_cancel_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Its button is there while the order can be cancelled."""
+        return self._may(request, object_id, Status.PENDING)
+
+    def has_requeue_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        return self._may(request, object_id, Status.FAILED)
+
+    def _may(self, request: HttpRequest, object_id: Any, status: Status) -> bool:
+        """Whether a button shows. What is pressed too late is refused by `orders.commands`."""
+        if not self.has_operate_permission(request):
+            return False
+        order_id = uuid_of(str(object_id))
+        return order_id is not None and (
+            request.method == "POST" or Order.objects.filter(pk=order_id, status=status).exists()
+        )
+
+    @action(description="Cancel", permissions=["cancel"], url_path="cancel", icon="cancel")
+    def cancel_order(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._changed(request, object_id, cancel, "order cancelled")
+
+    @action(description="Requeue", permissions=["requeue"], url_path="requeue", icon="replay")
+    def requeue_order(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        by = request.user.get_username()
+        return self._changed(request, object_id, lambda order: requeue(order, by), "order requeued")
+
+    def _changed(self, request: HttpRequest, object_id: str, change: Callable[[Order], Any], done: str) -> HttpResponse:
+        here = reverse("admin:orders_order_change", args=[object_id])
+        if request.method != "POST":  # Following a link changes nothing.
+            context = {**self.admin_site.each_context(request), "title": done.capitalize() + "?", "back": here}
+            return TemplateResponse(request, "admin/sure.html", context)
+        on_each(request, list(Order.objects.filter(pk=object_id)), change, done)
+        return HttpResponseRedirect(here)
