@@ -282,9 +282,9 @@ def test_a_pooled_session_that_became_read_only_is_not_given_out_again(database:
         django_connection.close()
         return int(pid)
 
-    before = backend()
-    assert backend(f"SET {READ_ONLY} = on") == before
-    assert backend() != before
+    read_only = backend(f"SET {READ_ONLY} = on")
+    # The pool may hold others; it gives the one that was returned first.
+    assert read_only not in {backend() for _ in range(20)}
 
 
 @pytest.fixture
