@@ -35,7 +35,7 @@ app = Celery("orderengine", broker=redis_url.for_kombu(settings.CELERY_BROKER_UR
 app.conf.update(
     task_queues=[queue(name) for name in QUEUES],
     task_default_queue="dbsync",
-    # A misspelt queue must fail, not fill up unseen.
+    # A misspelt queue must fail, not be made and fill up.
     task_create_missing_queues=False,
     task_routes={
         "execute_orders": {"queue": "orders"},
@@ -51,7 +51,7 @@ app.conf.update(
     task_ignore_result=True,
     task_store_errors_even_if_ignored=False,
     result_backend=None,
-    # Without these a publisher waits for ever on a frozen Redis (kombu's default is no timeout).
+    # Without these a publisher waits without end on a frozen Redis: kombu's default is no timeout.
     broker_transport_options={
         "socket_timeout": 2,
         "socket_connect_timeout": 1,
@@ -84,7 +84,7 @@ app.autodiscover_tasks(["orders", "routing", "triggers"])
 
 
 class Liveness(bootsteps.StartStopStep):  # type: ignore[misc]
-    """The consumer's own timer touches the file: a worker whose loop hangs is not alive."""
+    """Touches the file of `runtime.liveness` by the consumer's own timer: a worker whose loop hangs does not."""
 
     requires = {"celery.worker.components:Timer"}
 
@@ -123,15 +123,15 @@ app.steps["consumer"].add(AllQueues)
 DelayedDelivery.requires = (*DelayedDelivery.requires, AllQueues)
 
 EVENTS_WINDOW_S = 1.0
-"""Flower is told of tasks so much later. Their times are in the events."""
+"""Seconds by which Flower learns of tasks later. Their times are in the events."""
 
 
 class TogetherEvents(bootsteps.StartStopStep):  # type: ignore[misc]
-    """Task events leave once a window, not one by one: every message wakes Redis, Flower and its page's loop.
+    """Sends task events together, once in a window: every message costs work in Redis, in Flower and in its page.
 
-    And they leave from the hub's thread. On RabbitMQ the hub reads the events' connection for the broker's heartbeats, and
-    whoever publishes reads it too, for the confirmation: a task's thread and the hub then take each other's bytes, and the
-    worker stands still until its connection breaks.
+    They are sent from the hub's thread. On RabbitMQ the hub reads the events' connection for the broker's heartbeats, and a
+    thread that publishes reads it, too, for the confirmation: the two would take each other's bytes, and the worker would
+    stand still until its connection breaks.
     """
 
     requires = ("celery.worker.consumer.events:Events",)
@@ -165,31 +165,30 @@ app.steps["consumer"].add(TogetherEvents)
 
 @setup_logging.connect
 def keep_our_logging(**_: Any) -> None:
-    """Being connected is enough: Celery then leaves logging as the settings made it."""
+    """Because something is connected to this signal, Celery leaves logging as the settings made it."""
 
 
 @celeryd_after_setup.connect
-def start_executor(sender: str, instance: Any, **_: Any) -> None:
-    """A worker that consumes `orders` is an executor from its first second, not from its first order."""
+def start_owners(sender: str, instance: Any, **_: Any) -> None:
+    """What the tasks of this worker need is made before its first task."""
+    from orders import tasks
     from orders.telemetry import share_metrics
 
     ABOUT["worker"] = sender
-    share_metrics(settings.METRICS_DIR, sender.partition("@")[0])
-    if "orders" in instance.app.amqp.queues.consume_from:
-        from orders import tasks
-
-        tasks.start_worker(sender.partition("@")[0])
+    name = sender.partition("@")[0]
+    share_metrics(settings.METRICS_DIR, name)
+    tasks.owners.start(list(instance.app.amqp.queues.consume_from), name)
 
 
 @worker_shutting_down.connect
-def drain_executor(**_: Any) -> None:
+def drain_owners(**_: Any) -> None:
     from orders import tasks
 
-    tasks.drain_worker()
+    tasks.owners.drain()
 
 
 @worker_shutdown.connect
-def close_executor(**_: Any) -> None:
+def close_owners(**_: Any) -> None:
     from orders import tasks
 
-    tasks.close_worker()
+    tasks.owners.close()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
@@ -17,11 +18,13 @@ import psycopg
 from benchmarks.consumption import cpu_s
 from benchmarks.engines import BenchEngine, running
 from benchmarks.figures import Figure
+from orders.events import BuildData, ConfirmData, Data, SubmitData
 from orders.ids import uuid7
 from orders.ledger import statements
 from orders.ledger.session import Session
-from orders.ledger.statements import Change, Claimed, NewOrder
-from orders.lifecycle import Status
+from orders.ledger.values import Change, Claimed, NewOrder, Position
+from orders.lifecycle import Event, Status
+from orders.transitions import transition
 from routing.values import Swap, Validity
 from routing.venues import RAYDIUM
 
@@ -116,21 +119,13 @@ def new_order() -> NewOrder:
     )
 
 
-def change(order: Claimed, seq: int, was: Status, status: Status, **fields: object) -> Change:
-    return Change(
-        order_id=order.id,
-        account_id=order.account_id,
-        epoch=order.epoch,
-        seq=seq,
-        was=was,
-        status=status,
-        **fields,  # type: ignore[arg-type]
-    )
+def change(order: Claimed, seq: int, was: Status, event: Event, data: Data, **named: Any) -> Change:
+    return transition(Position(order.id, order.account_id, order.epoch, seq - 1, was), event, data, **named)
 
 
 def building(order: Claimed) -> Change:
-    data = {"venue": "RAYDIUM", "price": "150.123456", "net": "149.7", "attempt": 1}
-    return change(order, 3, Status.ROUTING, Status.BUILDING, data=data)
+    data = BuildData(attempt=1, venue="RAYDIUM", reason="the only quote", quotes=[], refusals=[])
+    return change(order, 3, Status.ROUTING, Event.BUILD, data)
 
 
 def submitted(order: Claimed) -> Change:
@@ -144,13 +139,23 @@ def submitted(order: Claimed) -> Change:
         validity=Validity(int((datetime.now(UTC) + timedelta(minutes=1)).timestamp() * 1_000_000)),
         valid_until=datetime.now(UTC) + timedelta(minutes=1),
     )
-    return change(order, 4, Status.BUILDING, Status.SUBMITTED, data={"signature": swap.signature}, intent=swap)
+    data = SubmitData(
+        attempt=1, venue=swap.venue, signature=swap.signature, min_out="224.3", valid_until=swap.valid_until
+    )
+    return change(order, 4, Status.BUILDING, Event.SUBMIT, data, intent=swap)
 
 
 def confirmed(order: Claimed) -> Change:
-    data = {"txHash": order.id.hex * 2, "amountOut": "225.1", "executedPrice": "150.066", "fee": "0.56"}
-    resolved = (order.id.hex * 2, "landed")
-    return change(order, 5, Status.SUBMITTED, Status.CONFIRMED, data=data, resolved=resolved)
+    data = ConfirmData(
+        attempt=1,
+        venue="RAYDIUM",
+        executed_price="150.066",
+        amount_out="225.1",
+        fee="0.56",
+        tx_hash=order.id.hex * 2,
+        landed_at=datetime.now(UTC),
+    )
+    return change(order, 5, Status.SUBMITTED, Event.CONFIRM, data, resolved=(order.id.hex * 2, "landed"))
 
 
 def timed(run: Callable[[], object]) -> float:

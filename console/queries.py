@@ -12,7 +12,7 @@ from django.db import connection
 
 from celery_app import QUEUES
 from orders.admin.keyset import estimated_rows
-from orders.ids import first_id_of
+from orders.ids import first_id
 from orders.models import DeadLetter, Executor, Order
 
 WINDOW = timedelta(hours=3)
@@ -98,7 +98,7 @@ def recent(now: datetime) -> Recent:
     with connection.cursor() as cursor:
         earliest = now - WINDOW
         values: dict[str, Any] = {
-            "since": first_id_of(earliest),
+            "since": first_id(earliest),
             "earliest": earliest,
             "most": MAX_RECENT,
             "now": now,

@@ -1,157 +1,179 @@
 """What people do to orders: cancel, amend, requeue. One order at a time; the ledger's fence decides every race."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache
 from typing import Any
 from uuid import UUID
 
 import psycopg_pool
-from django.conf import settings
+from msgspec import UNSET
 
+from orders.aftercommit import AfterCommit
 from orders.errors import ApiError, invalid
-from orders.events import CommittedEvent
-from orders.execution.steps import text
+from orders.events import AmendData, Amended, CancelData, Requeued, RequeueData
 from orders.ledger import statements
-from orders.ledger.statements import Change
-from orders.lifecycle import FINAL, Event, Status, advance
+from orders.ledger.values import Change, Position
+from orders.lifecycle import FINAL, Event, Status
 from orders.models import Order, OrderType
 from orders.order_in import AmendIn, checked_amount, checked_expiry, checked_price, token
 from orders.prices import check_price, present
-from orders.resting.placement import arming, left, rest_of
+from orders.transitions import transition
+from orders.wire import text
 from routing.world import tokens
 from runtime.postgres import CONNECT, POOL
-from triggers.book import Arm
 
 TRIES = 10
-"""Races with executors and triggers: each lost one means that the order has moved, which it does at most a few times."""
+"""Races with executors and triggers. A lost one means that the order has moved, which it does a few times at most."""
+MAX_CONNECTIONS = 4
+STATEMENT_TIMEOUT_MS = 1_500
 
 
-@cache
-def pool() -> psycopg_pool.ConnectionPool[Any]:
-    return psycopg_pool.ConnectionPool(
-        settings.DATABASE_URL,
-        **POOL,
-        max_size=4,
-        kwargs={
-            **CONNECT,
-            "autocommit": True,
-            "options": "-c statement_timeout=1500 -c timezone=UTC -c application_name=orderengine:changes",
-        },
-        open=True,
-    )
+class Commands:
+    """Changes orders for people, on connections of its own; one in each process that answers them.
+
+    What follows a change is carried out before the call returns. A broker or a Redis that is away changes no answer.
+    """
+
+    def __init__(self, database_url: str, after_commit: AfterCommit) -> None:
+        options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC -c application_name=orderengine:changes"
+        self._after_commit = after_commit
+        self._pool: psycopg_pool.ConnectionPool[Any] = psycopg_pool.ConnectionPool(
+            database_url,
+            **POOL,
+            max_size=MAX_CONNECTIONS,
+            kwargs={**CONNECT, "autocommit": True, "options": options},
+            open=True,
+        )
+
+    def close(self) -> None:
+        self._pool.close()
+
+    def cancel(self, order: Order) -> Order:
+        """The cancelled order; again: the same. Raises `ApiError`: TOO_LATE, ALREADY_FINAL."""
+
+        def decide(order: Order) -> Change | None:
+            if order.status == Status.CANCELLED:
+                return None
+            if order.status in FINAL:
+                raise ApiError("ALREADY_FINAL", f"The order is {order.status}.")
+            if order.status != Status.PENDING:
+                raise ApiError("TOO_LATE", f"The order is {order.status} and cannot be stopped any more.")
+            return transition(position(order), Event.CANCEL, CancelData())
+
+        return self._apply(order, decide)
+
+    def amend(self, order: Order, wanted: AmendIn) -> Order:
+        """The amended order.
+
+        Raises `ApiError`: VALIDATION_FAILED, PRICE_NOT_SENSIBLE, NOT_RESTING, TOO_LATE, ALREADY_FINAL.
+        """
+        amended = amendment(order, wanted)
+
+        def decide(order: Order) -> Change | None:
+            if order.status in FINAL:
+                raise ApiError("ALREADY_FINAL", f"The order is {order.status}.")
+            if not order.resting:
+                code = "NOT_RESTING" if order.type == OrderType.MARKET else "TOO_LATE"
+                raise ApiError(code, "Only an order that waits for its trigger can be amended.")
+            return transition(position(order), Event.AMEND, AmendData(amended=amended))
+
+        return self._apply(order, decide)
+
+    def requeue(self, order: Order, by: str) -> Order:
+        """A failed order goes round again, with all its attempts. Raises `ApiError`: ALREADY_FINAL."""
+
+        def decide(order: Order) -> Change | None:
+            if order.status != Status.FAILED:
+                raise ApiError("ALREADY_FINAL", f"The order is {order.status}; only failed orders are requeued.")
+            requeued = Requeued(by=by)
+            if order.type == OrderType.MARKET:
+                return transition(position(order), Event.REQUEUE, RequeueData(requeued=requeued), delay_ms=0)
+            return transition(position(order), Event.REQUEUE, RequeueData(requeued=requeued, resting=True))
+
+        return self._apply(order, decide)
+
+    def _apply(self, order: Order, decide: Callable[[Order], Change | None]) -> Order:
+        for _ in range(TRIES):
+            wanted = decide(order)
+            if wanted is None:
+                return order
+            with self._pool.connection() as connection:
+                [row] = statements.record(connection, [wanted])
+            if row is not None:
+                self._after_commit.recorded([(wanted, row)])
+            order = Order.objects.get(pk=order.pk)
+            if row is not None:
+                return order
+        raise ApiError("TOO_LATE", "The order moves too fast to be changed.")
 
 
-def cancel(order: Order, publish: Callable[[list[CommittedEvent]], None]) -> Order:
-    """The cancelled order; again: the same. Raises `ApiError`: TOO_LATE, ALREADY_FINAL."""
-
-    def decide(order: Order) -> Change | None:
-        if order.status == Status.CANCELLED:
-            return None
-        if order.status in FINAL:
-            raise ApiError("ALREADY_FINAL", f"The order is {order.status}.")
-        if order.status != Status.PENDING:
-            raise ApiError("TOO_LATE", f"The order is {order.status} and cannot be stopped any more.")
-        return change(order, Event.CANCEL, {})
-
-    cancelled = _apply(order, decide, publish)
-    if cancelled.type != OrderType.MARKET:
-        arming().tell(left(cancelled, cancelled.seq))
-    return cancelled
+def position(order: Order) -> Position:
+    return Position(order.id, order.account_id, order.epoch, order.seq, order.status)
 
 
-def amend(order: Order, wanted: AmendIn, publish: Callable[[list[CommittedEvent]], None]) -> Order:
-    """The amended order. Raises `ApiError`: VALIDATION_FAILED, PRICE_NOT_SENSIBLE, NOT_RESTING, TOO_LATE, ALREADY_FINAL."""
-    amended = _amended(order, wanted)
-
-    def decide(order: Order) -> Change | None:
-        if order.status in FINAL:
-            raise ApiError("ALREADY_FINAL", f"The order is {order.status}.")
-        if not order.resting:
-            code = "NOT_RESTING" if order.type == OrderType.MARKET else "TOO_LATE"
-            raise ApiError(code, "Only an order that waits for its trigger can be amended.")
-        return change(order, Event.AMEND, {"resting": True, "amended": amended}, resting=True)
-
-    return _rearmed(_apply(order, decide, publish))
-
-
-def requeue(order: Order, by: str, publish: Callable[[list[CommittedEvent]], None]) -> Order:
-    """A failed order goes round again, with its attempts anew. Raises `ApiError`: ALREADY_FINAL."""
-
-    def decide(order: Order) -> Change | None:
-        if order.status != Status.FAILED:
-            raise ApiError("ALREADY_FINAL", f"The order is {order.status}; only failed orders are requeued.")
-        data: dict[str, Any] = {"requeued": {"by": by}}
-        if order.type == OrderType.MARKET:
-            return change(order, Event.REQUEUE, data, delay_ms=0)
-        return change(order, Event.REQUEUE, {"resting": True, **data}, resting=True)
-
-    return _rearmed(_apply(order, decide, publish))
-
-
-def _rearmed(order: Order) -> Order:
-    if order.resting:
-        arming().tell(Arm(rest_of(order, order.seq)))
-    return order
-
-
-def _amended(order: Order, wanted: AmendIn) -> dict[str, Any]:
-    amended: dict[str, Any] = {}
-    if isinstance(wanted.limit_price, Decimal):
+def amendment(order: Order, wanted: AmendIn) -> Amended:
+    """What the amendment changes, checked. Raises `ApiError`: VALIDATION_FAILED, PRICE_NOT_SENSIBLE."""
+    limit_price = wanted.limit_price
+    if isinstance(limit_price, Decimal):
         if order.type != OrderType.LIMIT:
             raise invalid("limitPrice", "belongs to limit orders only")
-        price = checked_price("limitPrice", wanted.limit_price)
+        limit_price = checked_price("limitPrice", limit_price)
         pair = tokens().pair(order.token_in, order.token_out)
         if pair is not None and not wanted.allow_far_price:
-            check_price(price, present(pair), datetime.now(UTC))
-        amended["limitPrice"] = text(price)
-    if isinstance(wanted.amount, Decimal):
-        amended["amount"] = text(checked_amount(wanted.amount, token("tokenIn", order.token_in)))
-    if isinstance(wanted.slippage_bps, int):
-        amended["slippageBps"] = wanted.slippage_bps
-    if wanted.expires_at is None or isinstance(wanted.expires_at, datetime):
-        amended["expiresAt"] = checked_expiry(wanted.expires_at, datetime.now(UTC))
-    if not amended:
+            check_price(limit_price, present(pair), datetime.now(UTC))
+    amount = wanted.amount
+    if isinstance(amount, Decimal):
+        amount = checked_amount(amount, token("tokenIn", order.token_in))
+    expires_at = wanted.expires_at
+    if expires_at is not UNSET:
+        expires_at = checked_expiry(expires_at, datetime.now(UTC))
+    amended = Amended(
+        limit_price=UNSET if limit_price is UNSET else text(limit_price),
+        amount=UNSET if amount is UNSET else text(amount),
+        slippage_bps=wanted.slippage_bps,
+        expires_at=expires_at,
+    )
+    if amended.empty:
         raise invalid("body", "names nothing to amend")
     return amended
 
 
-def change(
-    order: Order, event: Event, data: Mapping[str, Any], *, resting: bool = False, delay_ms: int | None = None
-) -> Change:
-    was = Status(order.status)
-    return Change(
-        order_id=order.id,
-        account_id=order.account_id,
-        epoch=order.epoch,
-        seq=order.seq + 1,
-        was=was,
-        status=advance(was, event),
-        data=data,
-        resting=resting,
-        delay_ms=delay_ms,
-    )
-
-
-def _apply(
-    order: Order, decide: Callable[[Order], Change | None], publish: Callable[[list[CommittedEvent]], None]
-) -> Order:
-    for _ in range(TRIES):
-        wanted = decide(order)
-        if wanted is None:
-            return order
-        with pool().connection() as connection:
-            [at] = statements.record(connection, [wanted])
-        if at is not None:
-            publish([CommittedEvent.of(wanted, at)])
-        order = Order.objects.get(pk=order.pk)
-        if at is not None:
-            return order
-    raise ApiError("TOO_LATE", "The order moves too fast to be changed.")
-
-
 def find(order_id: UUID, account_id: int | None) -> Order:
-    """The order, if it is the account's (None: anybody's). Raises `Order.DoesNotExist`."""
+    """The order, if it is the account's (None: of any account). Raises `Order.DoesNotExist`."""
     orders = Order.objects.all() if account_id is None else Order.objects.filter(account_id=account_id)
     return orders.get(pk=order_id)
+
+
+_installed: list[Commands] = []
+"""Django makes its views itself, so they find the process' commands here. Their owner (`orders.web.Web`) installs them."""
+
+
+def install(commands: Commands) -> None:
+    _installed[:] = [commands]
+
+
+def uninstall() -> None:
+    _installed.clear()
+
+
+def installed() -> Commands:
+    """The commands of this process. Raises `RuntimeError` in a process that has none."""
+    if not _installed:
+        raise RuntimeError("this process does not change orders: nobody has installed its commands")
+    return _installed[0]
+
+
+def cancel(order: Order) -> Order:
+    """`Commands.cancel` of this process."""
+    return installed().cancel(order)
+
+
+def amend(order: Order, wanted: AmendIn) -> Order:
+    """`Commands.amend` of this process."""
+    return installed().amend(order, wanted)
+
+
+def requeue(order: Order, by: str) -> Order:
+    """`Commands.requeue` of this process."""
+    return installed().requeue(order, by)

@@ -1,7 +1,7 @@
-"""The doorbell: one Celery message for the orders of a moment.
+"""Waking workers for orders: one Celery message for the orders of a moment.
 
 A message costs a worker over a millisecond whatever it carries, so ids are collected for a moment before one is sent.
-It is best effort: an order whose message is lost is rung for again by the reconciler.
+It is best effort: an order whose message is lost is dispatched again by the reconciler.
 """
 
 import asyncio
@@ -10,43 +10,37 @@ import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
 from uuid import UUID
 
 import redis
-from celery import current_app
 from django.conf import settings
 from kombu.exceptions import OperationalError
+
+from runtime.broker import messages_waiting
+from triggers.wakeup import send_wake_up
 
 log = logging.getLogger(__name__)
 
 BROKER_AWAY = (OperationalError, OSError, redis.RedisError)
 """kombu passes on as they are what Redis refuses to do, out of memory for one."""
 
-MAX_SHOWN = 1024
-"""Characters, as Celery would cut it."""
+
+def dispatch(order_ids: Sequence[UUID], delay_ms: int = 0) -> None:
+    """Sends `execute_orders` messages of at most MAX_DISPATCH_IDS ids, blocking. Raises `BROKER_AWAY` while the broker is."""
+    for start in range(0, len(order_ids), settings.MAX_DISPATCH_IDS):
+        send_wake_up(order_ids[start : start + settings.MAX_DISPATCH_IDS], delay_s=delay_ms / 1000)
 
 
-def dispatch(order_ids: Sequence[UUID], *, trigger: dict[str, Any] | None = None, delay_s: float = 0) -> None:
-    """Sends one `execute_orders` message, blocking. Raises `BROKER_AWAY` while the broker is.
-
-    RabbitMQ counts whole seconds: there the message comes as much as one second later than it was asked for.
-    """
-    kwargs: dict[str, Any] = {"order_ids": [str(order_id) for order_id in order_ids]}
-    if trigger is not None:
-        kwargs["trigger"] = trigger
-    # What Flower shows. Celery's own writing of it costs a third of the message.
-    shown = repr(kwargs)[:MAX_SHOWN]
-    # Cut down to a whole second, as kombu would, it came too early to be due, and a fraction of one would be refused.
-    countdown = (math.ceil(delay_s) if settings.RABBITMQ else delay_s) or None
-    current_app.send_task("execute_orders", kwargs=kwargs, kwargsrepr=shown, queue="orders", countdown=countdown)
+def dispatches_waiting() -> int | None:
+    """Messages on the queue `orders` that no worker has taken; None when the broker does not answer."""
+    return messages_waiting("orders")
 
 
 class Dispatcher:
-    """Rings for orders from an event loop; fire and forget.
+    """Dispatches orders from an event loop, without an answer.
 
-    Sends at once when it was silent for `window_ms` or when a message of `max_batch` ids is full, else what has come until the
-    window ends. While the broker is away at most `capacity` ids wait; those beyond are left to the reconciler.
+    Sends at once when nothing was sent for `window_ms` or when a message of `max_batch` ids is full, else what has come until
+    the window ends. While the broker is away at most `capacity` ids wait; those beyond are left to the reconciler.
     """
 
     def __init__(self, *, window_ms: float, max_batch: int, capacity: int) -> None:
@@ -54,14 +48,15 @@ class Dispatcher:
         self._max_batch = max_batch
         self._capacity = capacity
         self._waiting: list[UUID] = []
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="doorbell")
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dispatch")
         self._task: asyncio.Task[None] | None = None
         self._full = asyncio.Event()
         self._sent_at = -math.inf
         self.lost = 0
+        """Ids whose message could not be sent."""
 
     def dispatch(self, order_ids: Sequence[UUID]) -> None:
-        """Call it from the loop."""
+        """Takes ids over. To be called on the loop."""
         if len(self._waiting) + len(order_ids) > self._capacity:
             self.lost += len(order_ids)
             return
@@ -72,7 +67,7 @@ class Dispatcher:
             self._task = asyncio.get_running_loop().create_task(self._send())
 
     async def close(self) -> None:
-        """Sends what waits, at once."""
+        """Sends what waits, at once, and ends."""
         self._window_s = 0
         self._full.set()
         if self._task is not None:
@@ -96,4 +91,4 @@ class Dispatcher:
             dispatch(order_ids)
         except BROKER_AWAY as error:
             self.lost += len(order_ids)
-            log.warning("doorbell for %d orders not sent: %s", len(order_ids), error)
+            log.warning("%d orders not dispatched: %s", len(order_ids), error)

@@ -1,41 +1,216 @@
-"""What clients are told of an order, and how it gets to them: Channels groups over Redis pub/sub.
+"""What each event of an order says, and how a committed event reads to a client. Pure.
 
-The database is the truth of a stream; Redis only says "look now". So publishing is best effort: it never holds an order
-up, and what it loses the sockets read from the database (`orders.streams.sockets`).
+The structs are the `data` of events as clients get them (camelCase; amounts and prices are decimal texts, moments RFC 3339)
+and the one source of the order's columns: `record.sql` takes venue, executedPrice, amountOut, fee, txHash, error and
+amended from them. A field may be added; none is renamed or removed while events that have it are kept, because processes
+of the version before read and write the same events.
 """
 
-import logging
-import queue
-import threading
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import msgspec
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from msgspec import UNSET, UnsetType
 
-from orders.ledger.statements import Change
-from orders.lifecycle import Status
-from runtime.groups import group_channel, group_message
-
-log = logging.getLogger(__name__)
-encode = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical").encode
-
-PUBLISH_TIMEOUT_S = 1.0
-MAX_PUBLISHED_AT_ONCE = 500
-MAX_PUBLISHED_UNASKED = 4
-"""News: for so few a second trip to Redis takes longer than writing them out."""
-MAX_BATCHES_WAITING = 2_000
-"""While Redis is away older news is dropped: nobody hears it, and sockets catch up from the database."""
+from orders.ledger.values import Change, EventData, Recorded
+from orders.lifecycle import Event, Status
+from orders.wire import encode, timestamp
 
 
-def timestamp(at: datetime) -> str:
-    """RFC 3339 in UTC with microseconds and `Z`: one form everywhere, so that texts compare."""
-    return f"{at.isoformat(timespec='microseconds')[:26]}Z"
+class Data(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """Base of all event data. A field that is `UNSET` is left out of the JSON."""
+
+
+class QuoteData(Data, frozen=True, kw_only=True):
+    """One venue's quote. `impact_bps` and `fee_bps` are basis points, `price` is tokenOut per tokenIn before fee and impact."""
+
+    venue: str
+    amount_out: str
+    net_price: str
+    """After fee and impact."""
+    price: str
+    fee_bps: int
+    impact_bps: str
+    observed_at: datetime
+    cached: bool
+    """From the poller, not asked for this order."""
+
+
+class RefusalData(Data, frozen=True, kw_only=True):
+    """Why a venue gave no quote."""
+
+    venue: str
+    code: str
+    message: str
+
+
+class ErrorData(Data, frozen=True, kw_only=True):
+    """Why an attempt failed. Dead letters keep these as the order's history."""
+
+    attempt: int
+    code: str
+    message: str
+    venue: str | None | UnsetType = UNSET
+    permanent: bool
+    """Another attempt would fail, too."""
+
+
+class AcceptData(Data, frozen=True, kw_only=True):
+    """`pending`, seq 1. Written by `accept.sql` as well."""
+
+    resting: bool | UnsetType = UNSET
+    request_id: str | UnsetType = UNSET
+    """`X-Request-Id` of the client's request, if it sent one."""
+
+
+class BuildData(Data, frozen=True, kw_only=True):
+    """`building`: the venue is chosen."""
+
+    attempt: int
+    venue: str
+    reason: str
+    quotes: list[QuoteData]
+    refusals: list[RefusalData]
+
+
+class SubmitData(Data, frozen=True, kw_only=True):
+    """`submitted`: the intent is written, sending comes after."""
+
+    attempt: int
+    venue: str
+    signature: str
+    min_out: str
+    valid_until: datetime
+
+
+class ConfirmData(Data, frozen=True, kw_only=True):
+    """`confirmed`: what was traded. `fee` is the venue's, in tokenOut."""
+
+    attempt: int
+    venue: str
+    executed_price: str
+    amount_out: str
+    fee: str
+    tx_hash: str
+    landed_at: datetime
+
+
+class FailedAttempt(Data, frozen=True, kw_only=True):
+    """What failing and trying again have in common. The last three say what the venues answered where none gave a quote."""
+
+    attempt: int
+    error: ErrorData
+    quotes: list[QuoteData] | UnsetType = UNSET
+    refusals: list[RefusalData] | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+
+
+class RetryData(FailedAttempt, frozen=True, kw_only=True):
+    """`pending`: this attempt failed, the next one begins in `retry_in_ms`."""
+
+    retry_in_ms: int
+
+
+class Takeover(Data, frozen=True, kw_only=True):
+    """A previous owner that did not finish, and the status it left the order at."""
+
+    executor: UUID
+    from_: str = msgspec.field(name="from")
+
+
+class Handover(Data, frozen=True, kw_only=True):
+    """A stopping owner, by the name of its process."""
+
+    executor: str
+
+
+class FailData(Data, frozen=True, kw_only=True):
+    """`failed`. Attempt, quotes, refusals and reason as in `RetryData`; `takeover` where the owner did not finish."""
+
+    error: ErrorData
+    attempt: int | UnsetType = UNSET
+    quotes: list[QuoteData] | UnsetType = UNSET
+    refusals: list[RefusalData] | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    takeover: Takeover | UnsetType = UNSET
+
+
+class RestData(Data, frozen=True, kw_only=True):
+    """`pending`, resting again: the market moved back, or nobody gave a quote to a sniper."""
+
+    resting: bool = True
+    attempt: int | UnsetType = UNSET
+    reason: str
+    price: str | UnsetType = UNSET
+    """What the order would have got."""
+    fires_at: str | UnsetType = UNSET
+    """The BEST price at which the order's own impact leaves it its limit."""
+    signature: str | UnsetType = UNSET
+    """Of the transaction that reverted, where one did."""
+
+
+class ReleaseData(Data, frozen=True, kw_only=True):
+    """`pending`: the owner stopped or died before anything was written to be sent. One of the two is set."""
+
+    handover: Handover | UnsetType = UNSET
+    takeover: Takeover | UnsetType = UNSET
+
+
+class Amended(Data, frozen=True, kw_only=True):
+    """The fields that an amendment changes. `expires_at` null: the order does not expire any more."""
+
+    limit_price: str | UnsetType = UNSET
+    amount: str | UnsetType = UNSET
+    slippage_bps: int | UnsetType = UNSET
+    expires_at: datetime | None | UnsetType = UNSET
+
+    @property
+    def empty(self) -> bool:
+        return all(getattr(self, name) is UNSET for name in self.__struct_fields__)
+
+
+class AmendData(Data, frozen=True, kw_only=True):
+    """`pending`: a resting order was changed."""
+
+    resting: bool = True
+    amended: Amended
+
+
+class Requeued(Data, frozen=True, kw_only=True):
+    by: str
+
+
+class RequeueData(Data, frozen=True, kw_only=True):
+    """`pending`: an operator sent a failed order round again; with `resting` it waits for its trigger."""
+
+    requeued: Requeued
+    resting: bool | UnsetType = UNSET
+
+
+class CancelData(Data, frozen=True, kw_only=True):
+    """`cancelled`."""
+
+
+class ExpireData(Data, frozen=True, kw_only=True):
+    """`expired`."""
+
+
+DATA_OF: Mapping[Event, type[Data]] = {
+    Event.BUILD: BuildData,
+    Event.SUBMIT: SubmitData,
+    Event.CONFIRM: ConfirmData,
+    Event.RETRY: RetryData,
+    Event.REST: RestData,
+    Event.RELEASE: ReleaseData,
+    Event.FAIL: FailData,
+    Event.CANCEL: CancelData,
+    Event.EXPIRE: ExpireData,
+    Event.AMEND: AmendData,
+    Event.REQUEUE: RequeueData,
+}
+"""Event.CLAIM is written by `claim.sql`, which alone knows its data: `{"attempt", "trigger"?}`."""
 
 
 def order_group(order_id: UUID | str) -> str:
@@ -54,15 +229,15 @@ class CommittedEvent(msgspec.Struct, frozen=True):
     seq: int
     status: Status
     at: datetime
-    data: Mapping[str, Any]
+    data: EventData
 
     @classmethod
-    def of(cls, change: Change, at: datetime) -> "CommittedEvent":
-        return cls(change.order_id, change.account_id, change.seq, change.status, at, change.data)
+    def of(cls, change: Change, row: Recorded) -> "CommittedEvent":
+        return cls(change.order_id, change.account_id, change.seq, change.status, row.at, change.data)
 
     def text(self) -> str:
         """The WebSocket message."""
-        message = {
+        message: dict[str, Any] = {
             "type": "event",
             "orderId": self.order_id,
             "seq": self.seq,
@@ -73,82 +248,11 @@ class CommittedEvent(msgspec.Struct, frozen=True):
         return encode(message).decode()
 
 
-def audience(news: Iterable[CommittedEvent]) -> dict[str, list[CommittedEvent]]:
-    """Whom each piece of news is for: the order's group and its account's."""
+def audience(events: Iterable[CommittedEvent]) -> dict[str, list[CommittedEvent]]:
+    """The groups that each event is for: its order's and its account's."""
     groups: dict[str, list[CommittedEvent]] = {}
-    for item in news:
-        if item.seq > 1:  # Nobody can watch an order before its id is known.
-            groups.setdefault(order_group(item.order_id), []).append(item)
-        groups.setdefault(account_group(item.account_id), []).append(item)
+    for event in events:
+        if event.seq > 1:  # Nobody can watch an order before its id is known.
+            groups.setdefault(order_group(event.order_id), []).append(event)
+        groups.setdefault(account_group(event.account_id), []).append(event)
     return groups
-
-
-class Publisher:
-    """Sends news in a thread of its own, one Redis command a batch, or two: who listens, and what they are told.
-
-    Most orders nobody watches, and writing the news of a large batch out would cost more than asking. Whoever subscribes
-    after the question misses nothing: news is committed before it is published, and sockets read the database after they
-    subscribed.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._redis = redis.Redis.from_url(
-            url,
-            socket_timeout=PUBLISH_TIMEOUT_S,
-            socket_connect_timeout=PUBLISH_TIMEOUT_S,
-            # Publishing again after a lost answer would be publishing twice.
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._publish = self._redis.register_script((Path(__file__).parent / "lua" / "publish.lua").read_text())
-        self._queue: queue.Queue[list[CommittedEvent] | None] = queue.Queue(MAX_BATCHES_WAITING)
-        self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
-        self._thread.start()
-        self.dropped = 0
-
-    def publish(self, news: list[CommittedEvent]) -> None:
-        """Hands news over; returns at once, from any thread."""
-        if not news:
-            return
-        try:
-            self._queue.put_nowait(news)
-        except queue.Full:
-            self.dropped += len(news)
-
-    def close(self) -> None:
-        """Sends what waits, then ends the thread."""
-        self._queue.put(None)
-        self._thread.join(timeout=2 * PUBLISH_TIMEOUT_S)
-
-    def _next(self) -> list[CommittedEvent] | None:
-        """All the news that wait; None at the end."""
-        batch = self._queue.get()
-        while batch is not None and len(batch) < MAX_PUBLISHED_AT_ONCE and not self._queue.empty():
-            more = self._queue.get()
-            if more is None:
-                self._queue.put(None)
-                break
-            batch = batch + more
-        return batch
-
-    def _run(self) -> None:
-        while (batch := self._next()) is not None:
-            try:
-                self._tell(audience(batch))
-            except redis.RedisError as error:
-                self.dropped += len(batch)
-                log.warning("news not published: %s", error)
-
-    def _tell(self, groups: Mapping[str, list[CommittedEvent]]) -> None:
-        told = list(groups)
-        if sum(map(len, groups.values())) > MAX_PUBLISHED_UNASKED:
-            heard = self._redis.pubsub_numsub(*map(group_channel, told))
-            told = [group for group, (_, listeners) in zip(told, heard, strict=True) if listeners]
-        items = {(item.order_id, item.seq): item for group in told for item in groups[group]}
-        # Once each, though the order's group and its account's both hear of it.
-        texts = {key: (str(item.order_id), item.seq, item.text()) for key, item in items.items()}
-        parts: list[str | bytes] = []
-        for group in told:
-            news = [texts[item.order_id, item.seq] for item in groups[group]]
-            parts += (group_channel(group), group_message(group, news))
-        if parts:
-            self._publish(args=parts)

@@ -38,6 +38,14 @@ def uuid7() -> UUID:
     return UUID(int=value)
 
 
-def first_id_of(at: datetime) -> UUID:
-    """Below every id made at that moment or later: turns a range of time into one of the primary key."""
+def first_id(at: datetime) -> UUID:
+    """Below every id made at that moment or later: turns a range of time into a range of the primary key."""
     return UUID(int=int(at.timestamp() * 1000) << 80)
+
+
+def uuid_of(text: str) -> UUID | None:
+    """The id that a client wrote; None where the text is no UUID."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

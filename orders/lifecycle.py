@@ -25,15 +25,15 @@ class Event(StrEnum):
     BUILD = "build"
     """A venue is chosen."""
     SUBMIT = "submit"
-    """The signed transaction is written down; sending it comes after."""
+    """The signed transaction is committed; sending it comes after."""
     CONFIRM = "confirm"
     """The transaction landed and traded."""
     RETRY = "retry"
     """This attempt failed in a way that another may not; nothing of it can land any more."""
     REST = "rest"
-    """The market moved back below the limit: the order waits for its trigger again."""
+    """The market moved back: the order waits for its trigger again."""
     RELEASE = "release"
-    """The executor stopped or died before anything was written down to be sent."""
+    """The owner stopped or crashed before anything was committed to be sent."""
     FAIL = "fail"
     """No further attempt; nothing of any attempt landed. The order becomes a dead letter."""
     CANCEL = "cancel"
@@ -83,7 +83,7 @@ SUCCESSORS: Mapping[Status, Mapping[Event, Status]] = MappingProxyType(
 )
 
 FINAL = frozenset({Status.CONFIRMED, Status.FAILED, Status.CANCELLED, Status.EXPIRED})
-"""Nothing follows by itself; only an operator's requeue leaves `failed`."""
+"""Nothing follows by itself; only an operator's requeue leads out of `failed`."""
 
 
 def advance(status: Status, event: Event) -> Status:

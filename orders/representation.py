@@ -5,9 +5,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from orders.events import timestamp
-from orders.execution.steps import text
 from orders.models import Order
+from orders.wire import text, timestamp
 
 
 def number(value: Decimal | None) -> str | None:

@@ -2,38 +2,38 @@
 
 import asyncio
 import socket
-from collections import Counter
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 from accounts.auth import KeyRing
 from accounts.limits import Limiter
+from orders import commands, metrics
+from orders.aftercommit import AfterCommit
+from orders.commands import Commands
 from orders.dispatch import Dispatcher
-from orders.events import CommittedEvent, Publisher
+from orders.effects import of_accepted
 from orders.http.intake import Intake
-from orders.ledger.statements import Accepted, NewOrder, first_data
+from orders.ledger.values import Accepted, NewOrder
 from orders.ledger.writers import Acceptor
-from orders.lifecycle import Status
-from orders.models import OrderType
 from orders.order_in import OrderIn
 from orders.prices import Quotes
-from orders.resting.placement import arming, rest_of
+from orders.publisher import Publisher
 from orders.streams.snapshots import Reader
 from orders.streams.sockets import Sockets
 from orders.streams.subscriptions import Subscriptions
 from orders.telemetry import PoolWaits, share_metrics
 from routing.world import price_feed, world
-from runtime import metrics
 from runtime.process import ABOUT
 from runtime.tuning import settle
-from triggers.book import Arm
+from triggers.arming import Arming
 
 COUNT_EVERY_S = 2.0
-ACCEPTED = {kind: metrics.ACCEPTED.labels(kind) for kind in OrderType.values}
 COUNTED = (metrics.GAPS_REPAIRED, metrics.EVENTS_DROPPED, metrics.DISPATCHES_LOST)
 
 
 class Web:
-    """Made at import; what needs the event loop or a connection is made by `start`."""
+    """Owns everything of a web process. Made at import; what needs the event loop or a connection is made by `start`."""
 
     def __init__(self, settings: Any, keys: KeyRing, limiter: Limiter) -> None:
         self._settings = settings
@@ -74,53 +74,45 @@ class Web:
         self._counting = asyncio.create_task(self._count_for_ever())
         self._loop = asyncio.get_running_loop()
         self._publisher = Publisher(self._settings.REDIS_URL)
+        self._arming = Arming(self._settings.REDIS_URL)
+        self._after_commit = AfterCommit(self._publisher, self._arming, self._dispatch)
+        self._commands = Commands(self._settings.DATABASE_URL, self._after_commit)
+        commands.install(self._commands)
         self._hub = Subscriptions()
         self._reader = Reader()
         self._quotes = Quotes(world().router, price_feed())
 
     async def _count_for_ever(self) -> None:
-        """What costs nothing on the way is added up here: every two seconds."""
+        """Adds up, every two seconds, what hot paths count in plain attributes."""
         pools = PoolWaits()
-        told = [0, 0, 0]
+        counted = [0, 0, 0]
         while True:
             metrics.SOCKETS.set(len(self.sockets.open))
             now = [self.sockets.repaired, self._publisher.dropped, self._dispatcher.lost]
-            for counter, count, before in zip(COUNTED, now, told, strict=True):
+            for counter, count, before in zip(COUNTED, now, counted, strict=True):
                 counter.inc(count - before)
-            told = now
+            counted = now
             pools.count()
             await asyncio.sleep(COUNT_EVERY_S)
 
     async def stop(self) -> None:
         self._counting.cancel()
         await self._acceptor.close()
+        commands.uninstall()
+        await asyncio.to_thread(self._commands.close)
         await self._dispatcher.close()
         await self._limiter.close()
         self._publisher.close()
-        arming().close()
+        self._arming.close()
         await self._reader.close()
 
     async def _screen(self, order: OrderIn, new: NewOrder) -> NewOrder:
         return await self._quotes.screen(order, new)
 
     def _accepted(self, orders: list[tuple[NewOrder, Accepted]]) -> None:
-        """After the commit, in the writer's thread: tell whoever watches the account, and ring for what is due."""
-        for kind, many in Counter(order.type for order, _ in orders).items():
-            ACCEPTED[kind].inc(many)
-        self._publisher.publish(
-            [
-                CommittedEvent(
-                    order.id,
-                    order.account_id,
-                    1,
-                    Status.PENDING,
-                    accepted.created_at,
-                    first_data(order),
-                )
-                for order, accepted in orders
-            ]
-        )
-        due = [order.id for order, _ in orders if not order.resting]
-        self._loop.call_soon_threadsafe(self._dispatcher.dispatch, due)
-        if resting := [Arm(rest_of(order, 1)) for order, _ in orders if order.resting]:
-            arming().tell(*resting)
+        """After the commit, in the writer's thread."""
+        self._after_commit.carry_out([of_accepted(order, accepted) for order, accepted in orders])
+
+    def _dispatch(self, order_ids: Sequence[UUID], delay_ms: int) -> None:
+        """From any thread. A web process dispatches at once: only executors try again later."""
+        self._loop.call_soon_threadsafe(self._dispatcher.dispatch, order_ids)

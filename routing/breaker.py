@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from pybreaker import CircuitBreaker, CircuitBreakerError
 
+from routing import metrics
 from routing.values import VenueName
 from routing.venue import AmountTooSmall, InsufficientLiquidity, NoRoute, VenueError
-from runtime import metrics
 
 Answer = TypeVar("Answer")
 

@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
+from routing import metrics
 from routing.breaker import Breakers
 from routing.clock import Clock, utc_now
 from routing.price_hashes import PairPrices
 from routing.selection import select
 from routing.values import Pair, Quote, Refusal, Selection, Tick, VenueName
 from routing.venue import NoRoute, Venue, VenueError, VenueTimeout
-from runtime import metrics
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")

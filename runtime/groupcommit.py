@@ -1,11 +1,10 @@
-"""Group commit: what callers hand in within a few milliseconds is written as one statement.
+"""Group commit: what callers submit within a few milliseconds is written by one statement.
 
-Nobody commits alone: a commit costs the same for one order as for two hundred, so the first item opens a window,
-what arrives until it closes (or until the batch is full) is written together, and all callers wake at once.
-Under load batches grow by themselves, as a writer for whom somebody waits already rests for longer than it wrote, unless the
-next batch is full.
+A commit costs the same for one order as for two hundred. So the first item opens a window, what arrives until it closes (or
+until the batch is full) is written together, and all callers wake at once. Under load batches grow by themselves: after
+each write the writer cools down for longer than it wrote, unless the next batch is full.
 The writer runs in the group's own thread, because a database commit would otherwise stop the event loop. The thread takes
-the next batch by itself: a loop that is busy with the last one's callers keeps nobody waiting.
+the next batch by itself, so a loop that is busy with the callers of the last batch delays no one.
 """
 
 import asyncio
@@ -25,10 +24,10 @@ Entry = tuple[Item, asyncio.Future[Result], float]
 """An item, its caller's future, and until when that waits, by the loop's clock."""
 
 COOL_DOWN = 3.0
-"""After a batch the writer rests so many times as long as it wrote: the slower the writing, the larger the batches."""
+"""Times the duration of a write that the writer pauses after it: the slower the writing, the larger the batches."""
 MAX_COOL_DOWN_S = 0.05
 PATROL_S = 0.1
-"""Between two looks for callers whose time is up."""
+"""Seconds between two checks for callers whose time is up."""
 
 
 class WriteQueueFull(Exception):
@@ -45,8 +44,8 @@ class GroupCommit(Generic[Item, Result]):
     `write` gets at most `max_batch` items and returns one result an item, in order; it runs in a thread of the group's own,
     never twice at once. What it raises is raised to every caller of that batch. `submit` raises `WriteQueueFull` at once when
     `capacity` items wait already, so that memory stays bounded while the database is away. A caller whose
-    time is up gets `WriteTimeout`, a tenth of a second late at most: one timer looks after all, a timeout each would cost more
-    than an order. `cool_down` is for callers that would rather not wait: how many times as long as it wrote the writer rests.
+    time is up gets `WriteTimeout`, a tenth of a second late at most: one timer serves all, because a timeout for each would
+    cost more than an order. `cool_down`: how many times the duration of a write the writer pauses after it.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class GroupCommit(Generic[Item, Result]):
         self._cool_down = cool_down
         self._patrol: asyncio.TimerHandle | None = None
         self._lock = threading.Lock()
-        """Holds what the loop and the thread both change: which items wait, since when, and whether the thread is at work."""
+        """Guards what the loop and the thread both change: which items wait, since when, and whether the thread is running."""
         self._waiting: list[Entry[Item, Result]] = []
         self._writing: list[Entry[Item, Result]] = []
         self._opened = 0.0
@@ -88,9 +87,9 @@ class GroupCommit(Generic[Item, Result]):
         return len(self._waiting)
 
     def submit(self, item: Item, ends: float = math.inf) -> asyncio.Future[Result]:
-        """Hands an item in; the future ends when its batch is written, or at `ends` by the loop's clock.
+        """Adds an item; the future ends when its batch is written, or at `ends` by the loop's clock.
 
-        Call it from the group's loop.
+        To be called on the group's loop.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
@@ -114,7 +113,7 @@ class GroupCommit(Generic[Item, Result]):
         return future
 
     def withdraw(self, future: asyncio.Future[Result]) -> None:
-        """Takes an item back, unless its batch is being written already. A caller that only stops waiting leaves it in."""
+        """Removes an item, unless its batch is being written already. An item whose caller only stops waiting stays."""
         if future.cancel() or future.cancelled():
             self._withdrawn.add(future)
 
@@ -142,7 +141,7 @@ class GroupCommit(Generic[Item, Result]):
         self._patrol = loop.call_later(PATROL_S, self._end_waits) if open_ else None
 
     async def drain(self) -> None:
-        """Waits until nothing that was handed in is unwritten, whether its caller still waits or not."""
+        """Waits until everything that was submitted is written, whether its caller still waits or not."""
         await self._idle.wait()
 
     async def close(self) -> None:
@@ -171,8 +170,8 @@ class GroupCommit(Generic[Item, Result]):
             ended = time.monotonic()
             cooled_at = ended + min(self._cool_down * (ended - began), MAX_COOL_DOWN_S)
             try:
-                loop.call_soon_threadsafe(self._tell, batch, outcome, len(taken))
-            except RuntimeError:  # The loop was closed: nobody waits any more.
+                loop.call_soon_threadsafe(self._deliver, batch, outcome, len(taken))
+            except RuntimeError:  # The loop was closed: no caller waits any more.
                 return
 
     def _outcome(self, items: list[Item]) -> Sequence[Result] | Exception:
@@ -189,7 +188,7 @@ class GroupCommit(Generic[Item, Result]):
         self._seconds.observe(time.perf_counter() - began)
         return results
 
-    def _tell(self, batch: list[Entry[Item, Result]], outcome: Sequence[Result] | Exception, taken: int) -> None:
+    def _deliver(self, batch: list[Entry[Item, Result]], outcome: Sequence[Result] | Exception, taken: int) -> None:
         """On the loop: wakes the callers of a batch."""
         if isinstance(outcome, Exception):
             for _, future, _ in batch:

@@ -4,6 +4,10 @@ from collections.abc import Sequence
 
 import msgpack
 
+TYPE = "group.texts"
+TEXTS = "news"
+"""The key that processes of the release before read. Subscribers accept `texts` as well, so the next release can send that."""
+
 
 def group_channel(group: str, prefix: str = "asgi") -> str:
     """The Redis channel of a group."""
@@ -11,6 +15,6 @@ def group_channel(group: str, prefix: str = "asgi") -> str:
 
 
 def group_message(group: str, texts: Sequence[tuple[str, int, str]]) -> bytes:
-    """A group's message as `group_send` would write it: (subject, seq, WebSocket text) of each piece of news."""
-    packed: bytes = msgpack.packb({"type": "orders.news", "group": group, "news": texts})
+    """A group's message as `group_send` would encode it: (subject, seq, WebSocket text) of each event."""
+    packed: bytes = msgpack.packb({"type": TYPE, "group": group, TEXTS: texts})
     return packed

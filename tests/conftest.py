@@ -11,8 +11,12 @@ from pytest_django.plugin import DjangoDbBlocker
 
 from accounts.models import Account
 from orders import commands
+from orders.aftercommit import AfterCommit
+from orders.dispatch import dispatch
 from orders.ledger.statements import Connection
+from orders.publisher import Publisher
 from tests.factories import connect
+from triggers.arming import Arming
 
 # The first text that Hypothesis draws costs seconds, and a busy machine makes any deadline a lottery.
 hypothesis.settings.register_profile(
@@ -28,8 +32,14 @@ def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """The engine's own connections know nothing of a test database, so the run's database is one."""
     with django_db_blocker.unblock():
         call_command("migrate", verbosity=0, interactive=False)
+    publisher, arming = Publisher(settings.REDIS_URL), Arming(settings.REDIS_URL)
+    changes = commands.Commands(settings.DATABASE_URL, AfterCommit(publisher, arming, dispatch))
+    commands.install(changes)
     yield
-    commands.pool.cache_clear()
+    commands.uninstall()
+    changes.close()
+    publisher.close()
+    arming.close()
     with django_db_blocker.unblock():
         connections["default"].close_pool()  # type: ignore[attr-defined]
 

@@ -6,19 +6,23 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
+import msgspec
 import psycopg
 from django.conf import settings
 
+from orders.events import DATA_OF
 from orders.ids import uuid7
 from orders.ledger import statements
-from orders.ledger.statements import Accepted, Change, Claimed, Connection, NewOrder
-from orders.lifecycle import Event, Status, advance
+from orders.ledger.statements import Connection
+from orders.ledger.values import Accepted, Change, Claimed, NewOrder, Position
+from orders.lifecycle import Event, Status
+from orders.transitions import transition
 from routing.values import Swap, Validity
 from routing.venues import RAYDIUM
 
 
 class Told(list[Any]):
-    """What a group commit's `written` was told."""
+    """What a group commit gave to `written`."""
 
     def __call__(self, written: list[Any]) -> None:
         self += written
@@ -66,7 +70,7 @@ def accepted(connection: Connection, order: NewOrder) -> NewOrder:
 
 
 def executor(connection: Connection, *, state: str = "alive", silent_s: float = 0) -> UUID:
-    """A registered executor, last heard of `silent_s` ago."""
+    """A registered executor whose last heartbeat was `silent_s` ago."""
     made = uuid4()
     connection.execute(
         "INSERT INTO orders_executor (id, name, pid, state, in_flight, started_at, heartbeat_at)"
@@ -77,7 +81,7 @@ def executor(connection: Connection, *, state: str = "alive", silent_s: float = 
 
 
 def claimed(connection: Connection, order: NewOrder, by: UUID | None = None) -> Claimed:
-    """The order, accepted before, in the hands of an executor."""
+    """The order, accepted before, claimed by an executor."""
     triggers = {order.id: {"price": "1"}} if order.resting else {}
     [taken] = statements.claim(connection, by or executor(connection), [order.id], triggers)
     return taken
@@ -97,18 +101,27 @@ def swap(order_id: UUID, **fields: Any) -> Swap:
     return Swap(**(values | fields))
 
 
-def change(taken: Claimed, event: Event, *, was: Status | None = None, seq: int | None = None, **fields: Any) -> Change:
-    """The event after what the claim wrote, or after `seq` events and `was`."""
-    was = was or taken.status
-    values: dict[str, Any] = {
-        "order_id": taken.id,
-        "account_id": taken.account_id,
-        "epoch": taken.epoch,
-        "seq": (seq or taken.seq) + 1,
-        "was": was,
-        "status": advance(was, event),
-    }
-    return Change(**(values | fields))
+def change(
+    taken: Claimed | NewOrder,
+    event: Event,
+    *,
+    was: Status | None = None,
+    seq: int | None = None,
+    data: dict[str, Any] | None = None,
+    **fields: Any,
+) -> Change:
+    """The event after what the claim (or the acceptance) wrote, or after `seq` events and `was`.
+
+    `data` are some of the event's, as in its JSON; the others have defaults. A field of `Change` may be given as well.
+    """
+    if isinstance(taken, Claimed):
+        order = Position(taken.id, taken.account_id, taken.epoch, seq or taken.seq, was or taken.status)
+    else:
+        order = Position(taken.id, taken.account_id, 0, seq or 1, was or Status.PENDING)
+    said = msgspec.convert(DATA[event] | (data or {}), DATA_OF[event])
+    named = {name: fields.pop(name) for name in ("delay_ms", "intent", "resolved") if name in fields}
+    made: Change = msgspec.structs.replace(transition(order, event, said, **named), **fields)
+    return made
 
 
 def submitted(connection: Connection, taken: Claimed, intent: Swap | None = None) -> Swap:
@@ -136,3 +149,25 @@ ERROR = {
     "venue": "RAYDIUM",
     "permanent": False,
 }
+DATA: dict[Event, dict[str, Any]] = {
+    Event.BUILD: {"attempt": 1, "venue": "RAYDIUM", "reason": "the only quote", "quotes": [], "refusals": []},
+    Event.SUBMIT: {
+        "attempt": 1,
+        "venue": "RAYDIUM",
+        "signature": "signature",
+        "minOut": "149",
+        "validUntil": "2026-01-01T00:00:30Z",
+    },
+    Event.CONFIRM: {"attempt": 1, "landedAt": "2026-01-01T00:00:02Z", **FILL},
+    Event.RETRY: {"attempt": 1, "error": ERROR, "retryInMs": 0},
+    Event.FAIL: {"attempt": 1, "error": ERROR},
+    Event.REST: {"reason": "MARKET_MOVED_BACK"},
+    Event.RELEASE: {},
+    Event.CANCEL: {},
+    Event.EXPIRE: {},
+    Event.AMEND: {"amended": {"limitPrice": "150"}},
+    Event.REQUEUE: {"requeued": {"by": "admin"}},
+}
+"""Of each event what a test does not care about."""
+HANDOVER = {"handover": {"executor": "orders@host"}}
+TAKEOVER = {"takeover": {"executor": str(UUID(int=1)), "from": "routing"}}

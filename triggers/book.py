@@ -16,34 +16,19 @@ from redis import Redis
 
 from routing.prices import client
 from triggers import rules
+from triggers.changes import LISTED as LISTED
+from triggers.changes import Arm as Arm
+from triggers.changes import Left as Left
+from triggers.changes import Rest as Rest
+from triggers.changes import details_key as details_key
 from triggers.rules import sortable
 
 LUA = Path(__file__).parent / "lua"
 AGAIN, TIME = "triggers:again", "triggers:time"
 PAIRS = "triggers:pairs"
 COMPLETE, REBUILD, INVALIDATIONS = "triggers:complete", "triggers:rebuild", "triggers:invalidations"
-LISTED = "listed"
-"""The kind of a launch sniper that came when the pair was already traded: it waits for it to be delisted first."""
 TIMEOUT_S = 2.0
 """Redis answers in a millisecond; a rebuild's pipelines of thousands of scripts take longer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """What the book needs to know of an order at rest."""
-
-    order_id: UUID
-    pair: str
-    seq: int
-    """Of the event since which it rests; a later one wins."""
-    kind: str
-    """gte, lte, listed, token_launch, liquidity or volume."""
-    price: Decimal
-    """What fires it: a price, a liquidity, a factor of volume; 0 for a launch."""
-
-    @property
-    def details(self) -> str:
-        return details_key(self.order_id, self.pair, sniper=self.kind not in (rules.GTE, rules.LTE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +48,6 @@ class Edge:
         return {rules.LAUNCH: self.launch, rules.LIQUIDITY: self.liquidity, rules.VOLUME: self.volume}
 
 
-@dataclass(frozen=True, slots=True)
-class Left:
-    """An order that rests no more since the event `seq`."""
-
-    order_id: UUID
-    pair: str
-    seq: int
-    sniper: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """The order belongs into the book.
-
-    After `again_in_ms` (0: never) Postgres is asked about it again; `shelved`: until then it cannot fire; `force`: also if the
-    book knows its seq already.
-    """
-
-    rest: Rest
-    again_in_ms: int = 0
-    shelved: bool = False
-    force: bool = False
-
-
 def source(*names: str) -> str:
     """A script and what stands in front of it."""
     return "".join((LUA / f"{name}.lua").read_text() for name in names)
@@ -94,10 +55,6 @@ def source(*names: str) -> str:
 
 def bound(value: Decimal | None, *, up: bool = False) -> str:
     return "" if value is None else sortable(value, up=up)
-
-
-def details_key(order_id: UUID | str, pair: str, *, sniper: bool) -> str:
-    return f"{'sniper' if sniper else 'limit'}:{pair}:{order_id}"
 
 
 def order_of(details: str) -> UUID:

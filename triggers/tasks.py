@@ -15,6 +15,7 @@ from runtime.broker import messages_waiting
 from triggers.book import Book
 from triggers.matcher import Matcher
 from triggers.ticker import Ticker
+from triggers.wakeup import send_wake_up
 
 QUEUES = {"match_limits": "limit", "match_snipers": "sniper"}
 MAX_WAITING = 100
@@ -30,8 +31,7 @@ def send_due(task: str, pair: str) -> None:
 
 
 def send_fired(order_ids: Sequence[UUID], trigger: dict[str, Any]) -> None:
-    kwargs = {"order_ids": [str(order_id) for order_id in order_ids], "trigger": trigger}
-    current_app.send_task("execute_orders", kwargs=kwargs, queue="orders")
+    send_wake_up(order_ids, trigger=trigger)
 
 
 @cache

@@ -1,17 +1,14 @@
 """What operators do to orders, one by one."""
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest
 
 from orders import commands
-from orders.dispatch import BROKER_AWAY, dispatch
 from orders.errors import ApiError
 from orders.models import Order
-from orders.tasks import publisher
 
 MAX_REFUSALS_SHOWN = 5
 
@@ -31,11 +28,9 @@ def on_each(request: HttpRequest, orders: list[Order], change: Callable[[Order],
 
 
 def cancel(order: Order) -> None:
-    commands.cancel(order, publisher().publish)
+    commands.cancel(order)
 
 
 def requeue(order: Order, by: str) -> None:
     """The new epoch is committed before the message is sent; without a broker the reconciler dispatches it."""
-    commands.requeue(order, by, publisher().publish)
-    with suppress(*BROKER_AWAY):
-        dispatch([order.pk])
+    commands.requeue(order, by)

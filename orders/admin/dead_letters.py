@@ -12,8 +12,9 @@ from unfold.decorators import display
 from orders.admin.changes import on_each, requeue
 from orders.admin.facts import letter_facts, swap
 from orders.admin.filters import MAX_ID_DIGITS, ResolvedFilter
-from orders.admin.keyset import KeysetMixin, uuid_of
+from orders.admin.keyset import KeysetMixin
 from orders.admin.read_only import ReadOnlyAdmin
+from orders.ids import uuid_of
 from orders.models import DeadLetter
 
 

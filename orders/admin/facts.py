@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from django.urls import reverse
 
-from orders.execution.steps import text
 from orders.models import DeadLetter, Order, OrderType, SniperKind
+from orders.wire import text
 
 SIGNS = {"gte": "≥", "lte": "≤"}
 KINDS = {

@@ -15,11 +15,12 @@ from accounts.models import Account
 from orders.admin.changes import cancel, on_each, requeue
 from orders.admin.facts import SIGNS, facts, swap
 from orders.admin.filters import AccountFilter, StatusFilter, TypeFilter
-from orders.admin.keyset import KeysetMixin, uuid_of
+from orders.admin.keyset import KeysetMixin
 from orders.admin.read_only import ReadOnlyAdmin
-from orders.execution.steps import text
+from orders.ids import uuid_of
 from orders.lifecycle import Status
 from orders.models import DeadLetter, Order, OrderEvent, OrderType, Transaction
+from orders.wire import text
 
 MAX_EVENTS = 500
 NAMES = {"token_launch": "launch", "liquidity": "liquidity", "volume": "volume"}

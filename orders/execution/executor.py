@@ -1,13 +1,13 @@
-"""The executor: takes orders, drives each from status to status, writes down every step before the next.
+"""The executor: claims orders, drives each from status to status, records every step before the next one.
 
-It runs on one event loop. An order in its hands is a coroutine that waits for venues and for the group commit. Whenever
-a write comes back refused the order is in other hands, and its coroutine ends without another word.
+It runs on one event loop. An order that it owns is a coroutine that waits for venues and for the group commit. A write that
+is refused means that the order has another owner, and the coroutine ends without another write.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,52 +15,40 @@ from uuid import UUID
 import psycopg
 from structlog.contextvars import bind_contextvars
 
-from orders.execution.steps import InternalError, Move, Steps, Work
-from orders.ledger.statements import Change, Claimed
+from orders import metrics
+from orders.events import FailData, RetryData
+from orders.execution.steps import Steps
+from orders.execution.work import InternalError, Move, Work
+from orders.ledger.values import Claimed, Recorded
 from orders.ledger.writers import Claimer, Recorder
-from orders.lifecycle import FINAL, Event, Status, advance
+from orders.lifecycle import FINAL, Event, Status
 from orders.models import OrderType
 from orders.telemetry import accepted_at
-from runtime import metrics
+from orders.transitions import transition
 from runtime.faults import crash_point
 from runtime.groupcommit import WriteQueueFull
 
 log = logging.getLogger(__name__)
 
 UNKNOWN_PAUSE_S = 0.5
-"""Between two looks at a transaction whose outcome is unknown."""
+"""Between two questions about a transaction whose outcome is unknown."""
 MAX_ADMITTED_AT_ONCE = 100
-"""Orders, between two looks at whether the loop keeps up with them; a message more at most."""
+"""Orders, between two checks of whether the loop keeps up with them; at most one message more."""
 KEPT_UP_S = 0.05
-"""A turn of the loop. A quote is good for 1.5 s and an order has five stages: with turns much longer than this, quotes are
+"""One turn of the loop. A quote is valid for 1.5 s and an order has five stages: with turns much longer than this, quotes are
 stale before they are compared, venues seem late, and orders lose their attempts to our own slowness."""
 NOT_WAITED_FOR = frozenset({Event.BUILD})
-"""Nothing irreversible hangs on it: were it refused, so would be what follows."""
+"""Nothing irreversible depends on it: if it is refused, so is the change that follows it."""
 
 
 class Executor:
-    """Executes orders in one process.
+    """Executes orders in one process."""
 
-    `dispatch(order_ids, delay_s)` sends a doorbell for orders that are to be tried again. `rested(order, seq, data)` is told
-    who is back at rest.
-    """
-
-    def __init__(
-        self,
-        claimer: Claimer,
-        recorder: Recorder,
-        steps: Steps,
-        *,
-        max_in_flight: int,
-        dispatch: Callable[[Sequence[UUID], float], None],
-        rested: Callable[[Claimed, int, Mapping[str, Any]], None] = lambda order, seq, data: None,
-    ) -> None:
-        self._rested = rested
+    def __init__(self, claimer: Claimer, recorder: Recorder, steps: Steps, *, max_in_flight: int) -> None:
         self._claimer = claimer
         self._recorder = recorder
         self._steps = steps
         self._slots = asyncio.Semaphore(max_in_flight)
-        self._dispatch = dispatch
         self._admission = asyncio.Lock()
         self._taken = 0
         self.running: dict[UUID, Work] = {}
@@ -69,11 +57,11 @@ class Executor:
 
     @property
     def asked(self) -> Collection[UUID]:
-        """Orders in our hands, or about to be."""
+        """Orders that this executor owns or is about to claim."""
         return self._drivers.keys()
 
     async def execute(self, order_ids: Iterable[UUID], trigger: Mapping[str, Any] | None = None) -> None:
-        """Executes those of the orders that are due and nobody else's; returns when none of them is in our hands."""
+        """Executes those of the orders that are due and have no owner; returns when this executor owns none of them."""
         wanted = list(dict.fromkeys(order_ids))
         drivers: list[asyncio.Task[None]] = []
         for start in range(0, len(wanted), MAX_ADMITTED_AT_ONCE):
@@ -81,21 +69,30 @@ class Executor:
         await asyncio.gather(*drivers, return_exceptions=True)
 
     async def _admit(self, order_ids: Sequence[UUID], trigger: Mapping[str, Any] | None) -> list[asyncio.Task[None]]:
-        """Past what this process can do orders wait at the door, in Postgres still pending; those in flight go first."""
+        """Starts drivers. Beyond what this process keeps up with, orders wait here while they are still pending in Postgres."""
         async with self._admission:
             if self.draining:
                 return []
-            drivers = [self._driver(order_id, trigger) for order_id in order_ids if order_id not in self._drivers]
+            drivers = [self._driver(order_id, trigger) for order_id in order_ids if not self._drives(order_id)]
             self._taken += len(drivers)
             if self._taken >= MAX_ADMITTED_AT_ONCE:
                 self._taken = 0
                 await self._kept_up()
             return drivers
 
+    def _drives(self, order_id: UUID) -> bool:
+        """Whether a wake-up for the order is a repetition.
+
+        A driver that is recording `pending` is at its end: the wake-up may be the one that follows that very record, and
+        come before the driver has learned of it.
+        """
+        work = self.running.get(order_id)
+        return order_id in self._drivers and not (work is not None and work.status is Status.PENDING)
+
     async def _kept_up(self) -> None:
-        """Waits until all is claimed that was let in, and then for a turn of the loop that is short enough."""
+        """Waits until every admitted order is claimed, and then for a turn of the loop that is short enough."""
         clock = asyncio.get_running_loop().time
-        await asyncio.sleep(0)  # Their drivers hand in the claims.
+        await asyncio.sleep(0)  # The drivers submit their claims.
         await self._claimer.drain()
         late = True
         while late and not self.draining:
@@ -105,7 +102,7 @@ class Executor:
 
     def _driver(self, order_id: UUID, trigger: Mapping[str, Any] | None) -> asyncio.Task[None]:
         driver = self._drivers[order_id] = asyncio.create_task(self._one(order_id, trigger))
-        # A task that is cancelled before its first step runs no `finally`: nobody else would ever let go of the order.
+        # A task that is cancelled before its first step runs no `finally`, so only the callback releases the order.
         driver.add_done_callback(lambda done: self._release(order_id, done))
         return driver
 
@@ -127,7 +124,7 @@ class Executor:
         except Exception:
             log.exception("order %s waits for the reconciler", order_id)
         finally:
-            # At once, not a turn of the loop later: the doorbell of a retry may be there already.
+            # At once, not a turn of the loop later: the wake-up for the retry may be there already.
             self._release(order_id, asyncio.current_task())
 
     async def _claim(self, order_id: UUID, trigger: Mapping[str, Any] | None) -> Claimed | None:
@@ -159,41 +156,40 @@ class Executor:
         except Exception as error:
             log.exception("order %s: the step at %s failed", work.order.id, work.status)
             if work.status is Status.SUBMITTED:
-                return None  # Its transaction may land: it is never given up on our own failure.
+                return None  # Its transaction may land: our own failure never ends it.
             return self._steps.failed(work, InternalError(f"{type(error).__name__} in the engine"))
 
     async def _write(self, work: Work, move: Move) -> bool:
-        """Writes the move down. False: the order is in other hands."""
-        change = change_of(work, move)
+        """Records the move. False: the order has another owner."""
+        change = transition(
+            work.position, move.event, move.data, delay_ms=move.delay_ms, intent=move.intent, resolved=move.resolved
+        )
         if move.event is Event.CONFIRM:
             crash_point("before_confirm_commit")
         written = self._recorder.submit(change)
         stage, work.status, work.seq = work.status, change.status, change.seq
         if move.event in NOT_WAITED_FOR:
-            written.add_done_callback(_forget)
+            written.add_done_callback(_ignore_outcome)
             passed(work, stage)
             return True
         if await written is None:
-            log.info("order %s is in other hands", work.order.id)
+            log.info("order %s has another owner", work.order.id)
             return False
         passed(work, stage)
         if move.event is Event.CONFIRM:
             crash_point("after_confirm_commit")
         elif move.event is Event.SUBMIT:
             crash_point("after_intent")
-        elif move.event is Event.REST:
-            self._rested(work.order, change.seq, change.data)
-        elif move.event is Event.FAIL:
-            log.warning("order %s failed: %s", work.order.id, move.data["error"]["code"])
-        elif move.event is Event.RETRY:
-            log.info("order %s is tried again: %s", work.order.id, move.data["error"]["code"])
-            self._dispatch([work.order.id], (move.delay_ms or 0) / 1000)
+        elif isinstance(move.data, FailData):
+            log.warning("order %s failed: %s", work.order.id, move.data.error.code)
+        elif isinstance(move.data, RetryData):
+            log.info("order %s is tried again: %s", work.order.id, move.data.error.code)
         return True
 
     async def drain(self, timeout_s: float) -> list[Work]:
-        """Takes no more orders, lets those in flight end within the time, and stops the rest where they are.
+        """Claims no more orders, waits for those in flight, and stops the ones that do not end within the time.
 
-        Returns what was stopped; its rows still say that it is ours.
+        Returns what was stopped; this executor is still the owner in Postgres.
         """
         self.draining = True
         if self._drivers:
@@ -211,7 +207,6 @@ class Executor:
 
 
 STAGES = {status: metrics.STAGE_SECONDS.labels(status) for status in Status if status not in FINAL}
-FINALS = {status: metrics.FINAL.labels(status) for status in FINAL}
 
 
 def begun(order: Claimed, trigger: Mapping[str, Any] | None) -> None:
@@ -227,29 +222,11 @@ def passed(work: Work, stage: Status) -> None:
     now = time.monotonic()
     STAGES[stage].observe(now - work.since)
     work.since = now
-    if work.status in FINAL:
-        FINALS[work.status].inc()
-        if work.status is Status.CONFIRMED and work.order.type == OrderType.MARKET:
-            metrics.ACCEPT_TO_CONFIRM_SECONDS.observe(max(0.0, time.time() - accepted_at(work.order.id)))
+    if work.status is Status.CONFIRMED and work.order.type == OrderType.MARKET:
+        metrics.ACCEPT_TO_CONFIRM_SECONDS.observe(max(0.0, time.time() - accepted_at(work.order.id)))
 
 
-def change_of(work: Work, move: Move) -> Change:
-    order = work.order
-    return Change(
-        order_id=order.id,
-        account_id=order.account_id,
-        epoch=order.epoch,
-        seq=work.seq + 1,
-        was=work.status,
-        status=advance(work.status, move.event),
-        data=move.data,
-        delay_ms=move.delay_ms,
-        resting=move.event is Event.REST,
-        intent=move.intent,
-        resolved=move.resolved,
-    )
-
-
-def _forget(written: "asyncio.Future[datetime | None]") -> None:
+def _ignore_outcome(written: "asyncio.Future[Recorded | None]") -> None:
+    """Marks the exception as seen, so that asyncio does not log it."""
     if not written.cancelled():
         written.exception()

@@ -1,121 +1,57 @@
-"""The steps of an attempt: each looks at the order, does its part of the work and says what happened.
+"""The steps of an attempt: each looks at the order, does its part of the work and returns what happened.
 
 A step writes nothing to the ledger; the executor does, and only then takes the next step.
 """
 
 import asyncio
 import random
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from decimal import Decimal
+from collections.abc import Iterable
 from typing import Any
 
-import msgspec
+from msgspec import UNSET
 
+from orders import metrics
+from orders.events import (
+    BuildData,
+    ConfirmData,
+    ErrorData,
+    FailData,
+    QuoteData,
+    RefusalData,
+    RestData,
+    RetryData,
+    SubmitData,
+)
 from orders.execution.retry import RetryPolicy
-from orders.ledger.statements import Claimed
+from orders.execution.work import AttemptsExhausted, Move, PriceImpactTooHigh, Reverted, TransactionExpired, Work
+from orders.ledger.values import Claimed
 from orders.lifecycle import Event, Status
 from orders.models import OrderType, Resolution, TriggerCondition
+from orders.wire import text
 from routing.router import Router
 from routing.selection import NoQuote, min_out
-from routing.values import Fate, Fill, Pair, Quote, Selection, Swap, SwapStatus
-from routing.venue import AmountTooSmall, NoRoute, SubmitUnknown, SwapRefused, VenueError
-from routing.world import tokens
-from runtime import metrics
+from routing.values import Fate, Fill, Quote, Refusal, Selection, Swap, SwapStatus
+from routing.venue import AmountTooSmall, SubmitUnknown, SwapRefused, VenueError
 from runtime.faults import crash_point
 from triggers.rules import fillable_at, is_due
 
 
-class PriceImpactTooHigh(VenueError):
-    """The order would move the price by more than it allows."""
-
-    code = "PRICE_IMPACT_TOO_HIGH"
-    permanent = True
-
-
-class Reverted(VenueError):
-    """The transaction landed with an error; nothing was traded."""
-
-    permanent = True
-
-    def __init__(self, code: str | None) -> None:
-        super().__init__(f"the transaction landed with an error: {code or 'unknown'}")
-        self.code = code or "REVERTED"
+def quote_out(quote: Quote) -> QuoteData:
+    """A venue's quote as events and previews show it."""
+    return QuoteData(
+        venue=quote.venue,
+        amount_out=text(quote.amount_out),
+        net_price=text(quote.net_price),
+        price=text(quote.price),
+        fee_bps=quote.fee_bps,
+        impact_bps=text(quote.impact_bps),
+        observed_at=quote.observed_at,
+        cached=quote.cached,
+    )
 
 
-class TransactionExpired(VenueError):
-    """The transaction did not land while it was valid, and cannot any more."""
-
-    code = "TRANSACTION_EXPIRED"
-
-
-class AttemptsExhausted(VenueError):
-    """Every attempt ended without an outcome: the executor died, or could not write it down."""
-
-    code = "ATTEMPTS_EXHAUSTED"
-    permanent = True
-
-
-class InternalError(VenueError):
-    """The engine itself failed at this order."""
-
-    code = "INTERNAL_ERROR"
-
-
-@dataclass(slots=True)
-class Work:
-    """An order in an executor's hands, as far as it is known here."""
-
-    order: Claimed
-    status: Status
-    seq: int
-    swap: Swap | None
-    selection: Selection | None = None
-    since: float = field(default_factory=time.monotonic)
-    """When it came to this status."""
-    sent: bool = False
-    """Whether this process has sent the swap; a swap that was taken over is looked up first."""
-
-    @classmethod
-    def begin(cls, order: Claimed) -> "Work":
-        return cls(order, order.status, order.seq, order.swap)
-
-    @property
-    def pair(self) -> Pair:
-        found = tokens().pair(self.order.token_in, self.order.token_out)
-        if found is None:
-            raise NoRoute(f"{self.order.token_in}-{self.order.token_out} is not traded any more")
-        return found
-
-
-class Move(msgspec.Struct, frozen=True):
-    """What happened to an order in a step."""
-
-    event: Event
-    data: Mapping[str, Any] = msgspec.field(default_factory=dict)
-    delay_ms: int | None = None
-    intent: Swap | None = None
-    resolved: tuple[str, str] | None = None
-
-
-def quote_out(quote: Quote) -> dict[str, Any]:
-    return {
-        "venue": quote.venue,
-        "amountOut": text(quote.amount_out),
-        "netPrice": text(quote.net_price),
-        "price": text(quote.price),
-        "feeBps": quote.fee_bps,
-        "impactBps": text(quote.impact_bps),
-        "observedAt": quote.observed_at,
-        "cached": quote.cached,
-    }
-
-
-def text(number: Decimal) -> str:
-    """A decimal as clients see it: no exponent, no trailing zeros, at most 18 places."""
-    plain = f"{number:.18f}"
-    return plain.rstrip("0").rstrip(".")
+def refusals_out(refusals: Iterable[Refusal]) -> list[RefusalData]:
+    return [RefusalData(venue=r.venue, code=r.code, message=r.message) for r in refusals]
 
 
 class Steps:
@@ -159,16 +95,15 @@ class Steps:
         if order.attempts > self._retry.max_attempts:
             raise AttemptsExhausted
         try:
-            # What fired an order is looked at again, with the venues' own word; so is a market order that failed once.
+            # A trigger is checked again with the venues' own quotes, and a failed attempt does not trust the cache either.
             fresh = order.type != OrderType.MARKET or order.attempts > 1
             selection = await self._router.quote(work.pair, order.amount, fresh=fresh)
         except NoQuote as error:
             if order.type == OrderType.SNIPER and error.code != AmountTooSmall.code:
                 error.permanent = False  # A pool that is not ready yet may be in a moment.
-            refusals = [{"venue": r.venue, "code": r.code, "message": r.message} for r in error.refusals]
-            move = self.failed(work, error, quotes={"quotes": [], "refusals": refusals, "reason": str(error)})
+            move = self.failed(work, error, refusals=error.refusals)
             if order.type == OrderType.SNIPER and move.event is Event.FAIL and not error.permanent:
-                return Move(Event.REST, {"resting": True, "attempt": order.attempts, "reason": "NOT_QUOTABLE"})
+                return Move(Event.REST, RestData(attempt=order.attempts, reason="NOT_QUOTABLE"))
             return move
         work.selection = selection
         best = selection.winner
@@ -178,13 +113,13 @@ class Steps:
             raise PriceImpactTooHigh(f"the price impact would be {best.impact_bps:.2f} bps", venue=best.venue)
         return Move(
             Event.BUILD,
-            {
-                "attempt": order.attempts,
-                "venue": best.venue,
-                "reason": selection.reason,
-                "quotes": [quote_out(quote) for quote in selection.quotes],
-                "refusals": [{"venue": r.venue, "code": r.code, "message": r.message} for r in selection.refusals],
-            },
+            BuildData(
+                attempt=order.attempts,
+                venue=best.venue,
+                reason=selection.reason,
+                quotes=[quote_out(quote) for quote in selection.quotes],
+                refusals=refusals_out(selection.refusals),
+            ),
         )
 
     async def _build(self, work: Work) -> Move:
@@ -201,13 +136,13 @@ class Steps:
         crash_point("before_intent")
         return Move(
             Event.SUBMIT,
-            {
-                "attempt": order.attempts,
-                "venue": swap.venue,
-                "signature": swap.signature,
-                "minOut": text(swap.min_out),
-                "validUntil": swap.valid_until,
-            },
+            SubmitData(
+                attempt=order.attempts,
+                venue=swap.venue,
+                signature=swap.signature,
+                min_out=text(swap.min_out),
+                valid_until=swap.valid_until,
+            ),
             intent=swap,
         )
 
@@ -238,7 +173,7 @@ class Steps:
             return None
 
     async def _refused(self, work: Work, swap: Swap, error: SwapRefused) -> Move | None:
-        """A refusal speaks for this sending only: the same bytes may have been sent before, by us or by a dead hand."""
+        """A refusal is about this sending only: the same bytes may have been sent before, by us or by a previous owner."""
         status = (await self._router.venue(swap.venue).status([swap]))[0]
         if status.fate is Fate.PENDING:
             if work.order.swap is not None or work.sent:
@@ -253,7 +188,7 @@ class Steps:
             case Fate.REVERTED:
                 resolved = (swap.signature, Resolution.REVERTED)
                 if status.error == "SLIPPAGE_EXCEEDED" and work.order.type == OrderType.LIMIT:
-                    data = {"resting": True, "reason": "MARKET_MOVED_BACK", "signature": swap.signature}
+                    data = RestData(reason="MARKET_MOVED_BACK", signature=swap.signature)
                     return Move(Event.REST, data, resolved=resolved)
                 return self.failed(work, Reverted(status.error), resolved=resolved)
             case Fate.EXPIRED:
@@ -267,33 +202,34 @@ class Steps:
         error: VenueError,
         *,
         resolved: tuple[str, str] | None = None,
-        quotes: Mapping[str, Any] | None = None,
+        refusals: Iterable[Refusal] | None = None,
     ) -> Move:
+        """The move after an error. `refusals`: what the venues answered, where none gave a quote."""
         attempt = work.order.attempts
-        venue = error.venue or (work.swap.venue if work.swap else None)
-        data: dict[str, Any] = {
-            "attempt": attempt,
-            "error": {
-                "attempt": attempt,
-                "code": error.code,
-                "message": str(error),
-                "venue": venue,
-                "permanent": error.permanent,
-            },
-            **(quotes or {}),
-        }
         metrics.RETRIES.labels(error.code).inc()
+        said: dict[str, Any] = {
+            "attempt": attempt,
+            "error": ErrorData(
+                attempt=attempt,
+                code=error.code,
+                message=str(error),
+                venue=error.venue or (work.swap.venue if work.swap else None),
+                permanent=error.permanent,
+            ),
+        }
+        if refusals is not None:
+            said |= {"quotes": [], "refusals": refusals_out(refusals), "reason": str(error)}
         delay_ms = self._retry.delay_ms(attempt, permanent=error.permanent, rng=self._rng)
         if delay_ms is None:
-            return Move(Event.FAIL, data, resolved=resolved)
-        return Move(Event.RETRY, {**data, "retryInMs": delay_ms}, delay_ms=delay_ms, resolved=resolved)
+            return Move(Event.FAIL, FailData(**said), resolved=resolved)
+        return Move(Event.RETRY, RetryData(**said, retry_in_ms=delay_ms), delay_ms=delay_ms, resolved=resolved)
 
 
 def moved_back(order: Claimed, selection: Selection) -> Move | None:
-    """The way back to rest, when the limit is not reached (any more); None when it is.
+    """The move back to resting where the limit is not reached (any more); None where it is.
 
-    A sale at a limit must really bring it, after its own impact on the pool; `firesAt` is the BEST price at which it would.
-    A stop looks at the market as it fired, without its own impact.
+    A `gte` limit is a promise about what the order gets, after its own impact on the pool; `fires_at` is the BEST price at
+    which it would get that. A stop (`lte`) compares the market price that fired it, without its own impact.
     """
     limit = order.limit_price
     assert limit is not None and order.trigger_condition is not None
@@ -302,19 +238,17 @@ def moved_back(order: Claimed, selection: Selection) -> Move | None:
     price = selection.winner.net_price if gte else best
     if is_due(order.trigger_condition, limit, price):
         return None
-    data = {"resting": True, "reason": "MARKET_MOVED_BACK", "price": text(price)}
-    if gte:
-        data["firesAt"] = text(fillable_at(limit, best, price))
-    return Move(Event.REST, data)
+    fires_at = text(fillable_at(limit, best, price)) if gte else UNSET
+    return Move(Event.REST, RestData(reason="MARKET_MOVED_BACK", price=text(price), fires_at=fires_at))
 
 
-def fill_out(swap: Swap, fill: Fill) -> dict[str, Any]:
-    return {
-        "attempt": swap.attempt,
-        "venue": swap.venue,
-        "executedPrice": text(fill.executed_price),
-        "amountOut": text(fill.amount_out),
-        "fee": text(fill.fee),
-        "txHash": fill.signature,
-        "landedAt": fill.landed_at,
-    }
+def fill_out(swap: Swap, fill: Fill) -> ConfirmData:
+    return ConfirmData(
+        attempt=swap.attempt,
+        venue=swap.venue,
+        executed_price=text(fill.executed_price),
+        amount_out=text(fill.amount_out),
+        fee=text(fill.fee),
+        tx_hash=fill.signature,
+        landed_at=fill.landed_at,
+    )

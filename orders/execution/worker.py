@@ -7,34 +7,38 @@ import random
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
 from django.conf import settings
 
+from orders import metrics
+from orders.aftercommit import AfterCommit
 from orders.dispatch import dispatch
-from orders.events import CommittedEvent, Publisher
-from orders.execution.executor import MAX_ADMITTED_AT_ONCE, Executor, change_of
+from orders.effects import of_claimed, of_disowned
+from orders.events import Handover, ReleaseData, Takeover
+from orders.execution.executor import MAX_ADMITTED_AT_ONCE, Executor
 from orders.execution.retry import RetryPolicy
-from orders.execution.steps import Move, Steps, Work
+from orders.execution.steps import Steps
+from orders.execution.work import Work
 from orders.ledger import statements
 from orders.ledger.session import Session
-from orders.ledger.statements import Change, Claimed
+from orders.ledger.values import Claimed, Position
 from orders.ledger.writers import Claimer, Recorder
 from orders.lifecycle import Event, Status
-from orders.resting.placement import arming, rested, taken
+from orders.publisher import Publisher
+from orders.transitions import transition
 from routing.world import world
-from runtime import metrics
 from runtime.loop import LoopThread
 from runtime.process import ABOUT
 from runtime.tuning import settle
+from triggers.arming import Arming
 
 log = logging.getLogger(__name__)
 
 AUDIT_EVERY_S = 4.0
-"""Between two looks for orders that the ledger says are ours and that nobody here drives."""
+"""Seconds between two searches for orphaned claims: orders that the ledger says are ours and that nothing here drives."""
 
 REGISTER = """
 INSERT INTO orders_executor (id, name, pid, state, in_flight, started_at, heartbeat_at)
@@ -57,7 +61,7 @@ class Worker:
         self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="heartbeat")
         self._dispatcher_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dispatch")
         self._session = Session(settings.DATABASE_URL, name="heartbeat", statement_timeout_ms=3_000)
-        # Apart from the heart: whatever holds the orders' table up must not make us look dead.
+        # Apart from the heartbeat: a lock on the table of orders must not make this process look crashed.
         self._audit_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audit")
         self._audit_session = Session(settings.DATABASE_URL, name="audit", statement_timeout_ms=5_000)
         self._orphaned: set[UUID] = set()
@@ -65,22 +69,24 @@ class Worker:
 
     async def _start(self) -> None:
         self._publisher = Publisher(settings.REDIS_URL)
-        self._told = 0
+        self._arming = Arming(settings.REDIS_URL)
+        self._after_commit = AfterCommit(self._publisher, self._arming, self._dispatch)
+        self._counted = 0
         self._recorder = Recorder(
             settings.DATABASE_URL,
             window_ms=settings.RECORD_WINDOW_MS,
             max_batch=settings.MAX_RECORD_BATCH,
             capacity=4 * settings.MAX_ORDERS_IN_FLIGHT,
-            written=self._publish_changes,
+            written=self._after_commit.recorded,
         )
         self._claimer = Claimer(
             settings.DATABASE_URL,
             uuid4(),
             window_ms=settings.CLAIM_WINDOW_MS,
-            # As many as the executor lets in before it waits for their claim: a writer does not rest before a full batch.
+            # As many as the executor admits before it waits for their claims: before a full batch the writer does not cool down.
             max_batch=MAX_ADMITTED_AT_ONCE,
             capacity=2 * settings.MAX_ORDERS_IN_FLIGHT,
-            written=self._publish_claims,
+            written=self._claimed,
         )
         steps = Steps(
             world().router,
@@ -94,8 +100,6 @@ class Worker:
             self._recorder,
             steps,
             max_in_flight=settings.MAX_ORDERS_IN_FLIGHT,
-            dispatch=self._dispatch_again,
-            rested=rested,
         )
         await self._register()
         self._tasks = [
@@ -109,28 +113,19 @@ class Worker:
         self._loop.run(self.executor.execute(order_ids, trigger))
 
     def drain(self) -> "Future[None]":
-        """Starts the end: no new orders, a while for those in flight, the rest handed over."""
+        """Begins to stop: no new orders, some time for those in flight, the others are released."""
         return self._loop.start(self._drain())
 
     def close(self) -> None:
-        """After the drain: the executor leaves, what is unwritten is written."""
+        """After the drain: writes what is unwritten, signs the executor off and closes everything."""
         self._loop.run(self._close(), timeout_s=5)
 
-    def _publish_claims(self, claimed: list[Claimed]) -> None:
-        taken(claimed)
-        self._publisher.publish(
-            [
-                CommittedEvent(order.id, order.account_id, order.seq, order.status, order.at, order.event)
-                for order in claimed
-                if order.event is not None
-            ]
-        )
+    def _claimed(self, claimed: list[Claimed]) -> None:
+        self._after_commit.carry_out([of_claimed(order) for order in claimed])
 
-    def _publish_changes(self, written: list[tuple[Change, datetime]]) -> None:
-        self._publisher.publish([CommittedEvent.of(change, at) for change, at in written])
-
-    def _dispatch_again(self, order_ids: Sequence[UUID], delay_s: float) -> None:
-        self._dispatcher_thread.submit(_dispatch_quietly, order_ids, delay_s)
+    def _dispatch(self, order_ids: Sequence[UUID], delay_ms: int) -> None:
+        """In a thread of its own: neither a writer's thread nor the loop waits for the broker."""
+        self._dispatcher_thread.submit(_dispatch_quietly, order_ids, delay_ms)
 
     async def _register(self) -> None:
         def register(connection: statements.Connection) -> None:
@@ -162,84 +157,76 @@ class Worker:
         parameters = (len(self.executor.running), self._claimer.executor)
         alive = await self._query(lambda connection: connection.execute(BEAT, parameters).fetchone())
         if alive is None and not self.executor.draining:
-            # We were away for so long that our orders went to others. What we hold is theirs now: drop it unwritten.
-            log.error("executor %s was declared dead; starting anew", self._claimer.executor)
+            # This process was silent for so long that its orders have other owners now: nothing of them is recorded here.
+            log.error("executor %s was declared crashed; starting anew", self._claimer.executor)
             await self.executor.abandon()
             self._claimer.executor = uuid4()
             await self._register()
 
     def _count(self) -> None:
-        """The publisher's own count, as far as it has not been told."""
-        metrics.EVENTS_DROPPED.inc(self._publisher.dropped - self._told)
-        self._told = self._publisher.dropped
+        """Adds what the publisher has dropped since the last time."""
+        metrics.EVENTS_DROPPED.inc(self._publisher.dropped - self._counted)
+        self._counted = self._publisher.dropped
 
     async def _audit(self) -> None:
-        """Hands back orders that the ledger says are ours though nobody here drives them: a claim whose answer was lost."""
+        """Releases orphaned claims: orders that are ours though nothing here drives them, because a claim's answer was lost."""
         executor = self._claimer.executor
         rows = await self._query_orders(lambda c: c.execute(HELD, (executor,)).fetchall())
-        held = {row[0]: row for row in rows if row[0] not in self.executor.asked}
+        held = {row[0]: Position(*row) for row in rows if row[0] not in self.executor.asked}
+        # A claim that is being answered looks the same: only what was there the last time, too, is orphaned.
         orphaned, self._orphaned = self._orphaned & set(held), set(held)
         for order_id in orphaned:
-            _, account_id, epoch, seq, status = held[order_id]
-            log.warning("order %s was ours without our knowing; handing it back", order_id)
-            if status == Status.SUBMITTED:
+            order = held[order_id]
+            log.warning("order %s was claimed and not driven; releasing it", order_id)
+            if order.status == Status.SUBMITTED:
                 await self._disown([order_id])
             else:
-                await self._recorder.submit(
-                    Change(
-                        order_id=order_id,
-                        account_id=account_id,
-                        epoch=epoch,
-                        seq=seq + 1,
-                        was=Status(status),
-                        status=Status.PENDING,
-                        data={"takeover": {"executor": self._claimer.executor, "from": status}},
-                        delay_ms=0,
-                    )
-                )
-            self._dispatch_again([order_id], 0)
+                takeover = ReleaseData(takeover=Takeover(executor=executor, from_=order.status))
+                await self._recorder.submit(transition(order, Event.RELEASE, takeover, delay_ms=0))
 
     async def _disown(self, order_ids: list[UUID]) -> None:
         executor = self._claimer.executor
-        await self._query_orders(lambda c: statements.disown(c, executor=executor, order_ids=order_ids))
+        freed = await self._query_orders(lambda c: statements.disown(c, executor=executor, order_ids=order_ids))
+        self._after_commit.carry_out(of_disowned(freed))
 
     async def _drain(self) -> None:
         left = await self.executor.drain(settings.DRAIN_S)
-        log.info("drained; %d orders are handed over", len(left))
+        log.info("drained; %d orders are released", len(left))
         try:
             async with asyncio.timeout(2):
                 await self._recorder.drain()
-                await asyncio.gather(*(self._hand_over(work) for work in left if work.status in HANDED_BACK))
+                await asyncio.gather(*(self._release(work) for work in left if work.status in RELEASED))
                 if submitted := [work.order.id for work in left if work.status is Status.SUBMITTED]:
                     await self._disown(submitted)
         except (TimeoutError, psycopg.OperationalError):
-            log.warning("not everything could be handed over; the reconciler will find it")
-        for start in range(0, len(left), settings.MAX_DISPATCH_IDS):
-            self._dispatch_again([work.order.id for work in left[start : start + settings.MAX_DISPATCH_IDS]], 0)
+            log.warning("not everything could be released; the reconciler will find it")
 
-    async def _hand_over(self, work: Work) -> None:
-        move = Move(Event.RELEASE, {"handover": {"executor": self.name}}, delay_ms=0)
-        await self._recorder.submit(change_of(work, move))
+    async def _release(self, work: Work) -> None:
+        handover = ReleaseData(handover=Handover(executor=self.name))
+        await self._recorder.submit(transition(work.position, Event.RELEASE, handover, delay_ms=0))
 
     async def _close(self) -> None:
         for task in self._tasks:
             task.cancel()
         self._recorder.give_up()
         await self._recorder.drain()
-        self._publisher.close()
-        arming().close()
         executor = self._claimer.executor
         try:
             await self._query(lambda c: c.execute(STOP, (executor,)))
         except psycopg.OperationalError as error:
-            log.warning("leaving without a word: %s", str(error).strip())
+            log.warning("the executor could not be signed off: %s", str(error).strip())
+        self._publisher.close()
+        self._arming.close()
+        for thread in (self._dispatcher_thread, self._threads, self._audit_thread):
+            thread.shutdown(wait=False)
 
 
-HANDED_BACK = frozenset({Status.ROUTING, Status.BUILDING})
+RELEASED = frozenset({Status.ROUTING, Status.BUILDING})
 
 
-def _dispatch_quietly(order_ids: Sequence[UUID], delay_s: float) -> None:
+def _dispatch_quietly(order_ids: Sequence[UUID], delay_ms: int) -> None:
     try:
-        dispatch(order_ids, delay_s=delay_s)
+        dispatch(order_ids, delay_ms)
     except Exception as error:
-        log.warning("doorbell for %d orders not sent: %s", len(order_ids), error)
+        metrics.DISPATCHES_LOST.inc(len(order_ids))
+        log.warning("%d orders not dispatched, the reconciler will: %s", len(order_ids), error)

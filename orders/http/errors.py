@@ -11,7 +11,7 @@ import psycopg
 from asgiref.sync import markcoroutinefunction
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
@@ -103,6 +103,10 @@ def from_exception(error: BaseException) -> ApiError | None:
         case RequestDataTooBig():
             return ApiError("BODY_TOO_LARGE", "The body is too large.")
         case OperationalError() | InterfaceError() | psycopg.OperationalError():
+            return unavailable()
+        case psycopg.errors.ReadOnlySqlTransaction():
+            return unavailable()
+        case InternalError() if isinstance(error.__cause__, psycopg.errors.ReadOnlySqlTransaction):
             return unavailable()
         case _:
             return None

@@ -20,13 +20,12 @@ from django.db import Error as DatabaseError
 from accounts.auth import Caller, KeyRing, is_loopback
 from accounts.limits import Limiter
 from accounts.models import Scope
-from orders import order_in
+from orders import metrics, order_in
 from orders.errors import ApiError, unavailable
-from orders.events import timestamp
 from orders.http.errors import headers_of, rate_limited, request_id_of, status_of
 from orders.ledger.statements import Accepted, Answer, KeyConflict, NewOrder, Unknown
 from orders.ledger.writers import Acceptor
-from runtime import metrics
+from orders.wire import timestamp
 from runtime.faults import crash_point
 from runtime.groupcommit import WriteQueueFull, WriteTimeout
 

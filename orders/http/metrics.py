@@ -22,6 +22,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from orders.ledger.session import Session
 from routing.world import tokens
 from runtime import slots
+from runtime.broker import messages_waiting
 
 log = logging.getLogger(__name__)
 KEPT_S = 2.0
@@ -86,15 +87,13 @@ def from_database() -> list[GaugeMetricFamily]:
 
 
 def from_broker() -> list[GaugeMetricFamily]:
-    depths = []
-    with current_app.connection_for_read() as connection:
-        for name in current_app.amqp.queues:
-            try:
-                depth = connection.default_channel.queue_declare(name, passive=True).message_count
-            except connection.channel_errors:
-                depth = 0  # Redis keeps no empty list, so kombu knows no empty queue.
-            depths.append((name, float(depth)))
-    return [labelled("queue_depth", "Messages the broker holds that no worker has taken.", "queue", depths)]
+    values = []
+    for name in current_app.amqp.queues:
+        depth = messages_waiting(name)
+        if depth is None:
+            raise ConnectionError("the broker does not answer")
+        values.append((name, float(depth)))
+    return [labelled("queue_depth", "Messages the broker holds that no worker has taken.", "queue", values)]
 
 
 @cache
@@ -118,7 +117,7 @@ def from_redis() -> list[GaugeMetricFamily]:
 
 SOURCES: dict[str, tuple[Callable[[], list[GaugeMetricFamily]], tuple[type[Exception], ...]]] = {
     "postgres": (from_database, (psycopg.Error,)),
-    "broker": (from_broker, (Exception,)),  # kombu raises whatever its transport does.
+    "broker": (from_broker, (ConnectionError,)),
     "redis": (from_redis, (redis.RedisError, ValueError)),
 }
 

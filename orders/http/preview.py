@@ -3,6 +3,7 @@
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+import msgspec
 from asgiref.sync import async_to_sync
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -10,11 +11,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from orders.errors import ApiError, invalid
-from orders.execution.steps import quote_out, text
+from orders.execution.steps import quote_out
 from orders.http.schemas import PreviewOut
 from orders.http.views import ERRORS, whole
 from orders.order_in import checked_amount, checked_price
 from orders.prices import present
+from orders.wire import text
 from routing.selection import NoQuote, min_out
 from routing.values import Pair, Selection
 from routing.world import tokens, world
@@ -58,7 +60,7 @@ class PreviewView(APIView):  # type: ignore[misc]
                 "feeBps": best.fee_bps,
                 "venue": best.venue,
                 "reason": selection.reason,
-                "quotes": [quote_out(quote) for quote in selection.quotes],
+                "quotes": [msgspec.to_builtins(quote_out(quote)) for quote in selection.quotes],
             }
         )
 

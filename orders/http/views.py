@@ -2,7 +2,6 @@
 
 import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -18,15 +17,13 @@ from rest_framework.views import APIView
 from accounts.models import Ticket, digest
 from accounts.rest import IsStaff, MayRead, MayTrade
 from orders import commands
-from orders.dispatch import BROKER_AWAY, dispatch
 from orders.errors import ApiError, invalid
-from orders.events import timestamp
 from orders.http.schemas import DeadLettersOut, ErrorOut, EventsOut, OrderOut, OrdersOut, QuotesOfOrderOut
 from orders.lifecycle import FINAL, Status
 from orders.models import DeadLetter, Order, OrderType
 from orders.order_in import parse_amend
 from orders.representation import event_out, order_out
-from orders.tasks import publisher
+from orders.wire import timestamp
 
 TICKET_S = 30
 PAGE, MAX_PAGE = 50, 200
@@ -122,7 +119,7 @@ class OrderView(View):
     @extend_schema(responses={200: OrderOut, 409: ErrorOut, **ERRORS})
     def delete(self, request: Request, order_id: str) -> Response:
         """Cancels an order that is not being executed yet; again: the same answer."""
-        return Response(order_out(commands.cancel(self.order(order_id), publisher().publish)))
+        return Response(order_out(commands.cancel(self.order(order_id))))
 
     @extend_schema(
         request={
@@ -146,7 +143,7 @@ class OrderView(View):
         order = self.order(order_id)
         if request.content_type.partition(";")[0].strip().lower() != "application/json":
             raise ApiError("UNSUPPORTED_MEDIA_TYPE", "Send `Content-Type: application/json`.")
-        return Response(order_out(commands.amend(order, parse_amend(request._request.body), publisher().publish)))
+        return Response(order_out(commands.amend(order, parse_amend(request._request.body))))
 
 
 class EventsView(View):
@@ -255,7 +252,4 @@ class RequeueView(APIView):  # type: ignore[misc]
         if letter is None:
             raise Http404
         by = request.user.get_username() if request.user and request.user.is_authenticated else "staff key"
-        order = commands.requeue(letter.order, by, publisher().publish)
-        with suppress(*BROKER_AWAY):  # The reconciler rings, too.
-            dispatch([order.id])
-        return Response(order_out(order))
+        return Response(order_out(commands.requeue(letter.order, by)))

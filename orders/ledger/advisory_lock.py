@@ -1,4 +1,4 @@
-"""One process at a time, by Postgres' word."""
+"""One process at a time does something: a session-level advisory lock of Postgres."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from orders.ledger.statements import Connection
 
 MAX_SILENT_S = 5
-"""A holder that asks Postgres nothing for so long is frozen or cut off: its session ends, and the lock with it."""
+"""A holder that sends Postgres nothing for so long is frozen or cut off: its session ends, and the lock with it."""
 
 TAKE = "SELECT pg_try_advisory_lock(%s), set_config('idle_session_timeout', %s, false)"
 GIVE_BACK = "SELECT CASE WHEN %s THEN pg_advisory_unlock(%s) END, set_config('idle_session_timeout', '0', false)"
@@ -14,7 +14,7 @@ GIVE_BACK = "SELECT CASE WHEN %s THEN pg_advisory_unlock(%s) END, set_config('id
 
 @contextmanager
 def alone(connection: Connection, lock: int) -> Iterator[bool]:
-    """Whether nobody else holds the lock; if so it is ours inside, as long as we show signs of life."""
+    """Yields whether the lock was taken. It is held inside, for as long as the connection is used every MAX_SILENT_S."""
     [ours, _] = connection.execute(TAKE, (lock, f"{MAX_SILENT_S}s")).fetchone() or (False, None)
     try:
         yield bool(ours)

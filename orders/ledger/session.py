@@ -1,5 +1,6 @@
-"""A database connection of a thread of ours, apart from Django's pool."""
+"""A database connection of one of our threads, apart from Django's pool."""
 
+import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -7,11 +8,23 @@ import psycopg
 
 from runtime.postgres import CONNECT
 
+log = logging.getLogger(__name__)
 Result = TypeVar("Result")
+
+ABOUT_THE_DATA = (psycopg.DataError, psycopg.IntegrityError)
+"""The statement's values are at fault: the session is sound, and the same statement fails again."""
+
+
+class ServerReadOnly(psycopg.OperationalError):
+    """The server accepts no writes, as during a failover. To callers it is away like one that does not answer."""
 
 
 class Session:
-    """A connection that is opened when needed and dropped when it breaks."""
+    """A connection that is opened when it is needed and dropped after every error that is not about the data.
+
+    A session can be unusable though its connection is open: after a schema change its prepared statements fail ("cached plan
+    must not change result type"), after a failover it is read-only. Only a new session helps in both cases.
+    """
 
     def __init__(self, url: str, *, name: str, statement_timeout_ms: int) -> None:
         self._url = url
@@ -24,16 +37,40 @@ class Session:
         self._connection: psycopg.Connection[Any] | None = None
 
     def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Calls `function(connection, *arguments)`. Raises `psycopg.OperationalError` while Postgres is away."""
+        """Calls `function(connection, *arguments)`, at most twice, and returns its result.
+
+        `function` is called again, on a new connection, after an error that the server reported for a statement: such a
+        statement had no effect. It is not called again after an `OperationalError`, where the statement may have been
+        committed; what that means only the caller can tell. What `function` commits in its earlier statements must be safe
+        to do again.
+
+        Raises `psycopg.OperationalError` while Postgres is away or read-only, `psycopg.DataError` and
+        `psycopg.IntegrityError` where the values are at fault, any other `psycopg.Error` at the second failure.
+        """
+        try:
+            return self._run_once(function, arguments)
+        except (psycopg.OperationalError, *ABOUT_THE_DATA):
+            raise
+        except psycopg.Error as error:
+            log.warning("a database session is replaced: %s", str(error).strip())
+        try:
+            return self._run_once(function, arguments)
+        except psycopg.errors.ReadOnlySqlTransaction as error:
+            raise ServerReadOnly(str(error)) from error
+
+    def _run_once(self, function: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
         if self._connection is None or self._connection.closed:
             self._connection = psycopg.connect(self._url, autocommit=True, options=self._options, **CONNECT)
         try:
             return function(self._connection, *arguments)
-        except psycopg.OperationalError:
+        except ABOUT_THE_DATA:
+            raise
+        except psycopg.Error:
             self.close()
             raise
 
     def close(self) -> None:
+        """Closes the connection, if there is one; the next `run` opens another."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None

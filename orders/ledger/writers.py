@@ -1,22 +1,22 @@
 """The ledger's group commit: many orders in flight, one statement every few milliseconds.
 
-Three writers, each with a thread and a connection of its own. They differ in what Postgres' absence means: accepting
-and claiming fail at once (the client or the doorbell comes again), recording waits and goes on when Postgres is back.
+Three writers, each with a thread and a connection of its own. They differ in what they do while Postgres is away: accepting
+and claiming fail at once (the client sends again, the reconciler dispatches again); recording waits, and goes on when
+Postgres is back.
 """
 
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
 
+from orders import metrics
 from orders.ledger import statements
-from orders.ledger.session import Session
-from orders.ledger.statements import Accepted, Answer, Change, Claimed, NewOrder
-from runtime import metrics
+from orders.ledger.session import ABOUT_THE_DATA, Session
+from orders.ledger.values import Accepted, Answer, Change, Claimed, NewOrder, Recorded
 from runtime.groupcommit import GroupCommit
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 RETRY_S = 0.25
-"""Between two tries to write while Postgres is away."""
+"""Seconds between two tries to write while Postgres is away."""
 
 
 def each_alone(
@@ -37,7 +37,7 @@ def each_alone(
     for item in items:
         try:
             results.extend(session.run(function, [item]))
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
+        except ABOUT_THE_DATA as error:
             log.error("an item cannot be written", exc_info=error)
             results.append(error)
     return results
@@ -54,13 +54,13 @@ class SessionCommit(GroupCommit[Item, Result]):
 
 
 ACCEPT_COOL_DOWN = 1.0
-"""Its callers are clients that wait for their answer; nobody waits for the other writers."""
+"""Times the duration of a write. Clients wait for an acceptance; nobody waits for the other two writers."""
 
 
 class Acceptor(SessionCommit[NewOrder, Answer | psycopg.Error]):
     """Accepts orders. While Postgres is away every caller gets `psycopg.OperationalError`, at the latest after the timeout.
 
-    `written` is told which orders are new, in the writer's thread, after the commit.
+    `written` gets the orders that are new, in the writer's thread, after the commit.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Acceptor(SessionCommit[NewOrder, Answer | psycopg.Error]):
         results: Sequence[Answer | psycopg.Error]
         try:
             results = self._session.run(statements.accept, orders)
-        except (psycopg.DataError, psycopg.IntegrityError):
+        except ABOUT_THE_DATA:
             results = [*each_alone(self._session, statements.accept, orders)]
         pairs = zip(orders, results, strict=True)
         self._written([(order, new) for order, new in pairs if isinstance(new, Accepted) and not new.replayed])
@@ -96,9 +96,9 @@ class Acceptor(SessionCommit[NewOrder, Answer | psycopg.Error]):
 
 
 class Claimer(SessionCommit[tuple[UUID, Mapping[str, Any] | None], Claimed | None]):
-    """Claims orders for one executor: (order id, what fired it) → the order, None where it is not ours to have.
+    """Claims orders for one executor: (order id, what fired it) → the order, None where it is not due or has an owner.
 
-    `written` is told what was claimed, in the writer's thread, after the commit.
+    `written` gets the orders that were claimed, in the writer's thread, after the commit.
     """
 
     def __init__(
@@ -126,11 +126,11 @@ class Claimer(SessionCommit[tuple[UUID, Mapping[str, Any] | None], Claimed | Non
         return [orders.pop(order_id, None) for order_id in order_ids]
 
 
-class Recorder(SessionCommit[Change, datetime | None]):
-    """Records changes: the time each was written at, None where the order is in other hands.
+class Recorder(SessionCommit[Change, Recorded | None]):
+    """Records changes: what was recorded, None where the order has another owner or has moved on.
 
     While Postgres is away a batch is tried again until it is written; callers wait and later changes queue behind it.
-    `written` is told what was written, in the writer's thread, after the commit.
+    `written` gets what was written, in the writer's thread, after the commit.
     """
 
     def __init__(
@@ -140,7 +140,7 @@ class Recorder(SessionCommit[Change, datetime | None]):
         window_ms: float,
         max_batch: int,
         capacity: int,
-        written: Callable[[list[tuple[Change, datetime]]], None],
+        written: Callable[[list[tuple[Change, Recorded]]], None],
     ) -> None:
         self._session = Session(url, name="record", statement_timeout_ms=15_000)
         self._written = written
@@ -148,48 +148,47 @@ class Recorder(SessionCommit[Change, datetime | None]):
         super().__init__(self._record, name="record", window_ms=window_ms, max_batch=max_batch, capacity=capacity)
 
     def give_up(self) -> None:
-        """Ends the wait for an absent Postgres: the process stops, and what is unwritten is the reconciler's to find."""
+        """Ends the wait for an absent Postgres: the process stops, and the reconciler finds the orders."""
         self._closing.set()
 
-    def _record(self, changes: list[Change]) -> Sequence[datetime | None]:
-        times: list[datetime | None] = [None] * len(changes)
+    def _record(self, changes: list[Change]) -> Sequence[Recorded | None]:
+        rows: list[Recorded | None] = [None] * len(changes)
         open_ = list(range(len(changes)))
         broken = False
         while True:
             try:
                 if broken:
-                    open_ = self._fill(
-                        times, open_, self._session.run(statements.already_written, [changes[n] for n in open_])
-                    )
-                refused = self._fill(times, open_, self._record_all([changes[n] for n in open_]))
+                    open_ = self._fill(rows, open_, self._already_written(changes, open_))
+                refused = self._fill(rows, open_, self._record_all([changes[n] for n in open_]))
                 if broken and refused:
-                    # What we sent before the connection broke may have been on its way still, and have come first.
-                    self._fill(
-                        times, refused, self._session.run(statements.already_written, [changes[n] for n in refused])
-                    )
+                    # What was sent before the connection broke may have been on its way still, and have come first.
+                    self._fill(rows, refused, self._already_written(changes, refused))
                 break
             except psycopg.OperationalError as error:
                 log.warning("recording waits for Postgres: %s", str(error).strip())
                 broken = True
                 if self._closing.wait(RETRY_S):
                     raise
-        if lost := times.count(None):
+        if lost := rows.count(None):
             metrics.FENCED.inc(lost)
-        self._written([(change, at) for change, at in zip(changes, times, strict=True) if at is not None])
-        return times
+        self._written([(change, row) for change, row in zip(changes, rows, strict=True) if row is not None])
+        return rows
 
-    def _record_all(self, changes: list[Change]) -> list[datetime | None]:
+    def _already_written(self, changes: list[Change], places: Sequence[int]) -> list[Recorded | None]:
+        return self._session.run(statements.already_written, [changes[n] for n in places])
+
+    def _record_all(self, changes: list[Change]) -> list[Recorded | None]:
         if not changes:
             return []
         try:
             return self._session.run(statements.record, changes)
-        except (psycopg.DataError, psycopg.IntegrityError):
+        except ABOUT_THE_DATA:
             outcomes = each_alone(self._session, statements.record, changes)
-            return [outcome if isinstance(outcome, datetime) else None for outcome in outcomes]
+            return [outcome if isinstance(outcome, Recorded) else None for outcome in outcomes]
 
     @staticmethod
-    def _fill(times: list[datetime | None], places: Sequence[int], found: Sequence[datetime | None]) -> list[int]:
+    def _fill(rows: list[Recorded | None], places: Sequence[int], found: Sequence[Recorded | None]) -> list[int]:
         """Notes what was found; returns the places that are still empty."""
-        for place, at in zip(places, found, strict=True):
-            times[place] = at
-        return [place for place in places if times[place] is None]
+        for place, row in zip(places, found, strict=True):
+            rows[place] = row
+        return [place for place in places if rows[place] is None]

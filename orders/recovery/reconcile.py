@@ -1,4 +1,4 @@
-"""Keeps the promise that nothing stays undone: what the doorbells, the executors and Redis lose is found here.
+"""Keeps the promise that no accepted order is lost: finds what wake-ups, executors and Redis have lost.
 
 Everything is read from Postgres, by its clock. Each part is safe to run several times and in several processes at once:
 the ledger's fences decide.
@@ -12,14 +12,15 @@ from typing import Any
 from uuid import UUID
 
 from orders.dispatch import BROKER_AWAY
-from orders.events import CommittedEvent
+from orders.effects import Effects, effects, of_disowned
+from orders.events import ErrorData, ExpireData, FailData, ReleaseData, Takeover
 from orders.ledger import statements
 from orders.ledger.advisory_lock import alone
-from orders.ledger.statements import Change, Connection
-from orders.lifecycle import Event, Status, advance
-from orders.models import OrderType
+from orders.ledger.statements import Connection
+from orders.ledger.values import Change, Position
+from orders.lifecycle import Event
+from orders.transitions import transition
 from runtime.faults import crash_point
-from triggers.book import Left
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ LOCK = 0x6F_72_64_65_72  # "order"
 
 SILENT = """
 state = 'alive' AND heartbeat_at < now() - %(dead_after_s)s * interval '1 second'
-    -- While Postgres itself was down nobody could beat: give them time to.
+    -- While Postgres itself was down nobody could beat: they get time to do so.
     AND pg_postmaster_start_time() < now() - %(dead_after_s)s * interval '1 second'
 """
 MARK_DEAD = f"UPDATE orders_executor SET state = 'dead' WHERE {SILENT} RETURNING id, name"  # nosec B608 - our own text
@@ -44,7 +45,7 @@ WHERE run_at < now() - %(grace_s)s * interval '1 second'
     AND (status = 'pending' AND (expires_at IS NULL OR expires_at > now())
         -- Its transaction may have landed: that has to be found out, expired or not.
         OR status = 'submitted' AND executor IS NULL)
-    -- While doorbells wait in the broker an order's own is most likely among them: rung for once more, then left in peace.
+    -- While wake-ups wait in the broker an order's own is most likely among them: it is dispatched once more, then left alone.
     AND (NOT %(backlog)s OR run_at > now() - (%(grace_s)s + 2) * interval '1 second'
         OR run_at < now() - %(backlog_grace_s)s * interval '1 second')
 ORDER BY run_at LIMIT %(most)s
@@ -59,15 +60,15 @@ SELECT EXISTS (SELECT FROM orders_executor WHERE {SILENT})
     OR EXISTS ({UNCLAIMED})
     OR EXISTS (SELECT FROM orders_deadletter WHERE announced_at IS NULL)
 """  # nosec B608 - our own texts
-"""Whether a pass has anything to do. Almost never: then one question stands for seven, and the broker is not asked at all."""
+"""Whether a pass has anything to do. It almost never has: then one statement replaces seven, and the broker is not asked."""
 UNANNOUNCED = "SELECT id, order_id, reason FROM orders_deadletter WHERE announced_at IS NULL ORDER BY id LIMIT %s"
 ANNOUNCED = "UPDATE orders_deadletter SET announced_at = now() WHERE id = %s"
 
 
 class Watch:
-    """Since when this process has seen the ledger without a break.
+    """For how long this process has read the ledger without a break.
 
-    Whoever comes back from an absence sees old heartbeats, and cannot tell whether the others were away as well.
+    After a break of its own it sees old heartbeats, and cannot tell whether the executors were away or it was.
     """
 
     def __init__(self, *, gap_s: float, now: Callable[[], float] = time.monotonic) -> None:
@@ -77,9 +78,9 @@ class Watch:
         self._since = float("-inf")
 
     def look(self) -> float:
-        """Notes a look at the ledger; returns for how many seconds there has been one after the other.
+        """Notes that the ledger is read now; returns for how many seconds that has happened without a break.
 
-        The first look of a process is trusted: it was not there, so it has missed nothing.
+        The first time counts as an endless one: a new process has missed nothing.
         """
         now = self._now()
         if self._last is not None and now - self._last > self._gap_s:
@@ -90,23 +91,24 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """One pass over the ledger. `waiting()` is the number of doorbells the broker holds, None while it cannot say.
+    """One pass over the ledger.
 
-    `ring` and `announce` may raise `kombu.exceptions.OperationalError` or `OSError` while the broker is away.
+    `waiting()` is the number of wake-ups in the broker, None while it does not answer. `dispatch` and `announce` may raise
+    one of `BROKER_AWAY`. `carry_out` gets what follows the changes made here.
     """
 
     watch: Watch
     max_attempts: int
     dead_after_s: float
     settle_s: float
-    """What executors get to beat again after an outage, before old heartbeats count."""
+    """The time that executors get to beat again after an outage, before old heartbeats count."""
     grace_s: float
     backlog_grace_s: float
-    """For doorbells that still lie in the broker: they are not lost, only slow."""
+    """For wake-ups that still wait in the broker: they are not lost, only slow."""
     dispatch: Callable[[Sequence[UUID]], None]
     waiting: Callable[[], int | None]
     announce: Callable[[int, UUID, str], None]
-    publish: Callable[[list[CommittedEvent]], None]
+    carry_out: Callable[[Sequence[Effects]], None]
 
     def run(self, connection: Connection) -> dict[str, int]:
         """Does one pass unless another process is at one; returns what was done, by name."""
@@ -134,63 +136,27 @@ class Reconciler:
     def _mark_dead(self, connection: Connection) -> int:
         dead = connection.execute(MARK_DEAD, {"dead_after_s": self.dead_after_s}).fetchall()
         for executor, name in dead:
-            log.warning("executor %s (%s) is dead", executor, name)
+            log.warning("executor %s (%s) has crashed", executor, name)
         return len(dead)
 
     def _dispatch(self, order_ids: Sequence[UUID]) -> None:
-        """What does not get through is rung for again when its grace is over."""
+        """What is not sent is dispatched again when its grace is over."""
         try:
             self.dispatch(order_ids)
         except BROKER_AWAY as error:
-            log.warning("doorbell for %d orders not sent: %s", len(order_ids), error)
+            log.warning("%d orders not dispatched: %s", len(order_ids), error)
 
     def _take_over(self, connection: Connection) -> int:
-        """Frees the orders of executors that are gone: back to pending, or for their intent's sake to whoever comes next."""
+        """Frees the orders of executors that have crashed: pending again, or submitted without an owner."""
         rows = connection.execute(ABANDONED, {"most": BATCH}).fetchall()
-        changes = [self._released(*row) for row in rows]
-        if changes:
-            times = statements.record(connection, changes)
-            self.publish([CommittedEvent.of(change, at) for change, at in zip(changes, times, strict=True) if at])
+        changes = [released(Position(*row[:5]), *row[5:], max_attempts=self.max_attempts) for row in rows]
+        recorded = statements.record(connection, changes) if changes else []
         disowned = statements.disown(connection, most=BATCH)
         crash_point("after_takeover")
-        freed = [change.order_id for change in changes if change.status is Status.PENDING] + disowned
-        if freed:
-            log.warning("%d orders of dead executors are free again", len(freed))
-            self._dispatch(freed)
+        self.carry_out(followed(changes, recorded) + of_disowned(disowned))
+        if changes or disowned:
+            log.warning("%d orders of crashed executors are free again", len(changes) + len(disowned))
         return len(changes) + len(disowned)
-
-    def _released(
-        self,
-        order_id: UUID,
-        account_id: int,
-        epoch: int,
-        seq: int,
-        status: str,
-        attempts: int,
-        executor: UUID,
-    ) -> Change:
-        data: dict[str, Any] = {"takeover": {"executor": executor, "from": status}}
-        event = Event.RELEASE
-        if attempts >= self.max_attempts:
-            event = Event.FAIL
-            message = f"the executor died at each of {attempts} attempts"
-            data["error"] = {
-                "attempt": attempts,
-                "code": "EXECUTOR_LOST",
-                "message": message,
-                "permanent": False,
-            }
-        was = Status(status)
-        return Change(
-            order_id=order_id,
-            account_id=account_id,
-            epoch=epoch,
-            seq=seq + 1,
-            was=was,
-            status=advance(was, event),
-            data=data,
-            delay_ms=0 if event is Event.RELEASE else None,
-        )
 
     def _dispatch_unclaimed(self, connection: Connection) -> int:
         waiting = self.waiting()
@@ -198,7 +164,7 @@ class Reconciler:
             return 0
         rows = connection.execute(UNCLAIMED, {**self._graces(backlog=waiting > 0), "most": BATCH}).fetchall()
         if rows:
-            log.warning("%d orders were accepted and not claimed; ringing again", len(rows))
+            log.warning("%d orders were accepted and not claimed; dispatching them again", len(rows))
             self._dispatch([row[0] for row in rows])
         return len(rows)
 
@@ -215,35 +181,34 @@ class Reconciler:
         return len(rows)
 
 
+def followed(changes: Sequence[Change], recorded: Sequence[statements.Recorded | None]) -> list[Effects]:
+    """What follows those of the changes that were recorded."""
+    return [effects(change, row) for change, row in zip(changes, recorded, strict=True) if row is not None]
+
+
+def released(order: Position, attempts: int, executor: UUID, *, max_attempts: int) -> Change:
+    """The order without its previous owner: pending, or failed when it has crashed its owners at all its attempts. Pure."""
+    takeover = Takeover(executor=executor, from_=order.status)
+    if attempts < max_attempts:
+        return transition(order, Event.RELEASE, ReleaseData(takeover=takeover), delay_ms=0)
+    message = f"the executor died at each of {attempts} attempts"
+    error = ErrorData(attempt=attempts, code="EXECUTOR_LOST", message=message, permanent=False)
+    return transition(order, Event.FAIL, FailData(error=error, takeover=takeover))
+
+
 EXPIRED = """
-SELECT id, account_id, epoch, seq, type, token_in, token_out FROM orders_order
+SELECT id, account_id, epoch, seq, status FROM orders_order
 WHERE expires_at <= now() AND finished_at IS NULL AND status = 'pending'
 ORDER BY expires_at LIMIT %s
 """
 
 
-def expire(connection: Connection, gone: Callable[[Left], None], *, most: int = BATCH) -> list[CommittedEvent]:
-    """Ends orders that waited past their time; those already being executed run on. `gone` is told who rests no more."""
+def expire(connection: Connection, carry_out: Callable[[Sequence[Effects]], None], *, most: int = BATCH) -> int:
+    """Ends orders that waited past their time, at most `most`; returns how many. Those that have an owner are executed."""
     rows = connection.execute(EXPIRED, (most,)).fetchall()
-    changes = [
-        Change(
-            order_id=order_id,
-            account_id=account_id,
-            epoch=epoch,
-            seq=seq + 1,
-            was=Status.PENDING,
-            status=advance(Status.PENDING, Event.EXPIRE),
-        )
-        for order_id, account_id, epoch, seq, *_ in rows
-    ]
+    changes = [transition(Position(*row), Event.EXPIRE, ExpireData()) for row in rows]
     if not changes:
-        return []
-    news = []
-    times = statements.record(connection, changes)
-    for change, at, (*_, kind, token_in, token_out) in zip(changes, times, rows, strict=True):
-        if at is None:
-            continue
-        news.append(CommittedEvent.of(change, at))
-        if kind != OrderType.MARKET:
-            gone(Left(change.order_id, f"{token_in}-{token_out}", change.seq, kind == OrderType.SNIPER))
-    return news
+        return 0
+    ended = followed(changes, statements.record(connection, changes))
+    carry_out(ended)
+    return len(ended)

@@ -1,19 +1,19 @@
-"""Forgets finished orders after a while, where an operator has set one. By default everything is kept."""
+"""Purges finished orders after a time that an operator has set. By default everything is kept."""
 
 import time
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
+from orders.ids import first_id
 from orders.ledger.statements import Connection
 
 BATCH = 500
-"""Orders a statement: it must not hold anybody up."""
+"""Orders deleted by one statement: it must not make others wait."""
 TIME_S = 45.0
-"""A pass; the next one goes on."""
+"""Seconds of a pass; the next one goes on from there."""
 
 # Ids begin with their time (UUIDv7), so the primary key finds the old ones. An order whose dead letter is open is kept:
-# somebody has yet to decide.
-FORGET = """
+# an operator has yet to decide.
+PURGE = """
 WITH old AS MATERIALIZED (
     SELECT id FROM orders_order o
     WHERE id < %(before)s AND finished_at < %(cutoff)s
@@ -30,23 +30,18 @@ DELETE FROM orders_order o USING old WHERE o.id = old.id
 """
 
 
-def first_id(at: datetime) -> UUID:
-    """No order made at or after this moment has a smaller id."""
-    return UUID(int=int(at.timestamp() * 1000) << 80)
-
-
-def forget(connection: Connection, *, days: int, now: datetime | None = None, time_s: float = TIME_S) -> int:
+def purge(connection: Connection, *, days: int, now: datetime | None = None, time_s: float = TIME_S) -> int:
     """Deletes orders that ended more than `days` ago with all that belongs to them; returns how many.
 
-    Their idempotency keys are forgotten with them.
+    Their idempotency keys go with them: a request that is sent again then makes a new order.
     """
     cutoff = (now or datetime.now(UTC)) - timedelta(days=days)
     parameters = {"before": first_id(cutoff), "cutoff": cutoff, "most": BATCH}
-    forgotten = 0
+    purged = 0
     ends = time.monotonic() + time_s
     while time.monotonic() < ends:
-        deleted = connection.execute(FORGET, parameters).rowcount
-        forgotten += deleted
+        deleted = connection.execute(PURGE, parameters).rowcount
+        purged += deleted
         if deleted < BATCH:
             break
-    return forgotten
+    return purged

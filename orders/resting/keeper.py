@@ -1,7 +1,8 @@
-"""Orders at rest: told to the trigger book as they come and go, and read from Postgres when the book has to be made good.
+"""Keeps the trigger book in Redis true to the resting orders in Postgres.
 
-Postgres is asked for three things, all bounded: what the book lists to be looked at again; a page a second of what rests, and
-of what the book holds, compared in turn; and everything at once after Redis was wiped, restarted or doubted.
+What Postgres is asked for is bounded: the orders that the book lists to be checked again; a page a second of the resting
+orders, and of what the book holds, compared in turn; and all resting orders after Redis was wiped or restarted, or after the
+book was invalidated.
 """
 
 import logging
@@ -16,14 +17,15 @@ from orders.ids import seconds_of, uuid7_at
 from orders.ledger.advisory_lock import alone
 from orders.ledger.statements import Connection
 from orders.resting.placement import rest_of
-from triggers.book import Arm, Book, Left, details_key, order_of
+from triggers.book import Book, order_of
+from triggers.changes import Arm, Left, details_key
 
 log = logging.getLogger(__name__)
 
 PAGE = 2_000
 MAX_OVERDUE = 1_000
 NEWEST_S = 20
-"""A web process that dies between the commit and the book leaves orders of its last moment."""
+"""A web process that crashes between the commit and the book leaves orders of its last moment unarmed."""
 NEWEST_EVERY = 5
 LOCK = 0x62_6F_6F_6B  # "book"
 MAX_SEQ = 2**31 - 1
@@ -58,7 +60,7 @@ class Row:
 
 
 class Keeper:
-    """Keeps the book true to Postgres. One a process; its place in the rounds is all it remembers."""
+    """Keeps the book true to Postgres. One in a process; it remembers only how far it has come."""
 
     def __init__(self, book: Book) -> None:
         self._book = book
@@ -67,7 +69,7 @@ class Keeper:
         self._cursor = 0
 
     def run(self, connection: Connection) -> dict[str, int]:
-        """One pass, unless another process is at it; what was put right, by name. Raises `redis.RedisError`."""
+        """One pass, unless another process is at one; returns how much was put right, by name. Raises `redis.RedisError`."""
         with alone(connection, LOCK) as ours:
             if not ours:
                 return {}
@@ -81,26 +83,26 @@ class Keeper:
             return done
 
     def _rebuild(self, connection: Connection) -> int:
-        """Arms everything that rests. What comes to rest meanwhile arms itself."""
+        """Arms every resting order. Those that begin to rest meanwhile are armed by their writers."""
         started = time.monotonic()
-        sweep = self._book.begin_rebuild()
+        rebuild = self._book.begin_rebuild()
         place, armed = self._arm_page(connection, None)
         while place is not None:
             place, more = self._arm_page(connection, place)
             armed += more
             self._look_again(connection)
-        whole = self._book.end_rebuild(sweep)
-        if armed or not whole:
+        complete = self._book.end_rebuild(rebuild)
+        if armed or not complete:
             taken = time.monotonic() - started
-            log.warning("the trigger book got %d orders in %.1f s%s", armed, taken, "" if whole else "; once more")
+            log.warning("the trigger book got %d orders in %.1f s%s", armed, taken, "" if complete else "; once more")
         return armed
 
     def _arm_page(
         self, connection: Connection, place: tuple[str, str, UUID] | None
     ) -> tuple[tuple[str, str, UUID] | None, int]:
-        """Arms what is missing among the next orders at rest; the place to go on from, None at the end."""
+        """Arms what is missing among the next resting orders; returns the place to go on from (None at the end) and how many."""
         rows = _rows(connection, RESTING_AFTER, (*(place or ("", "", UUID(int=0))), PAGE))
-        armed = self._book.change(Arm(rest_of(row, row.seq)) for row in rows)
+        armed = self._book.change(Arm(rest_of(row.id, row, row.seq)) for row in rows)
         last = rows[-1] if len(rows) == PAGE else None
         return (last.token_in, last.token_out, last.id) if last else None, armed
 
@@ -111,28 +113,28 @@ class Keeper:
         # Ids carry the clocks of web processes; our own may be ahead of those by any amount.
         since = uuid7_at(min(time.time(), seconds_of(newest[0])) - NEWEST_S)
         rows = _rows(connection, RESTING_NEWEST, (since, PAGE))
-        return self._book.change(Arm(rest_of(row, row.seq)) for row in rows)
+        return self._book.change(Arm(rest_of(row.id, row, row.seq)) for row in rows)
 
     def _look_again(self, connection: Connection) -> int:
-        """Claimed orders nobody took, and shelved ones: still at rest → to where they belong, else forgotten."""
+        """Checks claimed orders that no executor took, and shelved ones: those that still rest are armed, the others removed."""
         details = self._book.overdue(MAX_OVERDUE)
         ids = [order_of(key) for key in details]
         if not ids:
             return 0
         rows = {row.id: row for row in _rows(connection, RESTING_OF, (ids,))}
         seqs = dict(connection.execute(SEQS_OF_OTHERS, (ids,)).fetchall())
-        changes: list[Arm | Left] = [Arm(rest_of(row, row.seq), force=True) for row in rows.values()]
+        changes: list[Arm | Left] = [Arm(rest_of(row.id, row, row.seq), force=True) for row in rows.values()]
         changes += [_left(key, seqs.get(order_of(key), MAX_SEQ)) for key in details if order_of(key) not in rows]
         return self._book.change(changes)
 
     def _drop_page(self, connection: Connection) -> int:
-        """Forgets those among the next of the book's orders that rest no more."""
+        """Removes those among the next of the book's orders that do not rest any more."""
         self._cursor, held = self._book.page(self._cursor, MAX_OVERDUE)
         ids = [order_of(key) for key in held]
         if not ids:
             return 0
-        at_rest = {row.id for row in _rows(connection, RESTING_OF, (ids,))}
-        return self._book.change(_left(key, seq) for key, seq in held.items() if order_of(key) not in at_rest)
+        resting_now = {row.id for row in _rows(connection, RESTING_OF, (ids,))}
+        return self._book.change(_left(key, seq) for key, seq in held.items() if order_of(key) not in resting_now)
 
 
 def _left(details: str, seq: int) -> Left:

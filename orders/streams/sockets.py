@@ -23,6 +23,7 @@ from django.db import Error as DatabaseError
 from accounts.auth import Caller, KeyRing, is_loopback, redeem
 from accounts.models import Scope
 from orders.events import account_group, order_group
+from orders.ids import uuid_of
 from orders.lifecycle import FINAL
 from orders.prices import Quotes
 from orders.streams.snapshots import Reader, Snapshot, newest_seqs
@@ -72,7 +73,7 @@ class Socket:
 
     def offer(self, message: dict[str, Any]) -> None:
         """The group's news; what does not fit is read from the database later."""
-        for entry in message["news"]:
+        for entry in message["texts"] if "texts" in message else message["news"]:
             if len(self.inbox) < MAX_INBOX:
                 self.inbox.append(tuple(entry))
             else:
@@ -346,13 +347,6 @@ class Sockets:
                         await socket.send(socket.inbox.popleft()[2])
         finally:
             self._hub().leave(group, socket)
-
-
-def uuid_of(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def after_of(scope: AsgiScope) -> int:

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
+from orders.events import ConfirmData
 from orders.ids import uuid7
-from orders.ledger.statements import Change, Claimed
+from orders.ledger.values import Attempts, Change, Claimed, Position
 from orders.lifecycle import FINAL, Status
-from orders.recovery.reconcile import Reconciler
+from orders.recovery.reconcile import released
 from routing.mock import tokens
 from routing.selection import select
 from routing.values import Fate, Fill, Pair, Quote, Selection, Swap, SwapStatus, Validity, VenueName
@@ -253,7 +253,10 @@ class MemoryLedger:
             row.intents[change.intent.signature] = change.intent
         if change.resolved is not None:
             row.resolutions.setdefault(*change.resolved)
-        row.tx_hash = change.data.get("txHash", row.tx_hash)
+        if isinstance(change.data, ConfirmData):
+            row.tx_hash = change.data.tx_hash
+        if change.attempts is not Attempts.KEEP:
+            row.attempts = 0 if change.attempts is Attempts.RESET else row.attempts - 1
         return self._loop.now
 
     def take_over(self) -> None:
@@ -264,9 +267,8 @@ class MemoryLedger:
             if row.status is Status.SUBMITTED:
                 row.executor, row.epoch = None, row.epoch + 1
             else:
-                policy: Any = SimpleNamespace(max_attempts=MAX_ATTEMPTS)
-                found = (row.id, 1, row.epoch, row.seq, row.status, row.attempts, row.executor)
-                assert self.record(Reconciler._released(policy, *found))
+                found = Position(row.id, 1, row.epoch, row.seq, row.status)
+                assert self.record(released(found, row.attempts, row.executor, max_attempts=MAX_ATTEMPTS))
 
 
 class Port:

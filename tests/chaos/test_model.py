@@ -19,7 +19,7 @@ from tests.chaos.memory import MAX_ATTEMPTS, Gate, ManualLoop, MemoryChain, Memo
 WHICH = st.integers(0, 1)
 
 
-class Hand:
+class Process:
     """One executor process, with its identity and its gate."""
 
     def __init__(self, ledger: MemoryLedger, chain: MemoryChain, loop: ManualLoop) -> None:
@@ -37,7 +37,7 @@ class Hand:
         steps = Steps(
             router, RetryPolicy(MAX_ATTEMPTS, 500, 8000), random.Random(1), submit_timeout_s=10, resend_after_s=4
         )
-        self.executor = Executor(claimer, recorder, steps, max_in_flight=10, dispatch=lambda order_ids, delay_s: None)
+        self.executor = Executor(claimer, recorder, steps, max_in_flight=10)
 
     def dispatch(self, order_ids: list[UUID]) -> None:
         self.tasks.append(self.loop.create_task(self.executor.execute(order_ids)))
@@ -48,7 +48,7 @@ class TwoExecutors(RuleBasedStateMachine):
     def begin(self, orders: int) -> None:
         self.loop = ManualLoop()
         self.ledger, self.chain = MemoryLedger(self.loop), MemoryChain(self.loop)
-        self.hands = [Hand(self.ledger, self.chain, self.loop) for _ in range(2)]
+        self.processes = [Process(self.ledger, self.chain, self.loop) for _ in range(2)]
         for _ in range(orders):
             self.ledger.accept()
 
@@ -61,16 +61,16 @@ class TwoExecutors(RuleBasedStateMachine):
         self.loop.close()
 
     @rule(which=WHICH)
-    def doorbell(self, which: int) -> None:
-        """Rings for everything: lost, repeated, stale and stolen ones are all among the orders of these calls."""
-        self.hands[which].dispatch(list(self.ledger.rows))
+    def wake_up(self, which: int) -> None:
+        """Dispatches everything: lost, repeated, stale and stolen wake-ups are all among these calls."""
+        self.processes[which].dispatch(list(self.ledger.rows))
         self.loop.settle()
 
     @rule(which=WHICH, place=st.integers(0, 5), steps=st.integers(1, 12))
     def goes_on(self, which: int, place: int, steps: int) -> None:
-        """Who is not let go on is paused, wherever it stands."""
+        """A process that is not let through is paused, wherever it is."""
         for _ in range(steps):
-            self.hands[which].gate.let_through(place)
+            self.processes[which].gate.let_through(place)
             self.loop.settle()
 
     @rule(seconds=st.sampled_from([0.5, 2.0, 5.0, 31.0]))
@@ -84,30 +84,30 @@ class TwoExecutors(RuleBasedStateMachine):
 
     @rule(which=WHICH)
     def taken_for_dead(self, which: int) -> None:
-        """Rightly or not: it may be working on."""
-        self.ledger.alive.discard(self.hands[which].id)
+        """Rightly or not: it may go on working."""
+        self.ledger.alive.discard(self.processes[which].id)
         self.ledger.take_over()
 
     @rule(which=WHICH)
     def learns_that_it_is_dead(self, which: int) -> None:
-        hand = self.hands[which]
-        if hand.id not in self.ledger.alive:
-            self.loop.run_until_complete(self.abandon(hand))
-            hand.id = uuid4()
-            self.ledger.alive.add(hand.id)
+        process = self.processes[which]
+        if process.id not in self.ledger.alive:
+            self.loop.run_until_complete(self.abandon(process))
+            process.id = uuid4()
+            self.ledger.alive.add(process.id)
 
     @rule(which=WHICH)
     def crashes_and_starts_again(self, which: int) -> None:
-        hand = self.hands[which]
-        self.loop.run_until_complete(self.abandon(hand))
-        hand.start()
+        process = self.processes[which]
+        self.loop.run_until_complete(self.abandon(process))
+        process.start()
 
-    async def abandon(self, hand: Hand) -> None:
-        await hand.executor.abandon()
-        for task in hand.tasks:
+    async def abandon(self, process: Process) -> None:
+        await process.executor.abandon()
+        for task in process.tasks:
             task.cancel()
-        await asyncio.gather(*hand.tasks, return_exceptions=True)
-        hand.tasks.clear()
+        await asyncio.gather(*process.tasks, return_exceptions=True)
+        process.tasks.clear()
 
     @precondition(lambda self: hasattr(self, "loop"))
     @invariant()
@@ -136,26 +136,26 @@ class TwoExecutors(RuleBasedStateMachine):
     def left_alone_it_ends(self) -> None:
         """Healed: both go on, the reconciler passes, time passes. Everything comes to an end."""
         self.chain.mood = "takes"
-        for hand in self.hands:
-            self.learns_that_it_is_dead(self.hands.index(hand))
+        for process in self.processes:
+            self.learns_that_it_is_dead(self.processes.index(process))
         for _ in range(400):
             if all(row.status in FINAL for row in self.ledger.rows.values()):
                 return
             self.ledger.take_over()
-            for hand in self.hands:
-                stray = [
+            for process in self.processes:
+                orphaned = [
                     row
                     for row in self.ledger.rows.values()
-                    if row.executor == hand.id and row.id not in hand.executor.asked
+                    if row.executor == process.id and row.id not in process.executor.asked
                 ]
-                if stray:
-                    self.ledger.alive.discard(hand.id)
-                    hand.id = uuid4()
-                    self.ledger.alive.add(hand.id)
-                hand.dispatch(list(self.ledger.rows))
+                if orphaned:
+                    self.ledger.alive.discard(process.id)
+                    process.id = uuid4()
+                    self.ledger.alive.add(process.id)
+                process.dispatch(list(self.ledger.rows))
                 for _ in range(4):
-                    for place in range(max(1, len(hand.gate.waiting))):
-                        hand.gate.let_through(place)
+                    for place in range(max(1, len(process.gate.waiting))):
+                        process.gate.let_through(place)
                     self.loop.settle()
             self.loop.seconds += 1
             self.promises()

@@ -276,7 +276,7 @@ def test_a_wiped_book_is_whole_again_after_one_pass(kept: Kept, book: Book) -> N
 def test_an_order_that_comes_to_rest_during_a_sweep_is_not_lost(kept: Kept, book: Book) -> None:
     sweep = book.begin_rebuild()
     order = kept.rest()
-    book.change([Arm(rest_of(order, 1))])
+    book.change([Arm(rest_of(order.id, order, 1))])
     assert book.end_rebuild(sweep)
     assert kept.armed() == {order.id}
 

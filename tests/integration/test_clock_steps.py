@@ -88,7 +88,7 @@ class Stage:
     def crossing(self, price: Decimal) -> float:
         """Rests more orders than the poller fires itself, lets the market cross them; seconds until all are dispatched."""
         orders = [accepted(self.database, limit_order(self.account, limit_price=price)) for _ in range(MAX_FIRST + 5)]
-        self.book.change(Arm(rest_of(order, 1)) for order in orders)
+        self.book.change(Arm(rest_of(order.id, order, 1)) for order in orders)
         began = time.monotonic()
         self.world.market.move("SOL-USDC", price=price + 1, hold=True)
         wanted = {str(order.id) for order in orders}

@@ -1,4 +1,4 @@
-"""The doorbell, against the real broker."""
+"""Dispatching, against the real broker."""
 
 import asyncio
 import base64
@@ -32,7 +32,7 @@ def messages(broker: redis.Redis) -> list[list[str]]:
 
 
 async def test_a_full_message_does_not_wait_for_the_window(broker: redis.Redis) -> None:
-    """With one message a window its size over the window was the most orders a second that were ever rung for."""
+    """With one message a window its size over the window was the most orders a second that were ever dispatched."""
     dispatcher = Dispatcher(window_ms=AN_HOUR_MS, max_batch=10, capacity=1_000)
     ids = [uuid4() for _ in range(35)]
     dispatcher.dispatch(ids)
@@ -40,9 +40,9 @@ async def test_a_full_message_does_not_wait_for_the_window(broker: redis.Redis) 
     assert [len(each) for each in messages(broker)] == [10, 10, 10]
     dispatcher.dispatch([uuid4()])
     await dispatcher.close()
-    rung = messages(broker)
-    assert [len(each) for each in rung] == [10, 10, 10, 6]
-    assert [order_id for each in rung for order_id in each][:35] == list(map(str, ids))
+    sent = messages(broker)
+    assert [len(each) for each in sent] == [10, 10, 10, 6]
+    assert [order_id for each in sent for order_id in each][:35] == list(map(str, ids))
 
 
 async def test_beyond_its_capacity_ids_are_left_to_the_reconciler(broker: redis.Redis) -> None:

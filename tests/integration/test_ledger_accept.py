@@ -7,12 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import psycopg
 import pytest
 
 from accounts.models import Account
+from orders.effects import accept_data
 from orders.ledger import statements
-from orders.ledger.statements import Accepted, Answer, Connection, KeyConflict, NewOrder, Unknown, first_data
+from orders.ledger.statements import Accepted, Answer, Connection, KeyConflict, NewOrder, Unknown
 from orders.ledger.writers import Acceptor
 from tests.factories import Told, accepted, claimed, connect, limit_order, new_order
 
@@ -50,7 +52,11 @@ def test_what_was_asked_for_is_what_is_stored(database: Connection, account: int
     )
     accepted(database, asked)
 
-    names = [name for name in statements.ORDER_COLUMNS if name != "request_hash"]
+    names = [
+        name
+        for name in (name for name in NewOrder.__struct_fields__ if name != "lookup_only")
+        if name != "request_hash"
+    ]
     row = database.execute(f"SELECT {', '.join(names)} FROM orders_order").fetchone()
     assert row == tuple(getattr(asked, name) for name in names)
 
@@ -62,8 +68,9 @@ def test_a_request_s_id_is_in_the_first_event_and_in_the_claim(
 ) -> None:
     order = accepted(database, make(account, request_id=request_id))
 
-    assert database.execute("SELECT data FROM orders_orderevent").fetchone() == (first_data(order),)
-    assert first_data(order).get("requestId") == claimed(database, order).request_id == request_id
+    data = msgspec.to_builtins(accept_data(order))
+    assert database.execute("SELECT data FROM orders_orderevent").fetchone() == (data,)
+    assert data.get("requestId") == claimed(database, order).request_id == request_id
 
 
 @pytest.mark.parametrize("key", ["client_order_id", "idempotency_key"])

@@ -1,4 +1,4 @@
-"""Claiming and recording: two hands reach for an order and one gets it; what is written is written whole."""
+"""Claiming and recording: of two executors one gets the order; a change is written as a whole or not at all."""
 
 import threading
 from collections.abc import Callable
@@ -13,12 +13,15 @@ import pytest
 from msgspec.structs import replace
 
 from orders.ledger import statements
-from orders.ledger.statements import Change, Claimed, Connection
+from orders.ledger.statements import Connection
+from orders.ledger.values import Change, Claimed
 from orders.lifecycle import Event, Status
 from orders.models import Order, OrderEvent, Transaction
 from tests.factories import (
     ERROR,
     FILL,
+    HANDOVER,
+    TAKEOVER,
     accepted,
     change,
     claimed,
@@ -58,21 +61,21 @@ def taken(database: Connection, account: int) -> Claimed:
 
 
 def test_a_claim_is_an_attempt_in_a_new_epoch(database: Connection, account: int) -> None:
-    order, hand = accepted(database, new_order(account)), executor(database)
+    order, owner = accepted(database, new_order(account)), executor(database)
 
-    taken = claimed(database, order, hand)
+    taken = claimed(database, order, owner)
 
     assert (taken.status, taken.seq, taken.epoch, taken.attempts, taken.event) == ("routing", 2, 1, 1, {"attempt": 1})
-    assert (row(order.id).executor, row(order.id).epoch) == (hand, 1)
+    assert (row(order.id).executor, row(order.id).epoch) == (owner, 1)
     assert events(order.id) == [(1, "pending"), (2, "routing")]
 
 
 def test_ten_executors_claim_and_one_has_it(database: Connection, account: int) -> None:
     orders = [accepted(database, new_order(account)) for _ in range(20)]
-    hands = [executor(database) for _ in range(10)]
+    executors = [executor(database) for _ in range(10)]
     ids = [order.id for order in orders]
 
-    results = race(10, lambda connection, n: statements.claim(connection, hands[n], ids, {}))
+    results = race(10, lambda connection, n: statements.claim(connection, executors[n], ids, {}))
 
     got = [taken.id for result in results for taken in result]
     assert sorted(got) == sorted(ids)
@@ -91,9 +94,7 @@ def test_only_what_is_pending_is_claimed(database: Connection, account: int, sta
 
 def bring_to(database: Connection, order_id: UUID, account: int, status: Status) -> Claimed | None:
     if status is Status.CANCELLED:
-        cancel = Change(
-            order_id=order_id, account_id=account, epoch=0, seq=2, was=Status.PENDING, status=Status.CANCELLED
-        )
+        cancel = change(new_order(account, id=order_id), Event.CANCEL)
         assert statements.record(database, [cancel])[0]
         return None
     [taken] = statements.claim(database, executor(database), [order_id], {})
@@ -127,10 +128,10 @@ def test_an_executor_that_was_given_up_claims_nothing(database: Connection, acco
 
 
 def test_an_order_that_rests_needs_a_trigger(database: Connection, account: int) -> None:
-    order, hand = accepted(database, limit_order(account)), executor(database)
+    order, owner = accepted(database, limit_order(account)), executor(database)
 
-    assert statements.claim(database, hand, [order.id], {}) == []
-    [taken] = statements.claim(database, hand, [order.id], {order.id: {"price": Decimal("200.5")}})
+    assert statements.claim(database, owner, [order.id], {}) == []
+    [taken] = statements.claim(database, owner, [order.id], {order.id: {"price": Decimal("200.5")}})
 
     assert taken.event == {"attempt": 1, "trigger": {"price": "200.5", "limit": "200"}}
     assert not row(order.id).resting and row(order.id).run_at is not None
@@ -190,9 +191,9 @@ def test_ten_writers_race_and_one_wins(database: Connection, taken: Claimed) -> 
     assert events(taken.id) == [(1, "pending"), (2, "routing"), (3, "building")]
 
 
-def test_the_hand_an_order_was_taken_from_writes_nothing(database: Connection, taken: Claimed) -> None:
-    """Same status and same seq, one epoch later: only the epoch tells the two hands apart."""
-    statements.record(database, [change(taken, Event.RELEASE, data={"handover": {}}, delay_ms=0)])
+def test_a_previous_owner_writes_nothing(database: Connection, taken: Claimed) -> None:
+    """Same status and same seq, one epoch later: only the epoch distinguishes the two owners."""
+    statements.record(database, [change(taken, Event.RELEASE, data=HANDOVER, delay_ms=0)])
     later = claimed(database, new_order(taken.account_id, id=taken.id))
     assert (later.status, later.epoch) == (taken.status, 2)
 
@@ -218,15 +219,15 @@ def test_several_changes_of_one_order_are_written_together_or_not_at_all(databas
     ]
     assert statements.record(database, [replace(one, epoch=0) for one in chain]) == [None, None]
 
-    times = statements.record(database, chain)
+    rows = statements.record(database, chain)
 
-    assert all(times) and len(set(times)) == 1
+    assert len({row.at for row in rows if row is not None}) == 1 and all(rows)
     assert events(taken.id) == [(1, "pending"), (2, "routing"), (3, "building"), (4, "submitted")]
 
 
 def test_one_statement_carries_many_orders_and_the_lost_ones_lose_alone(database: Connection, account: int) -> None:
-    hand = executor(database)
-    taken = [claimed(database, accepted(database, new_order(account)), hand) for _ in range(30)]
+    owner = executor(database)
+    taken = [claimed(database, accepted(database, new_order(account)), owner) for _ in range(30)]
     moves = [change(replace(one, epoch=one.epoch - n % 3 // 2), Event.BUILD) for n, one in enumerate(taken)]
 
     times = statements.record(database, moves)
@@ -252,9 +253,11 @@ def test_events_are_contiguous_over_a_whole_life(database: Connection, account: 
 def test_a_fill_is_on_the_row_and_its_intent_resolved(database: Connection, taken: Claimed) -> None:
     intent = submitted(database, taken)
 
-    [at] = statements.record(database, [confirmation(taken, intent.signature)])
+    [recorded] = statements.record(database, [confirmation(taken, intent.signature)])
 
     order = row(taken.id)
+    assert recorded is not None
+    at = recorded.at
     assert (order.status, order.venue, order.tx_hash) == ("confirmed", "RAYDIUM", "signature")
     assert (order.executed_price, order.amount_out, order.fee) == (Decimal("149.5"), Decimal("149.5"), Decimal("0.4"))
     assert order.finished_at == order.updated_at == at and order.run_at is None
@@ -331,16 +334,7 @@ def test_an_amendment_changes_what_it_names_and_nothing_else(database: Connectio
     until = datetime(2030, 1, 1, tzinfo=UTC)
 
     def amend(seq: int, **amended: Any) -> Order:
-        moved = Change(
-            order_id=order.id,
-            account_id=account,
-            epoch=0,
-            seq=seq,
-            was=Status.PENDING,
-            status=Status.PENDING,
-            data={"resting": True, "amended": amended},
-            resting=True,
-        )
+        moved = change(order, Event.AMEND, seq=seq - 1, data={"amended": amended})
         assert statements.record(database, [moved])[0]
         return row(order.id)
 
@@ -354,11 +348,11 @@ def test_an_amendment_changes_what_it_names_and_nothing_else(database: Connectio
 
 
 def test_a_handover_does_not_cost_an_attempt(database: Connection, taken: Claimed) -> None:
-    statements.record(database, [change(taken, Event.RELEASE, data={"handover": {"executor": "a"}}, delay_ms=0)])
+    statements.record(database, [change(taken, Event.RELEASE, data=HANDOVER, delay_ms=0)])
     assert (row(taken.id).attempts, row(taken.id).executor) == (0, None)
 
     again = claimed(database, new_order(taken.account_id, id=taken.id))
-    statements.record(database, [change(again, Event.RELEASE, data={"takeover": {}}, delay_ms=0)])
+    statements.record(database, [change(again, Event.RELEASE, data=TAKEOVER, delay_ms=0)])
     assert row(taken.id).attempts == 1
 
 
@@ -366,21 +360,21 @@ def test_an_order_that_rests_again_waits_for_its_trigger(database: Connection, a
     order = accepted(database, limit_order(account))
     taken = claimed(database, order)
 
-    statements.record(database, [change(taken, Event.REST, data={"resting": True}, resting=True)])
+    statements.record(database, [change(taken, Event.REST)])
 
     assert (row(order.id).resting, row(order.id).run_at, row(order.id).attempts) == (True, None, 0)
     assert statements.claim(database, executor(database), [order.id], {}) == []
 
 
-def test_a_submitted_order_changes_hands_with_its_intent(database: Connection, account: int) -> None:
-    hand, other = executor(database), executor(database)
+def test_a_submitted_order_changes_its_owner_with_its_intent(database: Connection, account: int) -> None:
+    owner, other = executor(database), executor(database)
     order = accepted(database, new_order(account))
-    taken = claimed(database, order, hand)
+    taken = claimed(database, order, owner)
     intent = submitted(database, taken)
     assert statements.claim(database, other, [order.id], {}) == []
     assert statements.disown(database, executor=other, order_ids=[order.id]) == []
 
-    assert statements.disown(database, executor=hand, order_ids=[order.id]) == [order.id]
+    assert statements.disown(database, executor=owner, order_ids=[order.id]) == [order.id]
     [later] = statements.claim(database, other, [order.id], {})
 
     assert (later.status, later.seq, later.attempts, later.event) == ("submitted", 4, 1, None)
@@ -390,13 +384,15 @@ def test_a_submitted_order_changes_hands_with_its_intent(database: Connection, a
     assert len(events(order.id)) == 4
 
 
-def test_orders_of_the_dead_are_freed_and_those_of_the_living_are_not(database: Connection, account: int) -> None:
-    hands = {state: executor(database, state=state) for state in ("alive", "dead", "stopped")}
+def test_orders_of_stopped_executors_are_freed_and_those_of_live_ones_are_not(
+    database: Connection, account: int
+) -> None:
+    executors = {state: executor(database, state=state) for state in ("alive", "dead", "stopped")}
     orders = {}
-    for state, hand in hands.items():
+    for state, owner in executors.items():
         order = accepted(database, new_order(account))
         submitted(database, claimed(database, order))
-        database.execute("UPDATE orders_order SET executor = %s WHERE id = %s", (hand, order.id))
+        database.execute("UPDATE orders_order SET executor = %s WHERE id = %s", (owner, order.id))
         orders[state] = order.id
 
     assert set(statements.disown(database)) == {orders["dead"], orders["stopped"]}

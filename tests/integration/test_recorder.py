@@ -10,11 +10,12 @@ from msgspec.structs import replace
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from orders.ledger import statements
-from orders.ledger.statements import Claimed, Connection
+from orders.ledger.statements import Connection
+from orders.ledger.values import Claimed
 from orders.ledger.writers import Claimer, Recorder
 from orders.lifecycle import Event, Status
 from tests.chaos.proxy import Proxy, to_unix
-from tests.factories import ERROR, FILL, Told, accepted, change, claimed, executor, new_order, swap
+from tests.factories import ERROR, FILL, TAKEOVER, Told, accepted, change, claimed, executor, new_order, swap
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def wire_url(database_url: str, wire: Proxy) -> str:
 
 
 def lose_answers(wire: Proxy) -> None:
-    """What is sent is carried out; whoever sent it hears of nothing but a lost connection."""
+    """What is sent is carried out; the sender sees only a lost connection."""
     wire.cut = 1.0
 
 
@@ -84,12 +85,13 @@ async def test_a_change_whose_answer_was_lost_is_recognised_as_ours(
     await written_by(database, taken, "building")
     assert not waiting.done()
     wire.heal()
-    at = await waiting
+    recorded = await waiting
 
+    assert recorded is not None
     [when] = database.execute("SELECT at FROM orders_orderevent WHERE order_id = %s AND seq = 3", (taken.id,))
-    assert when == (at,)
+    assert when == (recorded.at,)
     assert statuses(database, taken) == ["pending", "routing", "building"]
-    assert [(change.seq, when) for change, when in told] == [(3, at)]
+    assert [(change.seq, row) for change, row in told] == [(3, recorded)]
 
 
 async def warm(recorder: Recorder, database: Connection, account_id: int) -> None:
@@ -126,7 +128,7 @@ async def test_a_backend_that_is_killed_at_its_commit_changes_nothing_for_the_ca
 
     assert all(times)
     written = dict(database.execute("SELECT order_id, at FROM orders_orderevent WHERE seq = 3").fetchall())
-    assert written == {taken.id: at for taken, at in zip(orders, times, strict=True)}
+    assert written == {taken.id: row.at for taken, row in zip(orders, times, strict=True) if row is not None}
     assert sorted(one.order_id for one, _ in told) == sorted(written)
 
 
@@ -148,12 +150,12 @@ async def test_two_changes_of_one_order_whose_answer_was_lost(
 async def test_what_another_wrote_meanwhile_is_not_taken_for_ours(
     database: Connection, taken: Claimed, wire: Proxy, recorder: Recorder, told: Told
 ) -> None:
-    """The connection breaks before the statement arrives, and the order goes to another hand."""
+    """The connection breaks before the statement arrives, and the order gets another owner."""
     await warm(recorder, database, taken.account_id)
     told.clear()
     cut(wire)
     waiting = recorder.submit(change(taken, Event.BUILD))
-    statements.record(database, [change(taken, Event.RELEASE, data={"takeover": {}}, delay_ms=0)])
+    statements.record(database, [change(taken, Event.RELEASE, data=TAKEOVER, delay_ms=0)])
     later = claimed(database, new_order(taken.account_id, id=taken.id))
     assert statements.record(database, [change(later, Event.BUILD)])[0]
     wire.heal()
@@ -279,10 +281,10 @@ async def test_a_dead_letter_is_written_with_the_failure_even_at_the_second_try(
     ]
 
 
-async def test_a_claim_whose_answer_was_lost_is_in_nobodys_hands(
+async def test_a_claim_whose_answer_was_lost_is_orphaned(
     database: Connection, account: int, wire: Proxy, wire_url: str
 ) -> None:
-    """The caller hears an error; the row says that the executor has it, which its audit finds."""
+    """The caller gets an error; the row says that the executor has it, which its audit finds."""
     hand = executor(database)
     claimer = Claimer(wire_url, hand, window_ms=1, max_batch=100, capacity=100, written=Told())
     warm_up, order = [accepted(database, new_order(account)) for _ in range(2)]

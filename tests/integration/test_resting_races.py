@@ -6,30 +6,16 @@ from typing import Any
 from uuid import UUID
 
 from orders.ledger import statements
-from orders.ledger.statements import Change, Connection, NewOrder
-from orders.lifecycle import Event, Status, advance
+from orders.ledger.statements import Connection
+from orders.ledger.values import NewOrder
+from orders.lifecycle import Event, Status
 from orders.models import Order, OrderEvent
-from tests.factories import accepted, connect, executor, limit_order
+from tests.factories import accepted, change, connect, executor, limit_order
 
 ROUNDS = 32
 RIVALS: tuple[Event | None, ...] = (None, Event.CANCEL, Event.AMEND, Event.EXPIRE)
 """None is the trigger."""
 ENDS = {Event.CANCEL: Status.CANCELLED, Event.EXPIRE: Status.EXPIRED}
-AMENDMENT = {"resting": True, "amended": {"limitPrice": "150"}}
-
-
-def change(order: NewOrder, event: Event) -> Change:
-    amends = event is Event.AMEND
-    return Change(
-        order_id=order.id,
-        account_id=order.account_id,
-        epoch=0,
-        seq=2,
-        was=Status.PENDING,
-        status=advance(Status.PENDING, event),
-        data=AMENDMENT if amends else {},
-        resting=amends,
-    )
 
 
 def all_at_once(order: NewOrder, hand: UUID, first: int) -> tuple[bool, list[Event]]:

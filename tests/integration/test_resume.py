@@ -1,10 +1,11 @@
-"""An order whose executor died at any status comes to its end in other hands, with one transaction on the chain."""
+"""An order whose executor crashed at any status is finished by another owner, with one transaction on the chain."""
 
 import asyncio
 import random
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -14,8 +15,10 @@ import pytest
 from orders.execution.executor import KEPT_UP_S, MAX_ADMITTED_AT_ONCE, Executor
 from orders.execution.retry import RetryPolicy
 from orders.execution.steps import Steps
+from orders.execution.work import TransactionExpired
 from orders.ledger import statements
-from orders.ledger.statements import Claimed, Connection
+from orders.ledger.statements import Connection
+from orders.ledger.values import Claimed
 from orders.ledger.writers import Claimer, Recorder
 from orders.lifecycle import Event, Status
 from orders.recovery.reconcile import Reconciler, Watch
@@ -24,6 +27,7 @@ from routing.mock.faults import Fault
 from routing.mock.world import MockWorld, mock_world
 from routing.values import Pair, Swap
 from tests.factories import accepted, change, claimed, executor, new_order
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -33,12 +37,11 @@ async def world(tmp_path: Path) -> AsyncIterator[MockWorld]:
     await made.close()
 
 
-class Hand:
+class Owner:
     """An executor in this process, with all it needs."""
 
     def __init__(self, database: Connection, url: str, world: MockWorld, *, max_batch: int = 100) -> None:
         self.id = executor(database)
-        self.rung: list[UUID] = []
         self.claimer = Claimer(
             url, self.id, window_ms=1, max_batch=max_batch, capacity=max_batch, written=lambda _: None
         )
@@ -49,7 +52,6 @@ class Hand:
             self.recorder,
             steps,
             max_in_flight=max_batch,
-            dispatch=lambda order_ids, _: self.rung.extend(order_ids),
         )
 
     async def execute(self, order_id: UUID) -> None:
@@ -62,14 +64,14 @@ class Hand:
 
 
 @pytest.fixture
-async def hand(database: Connection, database_url: str, world: MockWorld) -> AsyncIterator[Hand]:
-    made = Hand(database, database_url, world)
+async def owner(database: Connection, database_url: str, world: MockWorld) -> AsyncIterator[Owner]:
+    made = Owner(database, database_url, world)
     yield made
     await made.close()
 
 
 async def swap_for(world: MockWorld, taken: Claimed) -> Swap:
-    """What the dead executor had built and signed."""
+    """What the crashed executor had built and signed."""
     selection = await world.router.quote(pair(taken), taken.amount)
     venue = world.router.venue(selection.winner.venue)
     least = selection.winner.amount_out / 2
@@ -86,15 +88,15 @@ def pair(taken: Claimed) -> Pair:
 
 def submit(database: Connection, taken: Claimed, swap: Swap) -> None:
     changes = [
-        change(taken, Event.BUILD, data={"attempt": 1, "venue": swap.venue}),
+        change(taken, Event.BUILD, data={"venue": swap.venue}),
         change(taken, Event.SUBMIT, was=Status.BUILDING, seq=taken.seq + 1, intent=swap),
     ]
     assert all(statements.record(database, changes))
 
 
 def reconcile(database: Connection) -> list[UUID]:
-    """One pass; the orders that it rang for."""
-    rung: list[UUID] = []
+    """One pass; the orders that it dispatched."""
+    dispatched: list[UUID] = []
     Reconciler(
         watch=Watch(gap_s=3),
         max_attempts=3,
@@ -102,12 +104,12 @@ def reconcile(database: Connection) -> list[UUID]:
         settle_s=4,
         grace_s=2,
         backlog_grace_s=20,
-        dispatch=rung.extend,
+        dispatch=dispatched.extend,
         waiting=lambda: 0,
         announce=lambda *_: None,
-        publish=lambda _: None,
+        carry_out=lambda effects: dispatched.extend(each.order_id for each in effects if each.dispatch_ms is not None),
     ).run(database)
-    return rung
+    return dispatched
 
 
 def statuses(database: Connection, order_id: UUID) -> list[str]:
@@ -123,7 +125,7 @@ def statuses_now(database: Connection) -> Counter[str]:
 
 
 async def died_at(database: Connection, world: MockWorld, account: int, at: str) -> tuple[Claimed, list[str]]:
-    """An order whose executor died; and the statuses that it has been through."""
+    """An order whose executor crashed; and the statuses that it has been through."""
     order = accepted(database, new_order(account))
     dead = executor(database)
     taken = claimed(database, order, dead)
@@ -144,13 +146,13 @@ async def died_at(database: Connection, world: MockWorld, account: int, at: str)
 
 
 @pytest.mark.parametrize("at", ["routing", "building", "written down", "sent", "lost", "landed"])
-async def test_another_hand_brings_it_to_its_end(
-    database: Connection, account: int, world: MockWorld, hand: Hand, at: str
+async def test_another_owner_finishes_it(
+    database: Connection, account: int, world: MockWorld, owner: Owner, at: str
 ) -> None:
     taken, before = await died_at(database, world, account, at)
 
     assert reconcile(database) == [taken.id]
-    await hand.execute(taken.id)
+    await owner.execute(taken.id)
 
     again = ["pending", "routing", "building", "submitted"] if at in ("routing", "building") else []
     assert statuses(database, taken.id) == [*before, *again, "confirmed"]
@@ -162,20 +164,20 @@ async def test_another_hand_brings_it_to_its_end(
     assert unresolved == (0,)
 
 
-async def test_the_living_are_left_alone(database: Connection, account: int, world: MockWorld, hand: Hand) -> None:
+async def test_the_living_are_left_alone(database: Connection, account: int, world: MockWorld, owner: Owner) -> None:
     taken = claimed(database, accepted(database, new_order(account)))
 
     assert reconcile(database) == []
-    await hand.execute(taken.id)
+    await owner.execute(taken.id)
 
     assert statuses(database, taken.id) == ["pending", "routing"]
     assert world.chain.report()["submissions"] == []
 
 
 async def test_nothing_is_sent_before_it_is_written_down(
-    database: Connection, account: int, world: MockWorld, hand: Hand
+    database: Connection, account: int, world: MockWorld, owner: Owner
 ) -> None:
-    """The order goes to another hand while this one quotes: its intent is refused and nothing leaves the process."""
+    """The order gets another owner while this one quotes: its intent is refused and nothing leaves the process."""
     order = accepted(database, new_order(account))
     router = world.router
     quote, other = router.quote, executor(database)
@@ -185,7 +187,7 @@ async def test_nothing_is_sent_before_it_is_written_down(
         return await quote(pair, amount, **how)
 
     router.quote = taken_meanwhile  # type: ignore[method-assign]
-    await hand.execute(order.id)
+    await owner.execute(order.id)
 
     assert statuses(database, order.id) == ["pending", "routing"]
     assert world.chain.report()["submissions"] == []
@@ -193,7 +195,7 @@ async def test_nothing_is_sent_before_it_is_written_down(
 
 
 async def test_the_intent_is_there_when_the_chain_hears_of_it(
-    database: Connection, account: int, world: MockWorld, hand: Hand
+    database: Connection, account: int, world: MockWorld, owner: Owner
 ) -> None:
     order = accepted(database, new_order(account))
     send, seen = world.chain.submit, []
@@ -204,20 +206,20 @@ async def test_the_intent_is_there_when_the_chain_hears_of_it(
         await send(swap)
 
     world.chain.submit = look_first  # type: ignore[method-assign]
-    await hand.execute(order.id)
+    await owner.execute(order.id)
 
     [(row, payload)] = seen
     assert row == (payload, "submitted")
     assert statuses(database, order.id)[-1] == "confirmed"
 
 
-async def test_two_doorbells_are_one_execution(
-    database: Connection, database_url: str, account: int, world: MockWorld, hand: Hand
+async def test_two_wake_ups_are_one_execution(
+    database: Connection, database_url: str, account: int, world: MockWorld, owner: Owner
 ) -> None:
     """The same order on two processes and twice on each, at the same moment."""
-    second = Hand(database, database_url, world)
+    second = Owner(database, database_url, world)
     orders = [accepted(database, new_order(account)) for _ in range(20)]
-    await asyncio.gather(*(each.execute(order.id) for order in orders for each in (hand, second, hand, second)))
+    await asyncio.gather(*(each.execute(order.id) for order in orders for each in (owner, second, owner, second)))
     await second.close()
 
     whole = ["pending", "routing", "building", "submitted", "confirmed"]
@@ -226,19 +228,19 @@ async def test_two_doorbells_are_one_execution(
     assert (report["landed"], report["ordersLandedTwice"], len(report["submissions"])) == (20, 0, 20)
 
 
-async def test_an_order_given_up_before_its_first_step_is_taken_at_the_next_doorbell(
-    database: Connection, account: int, hand: Hand
+async def test_an_order_given_up_before_its_first_step_is_taken_at_the_next_wake_up(
+    database: Connection, account: int, owner: Owner
 ) -> None:
-    """A driver that is cancelled before it ever ran leaves nothing behind that says the order is in our hands."""
+    """A driver that is cancelled before it ever ran leaves nothing behind that says the order is ours."""
     order = accepted(database, new_order(account))
-    ringing = asyncio.create_task(hand.execute(order.id))
-    while not hand.executor.asked:
+    waking = asyncio.create_task(owner.execute(order.id))
+    while not owner.executor.asked:
         await asyncio.sleep(0)
-    await hand.executor.abandon()
-    await ringing
-    assert not hand.executor.asked
+    await owner.executor.abandon()
+    await waking
+    assert not owner.executor.asked
 
-    await hand.execute(order.id)
+    await owner.execute(order.id)
     assert statuses(database, order.id)[-1] == "confirmed"
 
 
@@ -246,7 +248,7 @@ async def test_a_process_that_is_late_with_its_orders_takes_no_more(
     database: Connection, database_url: str, account: int, world: MockWorld
 ) -> None:
     """Else their quotes would be stale before they are compared, and their attempts lost to our own slowness."""
-    busy = Hand(database, database_url, world, max_batch=3 * MAX_ADMITTED_AT_ONCE)
+    busy = Owner(database, database_url, world, max_batch=3 * MAX_ADMITTED_AT_ONCE)
     orders = [accepted(database, new_order(account)) for _ in range(3 * MAX_ADMITTED_AT_ONCE)]
 
     async def hold_up() -> None:
@@ -274,3 +276,35 @@ async def test_a_process_that_is_late_with_its_orders_takes_no_more(
         await busy.executor.abandon()
         await busy.close()
     assert statuses_now(database) == {"confirmed": len(orders)}
+
+
+async def test_a_wake_up_that_comes_before_its_record_is_answered_is_not_lost(
+    database: Connection, database_url: str, account: int, world: MockWorld, owner: Owner
+) -> None:
+    """The wake-up for the next attempt follows the commit, and the driver may learn of that commit later than anybody."""
+    order = accepted(database, new_order(account))
+    quote, loop = world.router.quote, asyncio.get_running_loop()
+    quoted = 0
+
+    async def fails_once(pair: Pair, amount: Any, **how: Any) -> Any:
+        nonlocal quoted
+        quoted += 1
+        if quoted == 1:
+            raise TransactionExpired
+        return await quote(pair, amount, **how)
+
+    def wake_up(written: list[Any]) -> None:
+        """In the writer's thread: the answer to the driver waits until the next attempt has begun."""
+        if any(change.event is Event.RETRY for change, _ in written):
+            asyncio.run_coroutine_threadsafe(owner.executor.execute([order.id]), loop)
+            with suppress(TimeoutError):
+                until(lambda: statuses_now(database)["routing"], 5)
+
+    world.router.quote = fails_once  # type: ignore[method-assign]
+    owner.recorder._written = wake_up
+    await owner.execute(order.id)
+
+    async with asyncio.timeout(20):
+        while statuses(database, order.id)[-1] != "confirmed":
+            await asyncio.sleep(0.02)
+    assert statuses(database, order.id)[:4] == ["pending", "routing", "pending", "routing"]

@@ -16,9 +16,9 @@ from django.db.migrations.executor import MigrationExecutor
 
 from orderengine.host import embedded
 from orderengine.management.commands import prepare
-from orders.ids import uuid7
+from orders.ids import first_id, uuid7
 from orders.ledger.statements import Connection
-from orders.recovery.retention import first_id, forget
+from orders.recovery.retention import purge
 from tests.factories import accepted, connect, new_order
 
 TABLES = ("orders_order", "orders_orderevent", "orders_transaction", "orders_deadletter")
@@ -53,15 +53,15 @@ def test_only_old_finished_and_decided_orders_are_forgotten(database: Connection
         aged(database, account, 40, status="pending"),
         aged(database, account, 40, status="failed"),
     }
-    assert forget(database, days=30) == len(old)
+    assert purge(database, days=30) == len(old)
     assert left(database) == kept
     database.execute("UPDATE orders_deadletter SET resolved_at = now()")
-    assert forget(database, days=30) == 1
+    assert purge(database, days=30) == 1
     orphans = database.execute(
         "SELECT count(*) FROM orders_orderevent e WHERE NOT EXISTS (SELECT 1 FROM orders_order o WHERE o.id = e.order_id)"
     ).fetchone()
     assert orphans == (0,) and database.execute("SELECT count(*) FROM orders_deadletter").fetchone() == (0,)
-    assert forget(database, days=30) == 0
+    assert purge(database, days=30) == 0
 
 
 def test_a_backup_restores_to_the_same_rows(database: Connection, account: int, tmp_path: object) -> None:

@@ -13,16 +13,11 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 
 from accounts.auth import Caller, KeyRing
-from orders.events import (
-    MAX_PUBLISHED_UNASKED,
-    CommittedEvent,
-    Publisher,
-    account_group,
-    order_group,
-)
+from orders.events import CommittedEvent, account_group, order_group
 from orders.ledger import statements
 from orders.ledger.statements import Change, Claimed, Connection
 from orders.lifecycle import Event, Status
+from orders.publisher import MAX_PUBLISHED_UNASKED, Publisher
 from orders.streams import sockets
 from orders.streams.snapshots import Reader
 from orders.streams.sockets import MAX_INBOX, Socket, Sockets
@@ -41,7 +36,7 @@ async def test_a_group_s_message_is_what_group_send_sends() -> None:
     with client.pubsub() as heard:
         heard.subscribe(group_channel(group))
         assert (heard.get_message(timeout=30) or {})["type"] == "subscribe"
-        await layer.group_send(group, {"type": "orders.news", "group": group, "news": [ENTRY]})
+        await layer.group_send(group, {"type": "group.texts", "group": group, "news": [ENTRY]})
         message = await asyncio.to_thread(heard.get_message, timeout=30)
     client.close()
     await layer.flush()
@@ -65,7 +60,7 @@ async def test_a_channel_of_the_layer_hears_what_the_publisher_says() -> None:
     await layer.flush()
 
     assert {message["group"] for message in messages} == {order_group(order_id), account_group(7)}
-    assert all(message["type"] == "orders.news" for message in messages)
+    assert all(message["type"] == "group.texts" for message in messages)
     assert [list(message["news"][0]) for message in messages] == [[str(order_id), 2, news.text()]] * 2
 
 

@@ -9,17 +9,23 @@ import prometheus_client
 import pytest
 import yaml
 
+from orders import metrics as order_metrics
 from orders.http import metrics as endpoint
-from runtime import metrics
+from routing import metrics as routing_metrics
+from runtime import metrics as runtime_metrics
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 NAME = re.compile(r"\borderengine_\w+")
 
 
+def every_metric() -> list[Any]:
+    return [value for module in (order_metrics, routing_metrics, runtime_metrics) for value in vars(module).values()]
+
+
 def known() -> set[str]:
     """Every sample's name that a scrape can have."""
     names = set()
-    for value in vars(metrics).values():
+    for value in every_metric():
         if isinstance(value, prometheus_client.metrics.MetricWrapperBase):
             [family] = value.describe()
             suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"], "gauge": [""]}[family.type]
@@ -60,9 +66,7 @@ def test_an_alert_has_a_severity_and_a_runbook_that_exists(rule: Any) -> None:
 
 
 def test_labels_in_expressions_are_the_metrics_own() -> None:
-    labels = {
-        metric._name: set(metric._labelnames) for metric in vars(metrics).values() if hasattr(metric, "_labelnames")
-    }
+    labels = {metric._name: set(metric._labelnames) for metric in every_metric() if hasattr(metric, "_labelnames")}
     for rule in alerts():
         for name, asked in re.findall(r"(orderengine_\w+?)(?:_total|_bucket)?\{(\w+)", rule["expr"]):
             assert asked in labels.get(name, {"queue"}), rule["expr"]

@@ -13,7 +13,8 @@ from runtime import slots
 COUNT = """
 import sys
 from pathlib import Path
-from runtime import metrics, slots
+from orders import metrics
+from runtime import slots
 metrics.FENCED.inc()  # before the slot is taken: counts, too
 print(slots.take(Path(sys.argv[1]), "orders"), flush=True)
 metrics.FENCED.inc(2)

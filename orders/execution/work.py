@@ -1,0 +1,89 @@
+"""What the steps of an attempt work on, what they return, and how an attempt can fail by the engine's own judgement."""
+
+import time
+from dataclasses import dataclass, field
+
+import msgspec
+
+from orders.events import Data
+from orders.ledger.values import Claimed, Position
+from orders.lifecycle import Event, Status
+from routing.values import Pair, Selection, Swap
+from routing.venue import NoRoute, VenueError
+from routing.world import tokens
+
+
+class PriceImpactTooHigh(VenueError):
+    """The order would move the price by more than it allows."""
+
+    code = "PRICE_IMPACT_TOO_HIGH"
+    permanent = True
+
+
+class Reverted(VenueError):
+    """The transaction landed with an error; nothing was traded."""
+
+    permanent = True
+
+    def __init__(self, code: str | None) -> None:
+        super().__init__(f"the transaction landed with an error: {code or 'unknown'}")
+        self.code = code or "REVERTED"
+
+
+class TransactionExpired(VenueError):
+    """The transaction did not land while it was valid, and cannot any more."""
+
+    code = "TRANSACTION_EXPIRED"
+
+
+class AttemptsExhausted(VenueError):
+    """Every attempt ended without an outcome: the executor crashed, or could not record it."""
+
+    code = "ATTEMPTS_EXHAUSTED"
+    permanent = True
+
+
+class InternalError(VenueError):
+    """The engine itself failed at this order."""
+
+    code = "INTERNAL_ERROR"
+
+
+@dataclass(slots=True)
+class Work:
+    """An order that this process owns, as far as it is known here."""
+
+    order: Claimed
+    status: Status
+    seq: int
+    swap: Swap | None
+    selection: Selection | None = None
+    since: float = field(default_factory=time.monotonic)
+    """When it came to this status, in seconds of the monotonic clock."""
+    sent: bool = False
+    """Whether this process has sent the swap; a swap that was taken over is looked up first."""
+
+    @classmethod
+    def begin(cls, order: Claimed) -> "Work":
+        return cls(order, order.status, order.seq, order.swap)
+
+    @property
+    def position(self) -> Position:
+        return Position(self.order.id, self.order.account_id, self.order.epoch, self.seq, self.status)
+
+    @property
+    def pair(self) -> Pair:
+        found = tokens().pair(self.order.token_in, self.order.token_out)
+        if found is None:
+            raise NoRoute(f"{self.order.token_in}-{self.order.token_out} is not traded any more")
+        return found
+
+
+class Move(msgspec.Struct, frozen=True):
+    """What happened to an order in a step."""
+
+    event: Event
+    data: Data
+    delay_ms: int | None = None
+    intent: Swap | None = None
+    resolved: tuple[str, str] | None = None

@@ -1,0 +1,35 @@
+-- Inserts new orders with their event 1.
+-- Takes:   orders  jsonb array of objects whose keys are the columns; request_hash is base64.
+-- Returns: (id, created_at) of each order that was inserted. An order whose id, client_order_id or idempotency_key is taken
+--          is left out.
+-- Locks:   the inserted rows. Waits for another transaction that is inserting the same key.
+WITH wanted AS (
+    SELECT id, account_id, client_order_id, idempotency_key, decode(request_hash, 'base64') AS request_hash, type, token_in,
+        token_out, amount, slippage_bps, limit_price, trigger_condition, trigger_kind, min_liquidity, volume_factor,
+        launched_before, max_price_impact_bps, expires_at, resting, request_id
+    FROM jsonb_to_recordset(%(orders)s::jsonb) AS t(
+        id uuid, account_id bigint, client_order_id text, idempotency_key text, request_hash text, type text, token_in text,
+        token_out text, amount numeric, slippage_bps int, limit_price numeric, trigger_condition text, trigger_kind text,
+        min_liquidity numeric, volume_factor numeric, launched_before boolean, max_price_impact_bps int,
+        expires_at timestamptz, resting boolean, request_id text)
+), accepted AS (
+    INSERT INTO orders_order (
+        id, account_id, client_order_id, idempotency_key, request_hash, type, token_in, token_out, amount, slippage_bps,
+        limit_price, trigger_condition, trigger_kind, min_liquidity, volume_factor, launched_before, max_price_impact_bps,
+        expires_at, resting, request_id, status, seq, epoch, attempts, run_at, created_at, updated_at)
+    SELECT id, account_id, client_order_id, idempotency_key, request_hash, type, token_in, token_out, amount, slippage_bps,
+        limit_price, trigger_condition, trigger_kind, min_liquidity, volume_factor, launched_before, max_price_impact_bps,
+        expires_at, resting, request_id, 'pending', 1, 0, 0, CASE WHEN NOT resting THEN now() END, now(), now()
+    FROM wanted
+    ON CONFLICT DO NOTHING
+    RETURNING id, resting, request_id, created_at
+), event AS (
+    INSERT INTO orders_orderevent (order_id, seq, epoch, status, at, data)
+    -- The JSON of orders.events.AcceptData.
+    SELECT id, 1, 0, 'pending', created_at, CASE
+        WHEN request_id IS NOT NULL THEN
+            jsonb_strip_nulls(jsonb_build_object('resting', CASE WHEN resting THEN true END, 'requestId', request_id))
+        WHEN resting THEN '{"resting": true}'::jsonb ELSE '{}' END
+    FROM accepted
+)
+SELECT id, created_at FROM accepted

@@ -1,0 +1,41 @@
+-- Gives due orders to an executor, in a new epoch; counts an attempt and writes the `routing` event of pending orders.
+-- Takes:   ids uuid[] the orders wanted; executor uuid, which must be alive; fired uuid[] and triggers text[] (JSON), of one
+--          length: the resting orders whose trigger fired, and what fired them.
+-- Returns: one row for each order taken: the columns of orders.ledger.values.Claimed, `event` being the data of the routing
+--          event, and those of its unresolved intent, or nulls.
+-- Locks:   the rows taken; skips rows that another transaction has locked.
+WITH due AS MATERIALIZED (
+    SELECT id FROM orders_order
+    WHERE id = ANY(%(ids)s::uuid[])
+        AND (status = 'pending' AND (run_at <= now() OR resting AND id = ANY(%(fired)s::uuid[]))
+            AND (expires_at IS NULL OR expires_at > now())
+            OR status = 'submitted' AND executor IS NULL)
+        AND EXISTS (SELECT 1 FROM orders_executor WHERE id = %(executor)s AND state = 'alive')
+    ORDER BY id FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE orders_order o SET
+        status = CASE o.status WHEN 'pending' THEN 'routing' ELSE o.status END,
+        seq = o.seq + (o.status = 'pending')::int,
+        attempts = o.attempts + (o.status = 'pending')::int,
+        epoch = o.epoch + 1, executor = %(executor)s, resting = false, run_at = COALESCE(o.run_at, now()), updated_at = now()
+    FROM due WHERE o.id = due.id
+    RETURNING o.*
+), taken AS (
+    SELECT c.*, CASE c.status WHEN 'routing' THEN
+        jsonb_strip_nulls(jsonb_build_object('attempt', c.attempts, 'trigger', f.trigger || jsonb_build_object(
+            'limit', trim_scale(c.limit_price)::text,
+            'lagMs', round(extract(epoch FROM now() - (f.trigger ->> 'observedAt')::timestamptz) * 1000))))
+        END AS event
+    FROM claimed c LEFT JOIN unnest(%(fired)s::uuid[], %(triggers)s::text[]::jsonb[]) AS f(id, trigger) ON f.id = c.id
+), event AS (
+    INSERT INTO orders_orderevent (order_id, seq, epoch, status, at, data)
+    SELECT id, seq, epoch, status, now(), event FROM taken WHERE event IS NOT NULL
+)
+SELECT c.id, c.account_id, c.epoch, c.seq, c.status, c.attempts, c.type, c.token_in, c.token_out, c.amount, c.slippage_bps,
+    c.limit_price, c.trigger_condition, c.max_price_impact_bps, c.request_id, c.venue, now() AS at, c.event,
+    t.signature, t.attempt, t.venue AS swap_venue, t.payload, t.min_out, t.valid_until,
+    COALESCE(t.validity, (extract(epoch FROM t.valid_until) * 1000000)::bigint) AS validity
+-- LIMIT makes it one look-up an order: a plan made while there were few intents read all that were open for each.
+FROM taken c LEFT JOIN LATERAL (
+    SELECT * FROM orders_transaction WHERE order_id = c.id AND resolution IS NULL LIMIT 1
+) t ON true

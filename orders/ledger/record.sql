@@ -1,0 +1,65 @@
+-- Writes events, each fenced by its order's epoch, seq and status; the events of one order are written together or not at all.
+-- Takes:   changes  jsonb array of objects (orders.ledger.statements._Row). Events of one order follow each other. The last
+--          one of an order has `first` and `was`: seq and status before its first one; it is the one that the row gets.
+-- Returns: (id, now(), and the columns of orders.ledger.values.Recorded) of each order that was written. Orders that another
+--          writer has changed meanwhile are left out.
+-- Locks:   the rows written; waits for another writer of the same rows.
+WITH change AS MATERIALIZED (
+    SELECT *, status = ANY('{confirmed,failed,cancelled,expired}') AS final
+    FROM jsonb_to_recordset(%(changes)s::jsonb) AS t(
+        id uuid, epoch int, seq int, first int, was text, status text, data jsonb, delay_ms int, resting boolean,
+        attempts text, new_epoch boolean, letter text, intent jsonb, resolved jsonb)
+), written AS (
+    UPDATE orders_order o SET
+        status = c.status, seq = c.seq, resting = c.resting, updated_at = now(),
+        epoch = o.epoch + c.new_epoch::int,
+        executor = CASE WHEN c.status = 'pending' THEN NULL ELSE o.executor END,
+        attempts = CASE c.attempts WHEN 'reset' THEN 0 WHEN 'refund' THEN o.attempts - 1 ELSE o.attempts END,
+        run_at = CASE WHEN c.final OR c.resting THEN NULL
+            WHEN c.delay_ms IS NOT NULL THEN now() + c.delay_ms * interval '1 millisecond' ELSE o.run_at END,
+        finished_at = CASE WHEN c.final THEN now() END,
+        amount = COALESCE((c.data -> 'amended' ->> 'amount')::numeric, o.amount),
+        limit_price = COALESCE((c.data -> 'amended' ->> 'limitPrice')::numeric, o.limit_price),
+        slippage_bps = COALESCE((c.data -> 'amended' ->> 'slippageBps')::int, o.slippage_bps),
+        expires_at = CASE WHEN c.data -> 'amended' ? 'expiresAt'
+            THEN (c.data -> 'amended' ->> 'expiresAt')::timestamptz ELSE o.expires_at END,
+        venue = COALESCE(c.data ->> 'venue', o.venue),
+        executed_price = (c.data ->> 'executedPrice')::numeric, amount_out = (c.data ->> 'amountOut')::numeric,
+        fee = (c.data ->> 'fee')::numeric, tx_hash = c.data ->> 'txHash',
+        failure_code = CASE WHEN c.status = 'failed' THEN c.data -> 'error' ->> 'code' END,
+        failure_message = CASE WHEN c.status = 'failed' THEN c.data -> 'error' ->> 'message' END
+    FROM change c
+    -- The array makes it a look-up by key: a plan that was made while there were few orders read them all.
+    WHERE o.id = ANY(ARRAY(SELECT id FROM change))
+        AND c.first IS NOT NULL AND o.id = c.id AND o.epoch = c.epoch AND o.seq = c.first - 1 AND o.status = c.was
+    RETURNING o.id, c.epoch, c.letter, c.data, o.type, o.token_in, o.token_out, o.limit_price, o.trigger_condition,
+        o.trigger_kind, o.min_liquidity, o.volume_factor, o.launched_before
+), event AS (
+    INSERT INTO orders_orderevent (order_id, seq, epoch, status, at, data)
+    SELECT c.id, c.seq, c.epoch, c.status, now(), c.data FROM change c JOIN written USING (id)
+), intent AS (
+    INSERT INTO orders_transaction (signature, order_id, epoch, attempt, venue, payload, min_out, valid_until,
+        validity, created_at)
+    SELECT i.signature, c.id, c.epoch, i.attempt, i.venue, decode(i.payload, 'base64'), i.min_out, i.valid_until,
+        i.validity, now()
+    FROM change c JOIN written USING (id), jsonb_to_record(c.intent) AS i(
+        signature text, attempt int, venue text, payload text, min_out numeric, valid_until timestamptz, validity bigint)
+    WHERE c.intent IS NOT NULL
+), resolved AS (
+    UPDATE orders_transaction t SET resolution = c.resolved ->> 1, resolved_at = now()
+    FROM change c JOIN written USING (id)
+    WHERE c.resolved IS NOT NULL AND t.signature = c.resolved ->> 0 AND t.resolution IS NULL
+), dead AS (
+    INSERT INTO orders_deadletter (order_id, epoch, reason, history, created_at)
+    SELECT w.id, w.epoch, w.data -> 'error' ->> 'code', COALESCE(
+        (SELECT jsonb_agg(h.data -> 'error' || jsonb_build_object('at', h.at) ORDER BY h.seq)
+            FROM orders_orderevent h WHERE h.order_id = w.id AND h.data ? 'error'), '[]')
+        || jsonb_build_array(w.data -> 'error' || jsonb_build_object('at', now())), now()
+    FROM written w WHERE w.letter = 'open'
+), revived AS (
+    UPDATE orders_deadletter d SET resolved_at = now(), resolved_by = w.data -> 'requeued' ->> 'by'
+    FROM written w WHERE w.letter = 'resolve' AND d.order_id = w.id AND d.resolved_at IS NULL
+)
+SELECT id, now(), type, token_in, token_out, limit_price, trigger_condition, trigger_kind, min_liquidity, volume_factor,
+    launched_before
+FROM written
