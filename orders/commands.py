@@ -76,10 +76,17 @@ def amend(order: Order, wanted: AmendIn, publish: Callable[[list[CommittedEvent]
     return _rearmed(_apply(order, decide, publish))
 
 
-def requeue(order: Order, by: str, publish: Callable[[list[CommittedEvent]], None]) -> Order:
-    """A failed order goes round again, with its attempts anew. Raises `ApiError`: ALREADY_FINAL."""
+def requeue(
+    order: Order, by: str, publish: Callable[[list[CommittedEvent]], None], *, epoch: int | None = None
+) -> Order:
+    """A failed order goes round again, with its attempts anew. Raises `ApiError`: ALREADY_FINAL.
+
+    Of another epoch than the one that is named, the order is left and returned as it is: somebody was faster.
+    """
 
     def decide(order: Order) -> Change | None:
+        if epoch is not None and order.epoch != epoch:
+            return None
         if order.status != Status.FAILED:
             raise ApiError("ALREADY_FINAL", f"The order is {order.status}; only failed orders are requeued.")
         data: dict[str, Any] = {"requeued": {"by": by}}

@@ -20,6 +20,7 @@ from redis.retry import Retry
 
 from orders.ledger.statements import Change
 from orders.lifecycle import Status
+from orders.signatures import signature
 from runtime.groups import group_channel, group_message
 
 log = logging.getLogger(__name__)
@@ -149,6 +150,6 @@ class Publisher:
         parts: list[str | bytes] = []
         for group in told:
             news = [texts[item.order_id, item.seq] for item in groups[group]]
-            parts += (group_channel(group), group_message(group, news))
+            parts += (group_channel(group), group_message(group, news, signature(group, news)))
         if parts:
             self._publish(args=parts)

@@ -62,9 +62,10 @@ class Web:
             lambda: self._hub,
             lambda: self._reader,
             keys,
-            most=settings.MAX_SOCKETS,
+            max_open=settings.MAX_SOCKETS,
             max_account=settings.MAX_SOCKETS_PER_ACCOUNT,
             prices=lambda: self._quotes,
+            limiter=limiter,
         )
 
     async def start(self) -> None:

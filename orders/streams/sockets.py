@@ -1,117 +1,49 @@
-"""WebSockets: `/ws/{orderId}`, `/ws/orders`, `/ws/quotes/{pair}`.
-
-A socket joins its group first and reads the database after that, so whatever is committed in between arrives twice and
-is sent once. From then on the group's news go out in the order of their seq; a gap, a full inbox or a few quiet seconds
-are answered by reading the database again. So the stream is whole whatever Redis loses, and no buffer grows.
-"""
+"""WebSockets: `/ws/{orderId}`, `/ws/orders`, `/ws/quotes/{pair}`: who is let in, what is served, how it ends."""
 
 import asyncio
 import logging
 import time
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from urllib.parse import parse_qs
 from uuid import UUID
 
-import msgspec
 import psycopg
 from django.db import Error as DatabaseError
 
-from accounts.auth import Caller, KeyRing, is_loopback, redeem
-from accounts.models import Scope
-from orders.events import account_group, order_group
-from orders.lifecycle import FINAL
+from accounts.auth import Caller, KeyRing, redeem
+from accounts.limits import Limiter
+from accounts.models import Scope as Right
+from accounts.origin import is_secure, may_go_keyless, may_use_cookie
+from orders.asgi_types import Receive, Scope, Send
+from orders.errors import ApiError
+from orders.http.errors import rate_limited
+from orders.http.protocol import check_single, respond_error
 from orders.prices import Quotes
-from orders.streams.snapshots import Reader, Snapshot, newest_seqs
+from orders.streams.connection import (
+    BUSY,
+    NOT_FOUND,
+    RESTART,
+    TOO_MANY,
+    UNAUTHENTICATED,
+    Closed,
+    Socket,
+)
+from orders.streams.credentials import CredentialCheck
+from orders.streams.feed import Feed
+from orders.streams.following import REREAD_S, Following, encode
+from orders.streams.snapshots import Reader
 from orders.streams.subscriptions import Subscriptions
 from routing.prices import WATCHED_S
 from routing.world import tokens
+from runtime import metrics
 from triggers.ticker import quotes_group
 
 log = logging.getLogger(__name__)
-encode = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical").encode
 
-DONE, RESTART, BUSY, UNAUTHENTICATED, NOT_FOUND, TOO_SLOW, TOO_MANY = 1000, 1012, 1013, 4401, 4404, 4408, 4429
-REREAD_S = 3.0
-"""How late news can be while Redis is away."""
-MAX_INBOX = 64
-SEND_TIMEOUT_S = 10.0
 MAX_SEQ = 2**31 - 1
-SNAPSHOTS_IN_FEED = 50
-MAX_TRACKED = 5_000
-MAX_FRAMES = 100
-"""In ten seconds, from a client, which has nothing to tell us."""
 
-AsgiScope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-
-
-class Closed(Exception):
-    """The socket is closed, or has to be with this code."""
-
-    def __init__(self, code: int | None = None) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-@dataclass(eq=False, slots=True)
-class Socket:
-    """One client: what it is sent, how it is woken, when it is gone."""
-
-    scope: AsgiScope
-    receive: Receive
-    send_: Send
-    inbox: deque[tuple[str, int, str]] = field(default_factory=deque)
-    overflowed: bool = False
-    gone: bool = False
-    awake: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def offer(self, message: dict[str, Any]) -> None:
-        """The group's news; what does not fit is read from the database later."""
-        for entry in message["news"]:
-            if len(self.inbox) < MAX_INBOX:
-                self.inbox.append(tuple(entry))
-            else:
-                self.overflowed = True
-        self.awake.set()
-
-    async def send(self, text: str) -> None:
-        if self.gone:
-            raise Closed
-        try:
-            async with asyncio.timeout(SEND_TIMEOUT_S):
-                await self.send_({"type": "websocket.send", "text": text})
-        except TimeoutError:
-            raise Closed(TOO_SLOW) from None
-        except Exception:  # The server's way of saying that the client has left.
-            raise Closed from None
-
-    async def wait(self, seconds: float) -> None:
-        """Until there is news, the client is gone or the time is up."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.awake.wait()
-        self.awake.clear()
-        if self.gone:
-            raise Closed
-
-    async def listen(self) -> None:
-        """Reads what the client sends, which says nothing to us, until it leaves."""
-        frames, since = 0, time.monotonic()
-        with suppress(Exception):
-            while (await self.receive())["type"] != "websocket.disconnect":
-                frames += 1
-                if time.monotonic() - since > 10:
-                    frames, since = 0, time.monotonic()
-                if frames > MAX_FRAMES:
-                    await self.send_({"type": "websocket.close", "code": TOO_MANY})
-                    break
-        self.gone = True
-        self.awake.set()
+Handler = Callable[[Socket], Awaitable[None]]
 
 
 class Sockets:
@@ -119,218 +51,137 @@ class Sockets:
 
     def __init__(
         self,
-        hub: Callable[[], Subscriptions],
+        subscriptions: Callable[[], Subscriptions],
         reader: Callable[[], Reader],
         keys: KeyRing,
         *,
-        most: int,
+        max_open: int,
         max_account: int,
         prices: Callable[[], Quotes],
+        limiter: Limiter,
     ) -> None:
-        """`most` sockets of this process, `max_account` of one account in it."""
-        self._hub = hub
+        """`max_open` sockets of this process, `max_account` of one account in it."""
+        self._subscriptions = subscriptions
         self._reader = reader
         self._keys = keys
         self._prices = prices
-        self._most = most
+        self._limiter = limiter
+        self._max_open = max_open
         self._max_account = max_account
         self._of_account: Counter[int] = Counter()
+        self._following: Following | None = None
         self.open: set[Socket] = set()
-        self.repaired = 0
+        self._credentials = CredentialCheck(keys, self.open)
 
-    async def order(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+    @property
+    def repaired(self) -> int:
+        return self._following.repaired if self._following else 0
+
+    @property
+    def following(self) -> Following:
+        """Made with the first socket: what it uses is made when the process starts."""
+        if self._following is None:
+            self._following = Following(self._subscriptions(), self._reader())
+        return self._following
+
+    async def order(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._serve(scope, receive, send, self._order)
 
-    async def account(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+    async def account(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._serve(scope, receive, send, self._account)
 
-    async def quotes(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+    async def quotes(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._serve(scope, receive, send, self._quotes)
 
-    async def _serve(
-        self,
-        scope: AsgiScope,
-        receive: Receive,
-        send: Send,
-        handle: Callable[[Socket, Caller], Awaitable[None]],
-    ) -> None:
-        socket = Socket(scope, receive, send)
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, handle: Handler) -> None:
+        """A refusal that has a close code is told right after the handshake, for browsers show scripts no HTTP status; all
+        that can be asked is asked before it, so that nothing is taken from a client in between."""
         if (await receive())["type"] != "websocket.connect":
             return
-        if len(self.open) >= self._most:
+        if len(self.open) >= self._max_open:
             return await send({"type": "websocket.close", "code": BUSY})
         try:
+            check_single(scope["headers"])
+            await self._charge(scope)
             caller = await self._caller(scope)
-        except DatabaseError:
+        except ApiError as error:
+            return await respond_error(scope, send, error)
+        except (DatabaseError, psycopg.Error):
             return await send({"type": "websocket.close", "code": RESTART})
         await send({"type": "websocket.accept"})
-        if caller is None or not caller.may(Scope.READ):
+        if caller is None or not caller.may(Right.READ):
             return await send({"type": "websocket.close", "code": UNAUTHENTICATED})
         if self._of_account[caller.account_id] >= self._max_account:
             return await send({"type": "websocket.close", "code": TOO_MANY})
+        await self._hold(Socket(scope, receive, send, caller), handle)
+
+    async def _hold(self, socket: Socket, handle: Handler) -> None:
+        account_id = socket.caller.account_id
         self.open.add(socket)
-        self._of_account[caller.account_id] += 1
+        self._of_account[account_id] += 1
+        self._credentials.start()
         listening = asyncio.create_task(socket.listen())
         try:
-            await handle(socket, caller)
+            async with asyncio.timeout(None) as socket.serving:
+                await handle(socket)
         except Closed as closed:
             if closed.code is not None:
-                await self._close(socket, closed.code)
-        except Exception:
-            log.exception("a socket failed")
-            await self._close(socket, RESTART)
+                await socket.close(closed.code)
+        except Exception as error:
+            if socket.ended is None:
+                log.error("a socket failed", exc_info=error)
+            await socket.close(socket.ended or RESTART)
         finally:
+            socket.serving = None
             self.open.discard(socket)
-            self._of_account[caller.account_id] -= 1
-            if not self._of_account[caller.account_id]:
-                del self._of_account[caller.account_id]
+            self._of_account[account_id] -= 1
+            if not self._of_account[account_id]:
+                del self._of_account[account_id]
             listening.cancel()
 
-    async def _close(self, socket: Socket, code: int) -> None:
-        with suppress(Exception):
-            async with asyncio.timeout(1):
-                await socket.send_({"type": "websocket.close", "code": code})
-        socket.gone = True
-        socket.awake.set()
+    async def _charge(self, scope: Scope) -> None:
+        """Before a key is looked up, so that guesses are paid for."""
+        client = scope.get("client")
+        ask = self._limiter.ask(None, client[0]) if client and self._limiter.on else None
+        decision = await self._limiter.take(ask) if ask else None
+        if decision is not None and not decision.through:
+            metrics.RATE_LIMITED.inc()
+            raise rate_limited(decision)
 
-    async def _caller(self, scope: AsgiScope) -> Caller | None:
-        """Scripts send a key or a ticket. Browsers send cookies to everybody, so there the Origin must be ours."""
+    async def _caller(self, scope: Scope) -> Caller | None:
+        """Scripts send a key or a ticket. A browser's cookie, and local mode, count for pages of ours only."""
         headers = dict(scope["headers"])
-        if ticket := parse_qs(scope.get("query_string", b"").decode("latin-1")).get("ticket"):
-            return await asyncio.to_thread(redeem, ticket[0])
-        if authorization := headers.get(b"authorization"):
-            return await self._keys.caller(authorization.decode("latin-1"))
-        origin = urlsplit(headers.get(b"origin", b"").decode("latin-1")).netloc
-        if origin and origin != headers.get(b"host", b"").decode("latin-1"):
-            return None
-        cookie = headers.get(b"cookie", b"").decode("latin-1") if origin else ""
-        session = await asyncio.to_thread(self._keys.session, cookie) if cookie else None
-        if session is None and is_loopback(headers.get(b"host", b"").decode("latin-1")):
-            return await self._keys.caller(None)
-        return session
+        if (ticket := query_of(scope, blank=True).get("ticket")) is not None:
+            return await asyncio.to_thread(redeem, ticket[0]) if len(ticket) == 1 else None
+        texts = {name: value.decode("latin-1") for name, value in headers.items()}
+        if (authorization := texts.get(b"authorization")) is not None:
+            return await self._keys.caller(authorization) if authorization else None
+        origin, host = texts.get(b"origin"), texts.get(b"host", "")
+        secure = is_secure(scope.get("scheme", "ws"), headers)
+        cookie = texts.get(b"cookie")
+        if cookie and may_use_cookie(origin, host, secure=secure):
+            session = await asyncio.to_thread(self._keys.session, cookie)
+            if session is not None:
+                return session
+        return await self._keys.caller(None) if may_go_keyless(origin, host, secure=secure) else None
 
-    async def _read(self, order_id: UUID, after: int) -> Snapshot | None:
-        """Reads until Postgres answers, for as long as the socket lasts."""
-        while True:
-            try:
-                return await self._reader().submit((order_id, after))
-            except psycopg.Error:
-                await asyncio.sleep(1)
-
-    async def _since(self, order_id: UUID, seq: int) -> list[dict[str, Any]]:
-        while True:
-            try:
-                return await self._reader().since.submit((order_id, seq))
-            except psycopg.Error:
-                await asyncio.sleep(1)
-
-    async def _order(self, socket: Socket, caller: Caller) -> None:
-        order_id = uuid_of(socket.scope["url_route"]["kwargs"]["order_id"])
-        if order_id is None:
-            raise Closed(NOT_FOUND)
-        group = order_group(order_id)
-        await self._hub().join(group, socket)
+    async def _order(self, socket: Socket) -> None:
         try:
-            await self._follow(socket, caller, order_id, after_of(socket.scope))
-        finally:
-            self._hub().leave(group, socket)
+            order_id = UUID(socket.scope["url_route"]["kwargs"]["order_id"])
+        except ValueError:
+            raise Closed(NOT_FOUND) from None
+        await self.following.order(socket, order_id, after_of(socket.scope))
 
-    async def _follow(self, socket: Socket, caller: Caller, order_id: UUID, after: int) -> None:
-        snapshot = await self._read(order_id, after)
-        if snapshot is None or snapshot.account_id != caller.account_id and not caller.is_staff:
-            raise Closed(NOT_FOUND)
-        order = snapshot.order
-        message = {
-            "type": "snapshot",
-            "orderId": order["orderId"],
-            "seq": order["seq"],
-            "status": order["status"],
-            "order": order,
-            "events": snapshot.events,
-        }
-        await socket.send(encode(message).decode())
-        seq, status = order["seq"], order["status"]
-        while status not in FINAL:
-            await socket.wait(REREAD_S)
-            quiet, socket.overflowed = not socket.inbox or socket.overflowed, False
-            while socket.inbox and not quiet:
-                _, news_seq, text = socket.inbox.popleft()
-                if news_seq == seq + 1:
-                    await socket.send(text)
-                    seq, status = news_seq, status_of(text)
-                elif news_seq > seq:
-                    quiet = True
-            if quiet and status not in FINAL:
-                socket.inbox.clear()
-                seq, status = await self._catch_up(socket, order_id, seq, status)
-        raise Closed(DONE)
+    async def _account(self, socket: Socket) -> None:
+        await Feed(self.following, socket, socket.caller.account_id).run()
 
-    async def _catch_up(self, socket: Socket, order_id: UUID, seq: int, status: str) -> tuple[int, str]:
-        for event in await self._since(order_id, seq):
-            self.repaired += 1
-            await socket.send(encode({"type": "event", "orderId": order_id, **event}).decode())
-            seq, status = event["seq"], event["status"]
-        return seq, status
-
-    async def _account(self, socket: Socket, caller: Caller) -> None:
-        group = account_group(caller.account_id)
-        await self._hub().join(group, socket)
-        try:
-            await self._feed(socket, caller.account_id)
-        finally:
-            self._hub().leave(group, socket)
-
-    async def _feed(self, socket: Socket, account_id: int) -> None:
-        """Every event of every order of the account; each order's own in the order of seq."""
-        seqs = await self._newest(account_id, ())
-        newest = sorted(seqs, reverse=True)[:SNAPSHOTS_IN_FEED]
-        snapshots = [await self._read(order_id, seqs[order_id]) for order_id in newest]
-        await socket.send(encode({"type": "snapshot", "orders": [s.order for s in snapshots if s]}).decode())
-        for snapshot in snapshots:
-            if snapshot is not None:
-                seqs[UUID(snapshot.order["orderId"])] = snapshot.order["seq"]
-        over: dict[UUID, None] = {}  # Orders that have ended, the first to end first.
-        while True:
-            await socket.wait(REREAD_S)
-            behind: set[UUID] = set()
-            quiet, socket.overflowed = not socket.inbox or socket.overflowed, False
-            while socket.inbox:
-                name, news_seq, text = socket.inbox.popleft()
-                order_id = UUID(name)
-                if news_seq == seqs.get(order_id, 0) + 1:
-                    await socket.send(text)
-                    seqs[order_id] = news_seq
-                    if status_of(text) in FINAL:
-                        over[order_id] = None
-                elif news_seq > seqs.get(order_id, 0):
-                    behind.add(order_id)
-            if quiet:
-                latest = await self._newest(account_id, tuple(seqs))
-                behind |= {order_id for order_id, seq in latest.items() if seq > seqs.get(order_id, 0)}
-            for order_id in sorted(behind):
-                seqs[order_id], status = await self._catch_up(socket, order_id, seqs.get(order_id, 0), "")
-                if status in FINAL:
-                    over[order_id] = None
-            while len(seqs) > MAX_TRACKED:
-                # Of an order that is forgotten while it runs all events would be told again.
-                forgotten = next(iter(over or seqs))
-                seqs.pop(forgotten, None)
-                over.pop(forgotten, None)
-
-    async def _newest(self, account_id: int, known: Iterable[UUID]) -> dict[UUID, int]:
-        while True:
-            try:
-                return await asyncio.to_thread(newest_seqs, account_id, tuple(known))
-            except DatabaseError:
-                await asyncio.sleep(1)
-
-    async def _quotes(self, socket: Socket, caller: Caller) -> None:
+    async def _quotes(self, socket: Socket) -> None:
         """The present prices, then every tick's. Whoever looks keeps a pair polled."""
         pair = tokens().pair_named(socket.scope["url_route"]["kwargs"]["pair"])
         if pair is None:
             raise Closed(NOT_FOUND)
-        group = quotes_group(pair.name)
-        await self._hub().join(group, socket)
+        group, subscriptions = quotes_group(pair.name), self._subscriptions()
+        await subscriptions.join(group, socket)
         try:
             while True:
                 await self._prices().watch(pair)
@@ -345,25 +196,14 @@ class Sockets:
                     while socket.inbox:
                         await socket.send(socket.inbox.popleft()[2])
         finally:
-            self._hub().leave(group, socket)
+            subscriptions.leave(group, socket)
 
 
-def uuid_of(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
-
-
-def after_of(scope: AsgiScope) -> int:
+def after_of(scope: Scope) -> int:
     """`?after=SEQ`; what is no number means from the start."""
-    text = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("after", ["0"])[0]
+    text = query_of(scope).get("after", ["0"])[0]
     return min(int(text), MAX_SEQ) if text.isascii() and text.isdigit() and len(text) < 12 else 0
 
 
-def status_of(text: str) -> str:
-    return msgspec.json.decode(text, type=EventStatus).status
-
-
-class EventStatus(msgspec.Struct):
-    status: str
+def query_of(scope: Scope, *, blank: bool = False) -> dict[str, list[str]]:
+    return parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=blank)

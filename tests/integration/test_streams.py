@@ -13,6 +13,7 @@ from channels.layers import get_channel_layer
 from django.conf import settings
 
 from accounts.auth import Caller, KeyRing
+from accounts.limits import Limiter
 from orders.events import (
     MAX_PUBLISHED_UNASKED,
     CommittedEvent,
@@ -23,9 +24,11 @@ from orders.events import (
 from orders.ledger import statements
 from orders.ledger.statements import Change, Claimed, Connection
 from orders.lifecycle import Event, Status
-from orders.streams import sockets
+from orders.signatures import signature
+from orders.streams import feed, following
+from orders.streams.connection import MAX_INBOX, Socket
 from orders.streams.snapshots import Reader
-from orders.streams.sockets import MAX_INBOX, Socket, Sockets
+from orders.streams.sockets import Sockets
 from orders.streams.subscriptions import Subscriptions
 from runtime.groups import group_channel, group_message
 from tests.factories import FILL, accepted, change, claimed, new_order, swap
@@ -41,12 +44,13 @@ async def test_a_group_s_message_is_what_group_send_sends() -> None:
     with client.pubsub() as heard:
         heard.subscribe(group_channel(group))
         assert (heard.get_message(timeout=30) or {})["type"] == "subscribe"
-        await layer.group_send(group, {"type": "orders.news", "group": group, "news": [ENTRY]})
+        signed = {"signature": signature(group, [ENTRY])}
+        await layer.group_send(group, {"type": "orders.news", "group": group, "news": [ENTRY], **signed})
         message = await asyncio.to_thread(heard.get_message, timeout=30)
     client.close()
     await layer.flush()
 
-    assert message is not None and message["data"] == group_message(group, [ENTRY])
+    assert message is not None and message["data"] == group_message(group, [ENTRY], signature(group, [ENTRY]))
 
 
 async def test_a_channel_of_the_layer_hears_what_the_publisher_says() -> None:
@@ -140,9 +144,10 @@ class Stage:
             lambda: self.hub,
             lambda: self.reader,
             Everyone(account_id),
-            most=100,
+            max_open=100,
             max_account=100,
             prices=lambda: pytest.fail("no prices here"),
+            limiter=Limiter(settings.REDIS_URL, account=None, address=None),
         )
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -229,7 +234,7 @@ async def test_all_that_redis_lost_is_found_within_a_re_read(
     for one in life(taken):
         write(database, one)
 
-    heard = [await browser.hears(within_s=sockets.REREAD_S + 10) for _ in range(4)]
+    heard = [await browser.hears(within_s=following.REREAD_S + 10) for _ in range(4)]
 
     assert [message.get("seq") for message in heard] == [3, 4, 5, None]
     assert stage.sockets.repaired >= 3
@@ -266,9 +271,9 @@ async def test_a_stream_goes_on_after_what_the_client_has_seen(
 
 async def test_a_slow_client_s_inbox_is_bounded() -> None:
     browser = Browser()
-    socket = Socket({}, browser.receive, browser.send)
+    socket = Socket({}, browser.receive, browser.send, Caller(1, frozenset()))
     for seq in range(10 * MAX_INBOX):
-        socket.offer({"news": [("id", seq, "text")]})
+        socket.offer([("id", seq, "text")])
 
     assert len(socket.inbox) == MAX_INBOX and socket.overflowed
 
@@ -279,7 +284,7 @@ async def test_an_overflowed_inbox_costs_no_event(database: Connection, stage: S
     [socket] = stage.sockets.open
     changes = life(taken)
     news = write(database, changes[0])
-    socket.offer({"news": [(str(taken.id), 1, "old")] * 2 * MAX_INBOX})
+    socket.offer([(str(taken.id), 1, "old")] * 2 * MAX_INBOX)
     assert socket.overflowed
     stage.publisher.publish(news)
     assert (await browser.hears())["seq"] == 3
@@ -291,7 +296,7 @@ async def test_an_overflowed_inbox_costs_no_event(database: Connection, stage: S
 async def test_a_feed_of_more_orders_than_it_tracks_tells_each_event_once(
     database: Connection, stage: Stage, account: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sockets, "MAX_TRACKED", 12)
+    monkeypatch.setattr(feed, "MAX_TRACKED", 12)
     browser = stage.open_feed()
     assert (await browser.hears())["type"] == "snapshot"
     running: list[tuple[Claimed, list[Change]]] = []
