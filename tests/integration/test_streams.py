@@ -1,12 +1,15 @@
 """Streams: one wire format with Channels, and whole whatever Redis loses."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import msgpack
+import msgspec
 import pytest
 import redis
 from channels.layers import get_channel_layer
@@ -29,7 +32,7 @@ from orders.streams import feed, following
 from orders.streams.connection import MAX_INBOX, Socket
 from orders.streams.snapshots import Reader
 from orders.streams.sockets import Sockets
-from orders.streams.subscriptions import Subscriptions
+from orders.streams.subscriptions import Subscriptions, checked
 from runtime.groups import group_channel, group_message
 from tests.factories import FILL, accepted, change, claimed, new_order, swap
 
@@ -321,3 +324,82 @@ async def test_another_account_s_order_is_not_there(database: Connection, stage:
     foreign = accepted(database, new_order(account + 1))
 
     assert await stage.open(foreign.id).hears() == {"closed": 4404}
+
+
+def forged(order_id: UUID, seq: int, status: str) -> tuple[str, int, str]:
+    text = {
+        "type": "event",
+        "orderId": str(order_id),
+        "seq": seq,
+        "status": status,
+        "at": "",
+        "data": {"txHash": "forged"},
+    }
+    return str(order_id), seq, json.dumps(text)
+
+
+async def test_what_others_publish_to_redis_is_dropped_and_counted(
+    database: Connection, stage: Stage, taken: Claimed, account: int
+) -> None:
+    """Whoever can publish neither shows a client a status nor closes its socket."""
+    order, feed_ = stage.open(taken.id), stage.open_feed()
+    assert (await order.hears())["seq"] == 2 and (await feed_.hears())["type"] == "snapshot"
+    entry = [forged(taken.id, 3, "confirmed")]
+    client = redis.Redis.from_url(settings.REDIS_URL)
+    sent = 0
+    for group in (order_group(taken.id), account_group(account)):
+        elsewhere = signature("order.another", entry)
+        foreign = msgpack.packb({"type": "orders.news", "group": group, "news": entry, "signature": "no bytes"})
+        for message in (
+            group_message(group, entry),
+            group_message(group, entry, bytes(16)),
+            group_message(group, entry, elsewhere),
+            foreign,
+            b"",
+            b"\xff not msgpack",
+            msgpack.packb([1, 2]),
+            msgpack.packb({"group": group}),
+            msgpack.packb({"group": group, "news": 7}),
+            msgpack.packb({"group": group, "news": [["x"]], "signature": b""}),
+        ):
+            sent += 1
+            client.publish(group_channel(group), message)
+    client.close()
+    stage.publisher.publish(write(database, life(taken)[0]))
+
+    assert [(await browser.hears())["seq"] for browser in (order, feed_)] == [3, 3]
+    assert order.sent.empty() and feed_.sent.empty()
+    assert stage.hub.refused == sent
+
+
+async def test_a_message_that_comes_again_changes_nothing(database: Connection, stage: Stage, taken: Claimed) -> None:
+    order = stage.open(taken.id)
+    await order.hears()
+    events = write(database, *life(taken)[:2])
+    stage.publisher.publish(events)
+    assert [(await order.hears())["seq"] for _ in range(2)] == [3, 4]
+    texts = [(str(taken.id), event.seq, event.text()) for event in events]
+    group = order_group(taken.id)
+    client = redis.Redis.from_url(settings.REDIS_URL)
+    for _ in range(3):
+        client.publish(group_channel(group), group_message(group, texts, signature(group, texts)))
+    client.close()
+    stage.publisher.publish(write(database, life(taken)[2]))
+
+    assert (await order.hears())["seq"] == 5 and await order.hears() == {"closed": 1000}
+    assert stage.hub.refused == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "passes"),
+    [
+        ('{"type":"quotes","pair":"SOL-USDC"}', True),
+        ('{"type":"quotes","pair":"JUP-USDC"}', False),
+        ('{"type":"event","pair":"SOL-USDC","status":"confirmed"}', False),
+        ("nonsense", False),
+    ],
+)
+def test_a_pair_s_group_carries_prices_only(text: str, passes: bool) -> None:
+    message = {"group": "quotes.SOL-USDC", "news": [["SOL-USDC", 0, text]]}
+    with contextlib.nullcontext() if text != "nonsense" else pytest.raises(msgspec.DecodeError):
+        assert (checked("quotes.SOL-USDC", message) is not None) is passes
