@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import psycopg
+from django.conf import settings
 from django.db import Error as DatabaseError
 
 from accounts.auth import Caller, KeyRing
@@ -28,7 +29,6 @@ from orders.events import timestamp
 from orders.http.answers import AcceptedOut, BatchOut
 from orders.http.errors import headers_of, rate_limited, status_of
 from orders.http.protocol import (
-    EXPOSED_HEADERS,
     Request,
     body_of,
     check_no_query,
@@ -122,7 +122,7 @@ class Intake:
         return {
             "Vary": "origin",
             "Access-Control-Allow-Origin": origin,
-            "Access-Control-Expose-Headers": ", ".join(EXPOSED_HEADERS),
+            "Access-Control-Expose-Headers": ", ".join(settings.CORS_EXPOSE_HEADERS),
         }
 
     async def _admitted(self, request: Request, headers: dict[str, str]) -> Caller:

@@ -17,15 +17,6 @@ encode = msgspec.json.Encoder(decimal_format="string").encode
 
 MAX_IDEMPOTENCY_KEY = 255
 BODY_TIMEOUT_S = 10.0
-EXPOSED_HEADERS = (
-    "X-Request-Id",
-    "Retry-After",
-    "Idempotency-Replayed",
-    "RateLimit-Limit",
-    "RateLimit-Remaining",
-    "RateLimit-Reset",
-)
-"""What scripts on pages of allowed origins may read."""
 SINGLE_HEADERS = {
     name.lower().encode(): name
     for name in ("Authorization", "Content-Type", "Host", "Idempotency-Key", "Origin", "X-Request-Id")

@@ -124,7 +124,8 @@ def checked(group: str, message: dict[str, Any]) -> list[Published] | None:
 
     None, or any exception, where it is anything else.
     """
-    published = [(str(subject), int(seq), str(text)) for subject, seq, text in message["news"]]
+    texts = message["texts"] if "texts" in message else message["news"]
+    published = [(str(subject), int(seq), str(text)) for subject, seq, text in texts]
     if group.startswith(ORDERS):
         return published if hmac.compare_digest(signature(group, published), message["signature"]) else None
     for pair, _, text in published:

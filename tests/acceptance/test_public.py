@@ -194,6 +194,10 @@ def test_only_allowed_origins_read_answers(public: Engine) -> None:
         answer = send("POST", f"{public.url}/api/orders/execute", json=ORDER, headers=headers)
         assert answer.status_code == 200 and answer.headers.get("access-control-allow-origin") == allowed
         assert answer.headers["vary"] == "origin"
+        exposed = answer.headers.get("access-control-expose-headers", "")
+        listed = send("GET", f"{public.url}/api/orders", headers=headers)
+        assert listed.headers.get("access-control-expose-headers", "").replace(" ", "") == exposed.replace(" ", "")
+        assert ("Idempotency-Replayed" in exposed) is bool(allowed)
 
 
 def test_a_foreign_page_cannot_use_a_browser_s_cookie_on_a_socket(public: Engine) -> None:

@@ -138,12 +138,12 @@ ENDS: dict[str, tuple[str, Callable[[Trader], Any]]] = {
 async def test_a_socket_ends_with_its_credential(stage: Stage, trader: Trader, how: str) -> None:
     kind, end = ENDS[how]
     browser = stage.open(trader.by[kind])
-    assert (await browser.hears())["type"] == "snapshot"
+    assert (await browser.receives())["type"] == "snapshot"
 
     await sync_to_async(end)(trader)
     ended = time.monotonic()
 
-    assert await browser.hears() == {"closed": 4401}
+    assert await browser.receives() == {"closed": 4401}
     assert time.monotonic() - ended < PROMISED_S
     await asyncio.wait_for(asyncio.gather(*stage.tasks), 5)
     assert not stage.sockets.open
@@ -154,10 +154,10 @@ async def test_other_sockets_stay(stage: Stage, trader: Trader) -> None:
     kept = [stage.open(other.by[kind]) for kind in ("key", "session", "ticket")]
     ending = stage.open(trader.by["key"])
     for browser in (*kept, ending):
-        assert (await browser.hears())["type"] == "snapshot"
+        assert (await browser.receives())["type"] == "snapshot"
     await sync_to_async(ENDS["revoked key"][1])(trader)
 
-    assert await ending.hears() == {"closed": 4401}
+    assert await ending.receives() == {"closed": 4401}
     await stage.sockets._credentials.check()
     assert len(stage.sockets.open) == 3 and all(browser.sent.empty() for browser in kept)
 
@@ -187,7 +187,7 @@ async def test_a_slow_client_is_ended_as_fast(stage: Stage, trader: Trader) -> N
     await asyncio.wait_for(blocked.wait(), 20)
     await sync_to_async(ENDS["revoked key"][1])(trader)
 
-    assert await browser.hears(within_s=PROMISED_S) == {"closed": 4401}
+    assert await browser.receives(within_s=PROMISED_S) == {"closed": 4401}
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ async def test_a_session_opens_nothing_from_a_page_elsewhere(stage: Stage, trade
     headers = [header for header in trader.by["session"]["headers"] if header[0] != b"origin"]
     browser = stage.open({"headers": [*headers, (b"origin", origin)]})
 
-    assert await browser.hears() == {"closed": 4401}
+    assert await browser.receives() == {"closed": 4401}
 
 
 async def test_guesses_over_sockets_are_charged_to_the_address(database: Connection) -> None:
@@ -220,9 +220,9 @@ async def test_guesses_over_sockets_are_charged_to_the_address(database: Connect
 @pytest.mark.parametrize("frame", [{"text": ""}, {"bytes": b""}, {"text": "x" * 60_000}])
 async def test_a_client_that_does_not_stop_talking_is_left(stage: Stage, trader: Trader, frame: dict[str, Any]) -> None:
     browser = stage.open(trader.by["key"])
-    assert (await browser.hears())["type"] == "snapshot"
+    assert (await browser.receives())["type"] == "snapshot"
     for _ in range(101):
         browser._said.put_nowait({"type": "websocket.receive", **frame})
 
-    assert await browser.hears() == {"closed": 4429}
+    assert await browser.receives() == {"closed": 4429}
     assert browser._said.qsize() > 90 or "bytes" in frame or not frame["text"], "60 kB each: after five it is enough"

@@ -44,12 +44,12 @@ async def test_a_group_s_message_is_what_group_send_sends() -> None:
     layer = get_channel_layer()
     group = order_group(ENTRY[0])
     client = redis.Redis.from_url(settings.REDIS_URL)
-    with client.pubsub() as heard:
-        heard.subscribe(group_channel(group))
-        assert (heard.get_message(timeout=30) or {})["type"] == "subscribe"
+    with client.pubsub() as received:
+        received.subscribe(group_channel(group))
+        assert (received.get_message(timeout=30) or {})["type"] == "subscribe"
         signed = {"signature": signature(group, [ENTRY])}
         await layer.group_send(group, {"type": "orders.news", "group": group, "news": [ENTRY], **signed})
-        message = await asyncio.to_thread(heard.get_message, timeout=30)
+        message = await asyncio.to_thread(received.get_message, timeout=30)
     client.close()
     await layer.flush()
 
@@ -63,9 +63,9 @@ async def test_a_channel_of_the_layer_hears_what_the_publisher_says() -> None:
     await layer.group_add(order_group(order_id), channel)
     await layer.group_add(account_group(7), channel)
     publisher = Publisher(settings.REDIS_URL)
-    news = CommittedEvent(order_id, 7, 2, Status.ROUTING, at, {"attempt": 1})
+    events = CommittedEvent(order_id, 7, 2, Status.ROUTING, at, {"attempt": 1})
 
-    publisher.publish([news])
+    publisher.publish([events])
     async with asyncio.timeout(30):
         messages = [await layer.receive(channel) for _ in range(2)]
     publisher.close()
@@ -73,11 +73,11 @@ async def test_a_channel_of_the_layer_hears_what_the_publisher_says() -> None:
 
     assert {message["group"] for message in messages} == {order_group(order_id), account_group(7)}
     assert all(message["type"] == "orders.news" for message in messages)
-    assert [list(message["news"][0]) for message in messages] == [[str(order_id), 2, news.text()]] * 2
+    assert [list(message["news"][0]) for message in messages] == [[str(order_id), 2, events.text()]] * 2
 
 
-def test_news_goes_out_only_where_somebody_listens() -> None:
-    """A pattern hears all that is published and does not count as a listener. Few groups are told unasked."""
+def test_events_go_out_only_where_somebody_subscribes() -> None:
+    """A pattern receives all that is published and does not count as a subscriber. For few groups nobody is asked."""
     watched, *unwatched = (UUID(int=UUID(ENTRY[0]).int + n) for n in range(1, MAX_PUBLISHED_UNASKED + 3))
     at = datetime.now(UTC)
     client = redis.Redis.from_url(settings.REDIS_URL)
@@ -90,15 +90,15 @@ def test_news_goes_out_only_where_somebody_listens() -> None:
             [CommittedEvent(order_id, 7, 2, Status.ROUTING, at, {}) for order_id in (*unwatched, watched)]
         )
         publisher.publish([CommittedEvent(watched, 7, 3, Status.BUILDING, at, {})])
-        heard = []
-        while not any(b"building" in message["data"] for message in heard):
+        received = []
+        while not any(b"building" in message["data"] for message in received):
             message = everything.get_message(timeout=30)
             if message is not None:
-                heard.append(message)
+                received.append(message)
     publisher.close()
     client.close()
 
-    assert {message["channel"].decode() for message in heard} == {group_channel(order_group(watched))}
+    assert {message["channel"].decode() for message in received} == {group_channel(order_group(watched))}
 
 
 class Browser:
@@ -115,7 +115,7 @@ class Browser:
     async def send(self, message: dict[str, Any]) -> None:
         await self.sent.put(message)
 
-    async def hears(self, *, within_s: float = 20) -> dict[str, Any]:
+    async def receives(self, *, within_s: float = 20) -> dict[str, Any]:
         """The next message, or how the socket was closed."""
         async with asyncio.timeout(within_s):
             while True:
@@ -138,13 +138,13 @@ class Everyone(KeyRing):
 
 
 class Stage:
-    """A hub, a reader, sockets, and what publishes to them."""
+    """Subscriptions, a reader, sockets, and what publishes to them."""
 
     def __init__(self, account_id: int) -> None:
-        self.hub, self.reader = Subscriptions(), Reader()
+        self.subscriptions, self.reader = Subscriptions(), Reader()
         self.publisher = Publisher(settings.REDIS_URL)
         self.sockets = Sockets(
-            lambda: self.hub,
+            lambda: self.subscriptions,
             lambda: self.reader,
             Everyone(account_id),
             max_open=100,
@@ -177,8 +177,8 @@ class Stage:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.publisher.close()
         await self.reader.close()
-        if self.hub._dispatcher is not None:
-            self.hub._dispatcher.cancel()
+        if self.subscriptions._dispatcher is not None:
+            self.subscriptions._dispatcher.cancel()
         await get_channel_layer().flush()
 
 
@@ -216,47 +216,47 @@ async def test_a_gap_is_read_from_the_database_before_what_follows_it(
 ) -> None:
     """Redis loses the second of three messages."""
     browser = stage.open(taken.id)
-    assert (await browser.hears())["seq"] == 2
+    assert (await browser.receives())["seq"] == 2
     changes = life(taken)
     for one, lost in zip(changes, (False, True, False), strict=True):
-        news = write(database, one)
+        events = write(database, one)
         if not lost:
-            stage.publisher.publish(news)
+            stage.publisher.publish(events)
 
-    heard = [await browser.hears() for _ in range(4)]
+    received = [await browser.receives() for _ in range(4)]
 
-    assert [message.get("seq") for message in heard] == [3, 4, 5, None]
-    assert heard[-1] == {"closed": 1000}
+    assert [message.get("seq") for message in received] == [3, 4, 5, None]
+    assert received[-1] == {"closed": 1000}
 
 
 async def test_all_that_redis_lost_is_found_within_a_re_read(
     database: Connection, stage: Stage, taken: Claimed
 ) -> None:
     browser = stage.open(taken.id)
-    await browser.hears()
+    await browser.receives()
     for one in life(taken):
         write(database, one)
 
-    heard = [await browser.hears(within_s=following.REREAD_S + 10) for _ in range(4)]
+    received = [await browser.receives(within_s=following.REREAD_S + 10) for _ in range(4)]
 
-    assert [message.get("seq") for message in heard] == [3, 4, 5, None]
+    assert [message.get("seq") for message in received] == [3, 4, 5, None]
     assert stage.sockets.repaired >= 3
 
 
-async def test_what_comes_twice_or_late_is_told_once(database: Connection, stage: Stage, taken: Claimed) -> None:
+async def test_what_comes_twice_or_late_is_sent_once(database: Connection, stage: Stage, taken: Claimed) -> None:
     browser = stage.open(taken.id)
-    await browser.hears()
-    told: list[CommittedEvent] = []
+    await browser.receives()
+    published: list[CommittedEvent] = []
     for one in life(taken)[:2]:
-        told += write(database, one)
-        for news in (told[-1:], told, told[:1]):
-            stage.publisher.publish(news)
-    first, second = await browser.hears(), await browser.hears()
-    stage.publisher.publish(told)
+        published += write(database, one)
+        for events in (published[-1:], published, published[:1]):
+            stage.publisher.publish(events)
+    first, second = await browser.receives(), await browser.receives()
+    stage.publisher.publish(published)
     stage.publisher.publish(write(database, life(taken)[2]))
 
-    assert [first["seq"], second["seq"], (await browser.hears())["seq"]] == [3, 4, 5]
-    assert await browser.hears() == {"closed": 1000}
+    assert [first["seq"], second["seq"], (await browser.receives())["seq"]] == [3, 4, 5]
+    assert await browser.receives() == {"closed": 1000}
 
 
 async def test_a_stream_goes_on_after_what_the_client_has_seen(
@@ -265,11 +265,11 @@ async def test_a_stream_goes_on_after_what_the_client_has_seen(
     changes = life(taken)
     write(database, changes[0])
     browser = stage.open(taken.id, "after=2")
-    snapshot = await browser.hears()
+    snapshot = await browser.receives()
     assert (snapshot["type"], snapshot["seq"], [one["seq"] for one in snapshot["events"]]) == ("snapshot", 3, [3])
 
     stage.publisher.publish(write(database, changes[1]))
-    assert (await browser.hears())["seq"] == 4
+    assert (await browser.receives())["seq"] == 4
 
 
 async def test_a_slow_client_s_inbox_is_bounded() -> None:
@@ -283,25 +283,25 @@ async def test_a_slow_client_s_inbox_is_bounded() -> None:
 
 async def test_an_overflowed_inbox_costs_no_event(database: Connection, stage: Stage, taken: Claimed) -> None:
     browser = stage.open(taken.id)
-    await browser.hears()
+    await browser.receives()
     [socket] = stage.sockets.open
     changes = life(taken)
-    news = write(database, changes[0])
+    events = write(database, changes[0])
     socket.offer([(str(taken.id), 1, "old")] * 2 * MAX_INBOX)
     assert socket.overflowed
-    stage.publisher.publish(news)
-    assert (await browser.hears())["seq"] == 3
+    stage.publisher.publish(events)
+    assert (await browser.receives())["seq"] == 3
     stage.publisher.publish(write(database, *changes[1:]))
 
-    assert [(await browser.hears()).get("seq") for _ in range(3)] == [4, 5, None]
+    assert [(await browser.receives()).get("seq") for _ in range(3)] == [4, 5, None]
 
 
-async def test_a_feed_of_more_orders_than_it_tracks_tells_each_event_once(
+async def test_a_feed_of_more_orders_than_it_tracks_sends_each_event_once(
     database: Connection, stage: Stage, account: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "MAX_TRACKED", 12)
     browser = stage.open_feed()
-    assert (await browser.hears())["type"] == "snapshot"
+    assert (await browser.receives())["type"] == "snapshot"
     running: list[tuple[Claimed, list[Change]]] = []
     for _ in range(10):
         taken = claimed(database, accepted(database, new_order(account)))
@@ -315,7 +315,7 @@ async def test_a_feed_of_more_orders_than_it_tracks_tells_each_event_once(
 
     seen: dict[str, list[int]] = {}
     while sum(map(len, seen.values())) < 20 * 5:
-        message = await browser.hears()
+        message = await browser.receives()
         seen.setdefault(message["orderId"], []).append(message["seq"])
     assert list(seen.values()) == [[1, 2, 3, 4, 5]] * 20
 
@@ -323,7 +323,7 @@ async def test_a_feed_of_more_orders_than_it_tracks_tells_each_event_once(
 async def test_another_account_s_order_is_not_there(database: Connection, stage: Stage, account: int) -> None:
     foreign = accepted(database, new_order(account + 1))
 
-    assert await stage.open(foreign.id).hears() == {"closed": 4404}
+    assert await stage.open(foreign.id).receives() == {"closed": 4404}
 
 
 def forged(order_id: UUID, seq: int, status: str) -> tuple[str, int, str]:
@@ -343,7 +343,7 @@ async def test_what_others_publish_to_redis_is_dropped_and_counted(
 ) -> None:
     """Whoever can publish neither shows a client a status nor closes its socket."""
     order, feed_ = stage.open(taken.id), stage.open_feed()
-    assert (await order.hears())["seq"] == 2 and (await feed_.hears())["type"] == "snapshot"
+    assert (await order.receives())["seq"] == 2 and (await feed_.receives())["type"] == "snapshot"
     entry = [forged(taken.id, 3, "confirmed")]
     client = redis.Redis.from_url(settings.REDIS_URL)
     sent = 0
@@ -367,17 +367,17 @@ async def test_what_others_publish_to_redis_is_dropped_and_counted(
     client.close()
     stage.publisher.publish(write(database, life(taken)[0]))
 
-    assert [(await browser.hears())["seq"] for browser in (order, feed_)] == [3, 3]
+    assert [(await browser.receives())["seq"] for browser in (order, feed_)] == [3, 3]
     assert order.sent.empty() and feed_.sent.empty()
-    assert stage.hub.refused == sent
+    assert stage.subscriptions.refused == sent
 
 
 async def test_a_message_that_comes_again_changes_nothing(database: Connection, stage: Stage, taken: Claimed) -> None:
     order = stage.open(taken.id)
-    await order.hears()
+    await order.receives()
     events = write(database, *life(taken)[:2])
     stage.publisher.publish(events)
-    assert [(await order.hears())["seq"] for _ in range(2)] == [3, 4]
+    assert [(await order.receives())["seq"] for _ in range(2)] == [3, 4]
     texts = [(str(taken.id), event.seq, event.text()) for event in events]
     group = order_group(taken.id)
     client = redis.Redis.from_url(settings.REDIS_URL)
@@ -386,8 +386,8 @@ async def test_a_message_that_comes_again_changes_nothing(database: Connection, 
     client.close()
     stage.publisher.publish(write(database, life(taken)[2]))
 
-    assert (await order.hears())["seq"] == 5 and await order.hears() == {"closed": 1000}
-    assert stage.hub.refused == 0
+    assert (await order.receives())["seq"] == 5 and await order.receives() == {"closed": 1000}
+    assert stage.subscriptions.refused == 0
 
 
 @pytest.mark.parametrize(
