@@ -6,7 +6,6 @@ after its row is committed; its dispatch comes after that, and need not arrive.
 
 import asyncio
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
@@ -19,9 +18,9 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 
 from accounts.auth import Caller, KeyRing
+from accounts.callers import caller_of
 from accounts.limits import Limiter
 from accounts.models import Scope as Right
-from accounts.origin import may_go_keyless, may_use_cookie
 from orders import order_in
 from orders.asgi_types import Receive, Scope, Send
 from orders.errors import ApiError, unavailable
@@ -34,6 +33,7 @@ from orders.http.protocol import (
     check_no_query,
     check_single,
     idempotency_key,
+    key_of_one,
     respond,
 )
 from orders.ledger.statements import Accepted, Answer, KeyConflict, NewOrder, Unknown
@@ -45,7 +45,6 @@ from runtime.groupcommit import WriteQueueFull, WriteTimeout
 log = logging.getLogger(__name__)
 
 Handler = Callable[[Request, Caller, bytes], Awaitable[tuple[dict[str, str], Any]]]
-LIKE_OF_BATCH = re.compile(r".*#[0-9]+", re.DOTALL)
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -149,15 +148,12 @@ class Intake:
         headers.update(decision.headers)
 
     async def _caller(self, request: Request) -> Caller:
-        """Scripts send a key. A browser's cookie, and local mode, count for pages of ours only."""
-        authorization, origin = request.header(b"authorization"), request.header(b"origin")
+        authorization = request.header(b"authorization")
+        known, caller = self._keys.cached(authorization) if authorization else (False, None)
         try:
-            if authorization is not None:
-                caller = await self._of_key(authorization, request) if authorization else None
-            else:
-                caller = await self._of_browser(request, origin)
-                if caller is None and may_go_keyless(origin, request.host, secure=request.secure):
-                    caller = await self._of_key(None, request)
+            if not known:
+                async with asyncio.timeout_at(request.ends):
+                    caller = await caller_of(self._keys, request.headers, secure=request.secure)
         except (DatabaseError, psycopg.Error, TimeoutError):
             raise unavailable() from None
         if caller is None:
@@ -165,20 +161,6 @@ class Intake:
         if not caller.may(Right.TRADE):
             raise ApiError("FORBIDDEN", "This key may not trade.")
         return caller
-
-    async def _of_key(self, authorization: str | None, request: Request) -> Caller | None:
-        known, caller = self._keys.cached(authorization)
-        if known:
-            return caller
-        async with asyncio.timeout_at(request.ends):
-            return await self._keys.caller(authorization)
-
-    async def _of_browser(self, request: Request, origin: str | None) -> Caller | None:
-        cookie = request.header(b"cookie")
-        if not cookie or not may_use_cookie(origin, request.host, secure=request.secure):
-            return None
-        async with asyncio.timeout_at(request.ends):
-            return await asyncio.to_thread(self._keys.session, cookie)
 
     async def _execute(self, request: Request, caller: Caller, body: bytes) -> tuple[dict[str, str], Any]:
         order = order_in.parse_order(body)
@@ -266,12 +248,6 @@ def answered(path: str, status: int, seconds: float) -> None:
     counter(path.rpartition("/")[2], status).inc()
     if status == 200:
         metrics.ACCEPT_SECONDS.observe(seconds)
-
-
-def key_of_one(key: str | None) -> str | None:
-    """As it is stored. The orders of a batch have `<key>#<n>`; a client's own key of that form is another one, which it
-    cannot send, for the character is not printable."""
-    return f"{key}\x1f" if key is not None and LIKE_OF_BATCH.fullmatch(key) else key
 
 
 def accepted_out(request: Request, new: NewOrder, accepted: Accepted) -> AcceptedOut:

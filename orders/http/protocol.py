@@ -1,6 +1,7 @@
 """HTTP as the endpoints beside Django need it: a request's head and body in, one answer out."""
 
 import asyncio
+import re
 from collections.abc import Iterable
 from functools import cache
 from typing import Any
@@ -17,6 +18,7 @@ encode = msgspec.json.Encoder(decimal_format="string").encode
 
 MAX_IDEMPOTENCY_KEY = 255
 BODY_TIMEOUT_S = 10.0
+LIKE_OF_BATCH = re.compile(r".*#[0-9]+", re.DOTALL)
 SINGLE_HEADERS = {
     name.lower().encode(): name
     for name in ("Authorization", "Content-Type", "Host", "Idempotency-Key", "Origin", "X-Request-Id")
@@ -97,6 +99,12 @@ def idempotency_key(request: Request) -> str | None:
     if key is not None and (not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY or not key.isprintable()):
         raise invalid("Idempotency-Key", f"must be 1 to {MAX_IDEMPOTENCY_KEY} printable characters")
     return key
+
+
+def key_of_one(key: str | None) -> str | None:
+    """As it is stored. The orders of a batch have `<key>#<n>`; a client's own key of that form is another one, which it
+    cannot send, for the character is not printable."""
+    return f"{key}\x1f" if key is not None and LIKE_OF_BATCH.fullmatch(key) else key
 
 
 async def body_of(request: Request, receive: Receive, max_bytes: int) -> bytes:

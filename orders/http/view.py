@@ -53,7 +53,8 @@ class View(APIView):  # type: ignore[misc]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
-        self.asked = Parameters(request.query_params, self.accepts.get(request.method or "", frozenset()))
+        method = "GET" if request.method in READING else str(request.method)
+        self.asked = Parameters(request.query_params, self.accepts.get(method, frozenset()))
 
     def order(self, order_id: str) -> Order:
         """The caller's order; staff sees everybody's."""

@@ -12,9 +12,10 @@ import psycopg
 from django.db import Error as DatabaseError
 
 from accounts.auth import Caller, KeyRing, redeem
+from accounts.callers import caller_of
 from accounts.limits import Limiter
 from accounts.models import Scope as Right
-from accounts.origin import is_secure, may_go_keyless, may_use_cookie
+from accounts.origin import is_secure
 from orders.asgi_types import Receive, Scope, Send
 from orders.errors import ApiError
 from orders.http.errors import rate_limited
@@ -149,21 +150,11 @@ class Sockets:
             raise rate_limited(decision)
 
     async def _caller(self, scope: Scope) -> Caller | None:
-        """Scripts send a key or a ticket. A browser's cookie, and local mode, count for pages of ours only."""
+        """A ticket was made for one socket, wherever its page is."""
         headers = dict(scope["headers"])
         if (ticket := query_of(scope, blank=True).get("ticket")) is not None:
             return await asyncio.to_thread(redeem, ticket[0]) if len(ticket) == 1 else None
-        texts = {name: value.decode("latin-1") for name, value in headers.items()}
-        if (authorization := texts.get(b"authorization")) is not None:
-            return await self._keys.caller(authorization) if authorization else None
-        origin, host = texts.get(b"origin"), texts.get(b"host", "")
-        secure = is_secure(scope.get("scheme", "ws"), headers)
-        cookie = texts.get(b"cookie")
-        if cookie and may_use_cookie(origin, host, secure=secure):
-            session = await asyncio.to_thread(self._keys.session, cookie)
-            if session is not None:
-                return session
-        return await self._keys.caller(None) if may_go_keyless(origin, host, secure=secure) else None
+        return await caller_of(self._keys, headers, secure=is_secure(scope.get("scheme", "ws"), headers))
 
     async def _order(self, socket: Socket) -> None:
         try:

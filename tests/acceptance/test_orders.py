@@ -340,6 +340,11 @@ async def test_a_parameter_that_is_not_known_is_named(client: Client, method: st
     assert (answer.status_code, list(answer.json()["error"]["details"])) == (400, [field]), answer.text
 
 
+async def test_head_knows_the_parameters_of_get(client: Client) -> None:
+    assert (await client.http.head("/api/orders?limit=1&status=pending")).status_code == 200
+    assert (await client.http.head("/api/orders?limit=")).status_code == 400
+
+
 @pytest.mark.parametrize("name", ["Idempotency-Key", "Authorization", "X-Request-Id"])
 async def test_a_header_that_stands_twice_is_named(client: Client, name: str) -> None:
     twice = [(name, "Bearer a"), (name, "Bearer b")]

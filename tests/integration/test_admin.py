@@ -18,6 +18,8 @@ PAGES = (
     "/admin/orders/order/?status=open",
     "/admin/orders/order/?status=failed",
     "/admin/orders/order/?type=limit",
+    "/admin/orders/order/?account=%C2%B2",
+    "/admin/orders/order/?account=99999999999999999999999",
     "/admin/orders/deadletter/",
     "/admin/orders/deadletter/?state=all",
     "/admin/orders/executor/",

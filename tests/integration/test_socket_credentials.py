@@ -17,12 +17,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from accounts.auth import KeyRing
+from accounts.auth import Caller, KeyRing
 from accounts.limits import Limiter
 from accounts.models import Account, ApiKey, Ticket, digest
 from accounts.rates import Rate
 from accounts.standing import standing
 from orders.ledger.statements import Connection
+from orders.streams.connection import Socket
 from orders.streams.snapshots import Reader
 from orders.streams.sockets import Sockets
 from orders.streams.subscriptions import Subscriptions
@@ -226,3 +227,22 @@ async def test_a_client_that_does_not_stop_talking_is_left(stage: Stage, trader:
 
     assert await browser.receives() == {"closed": 4429}
     assert browser._said.qsize() > 90 or "bytes" in frame or not frame["text"], "60 kB each: after five it is enough"
+
+
+@pytest.mark.parametrize(
+    ("held", "now", "on"),
+    [
+        ({"read"}, {"read"}, True),
+        ({"read", "trade"}, {"read"}, True),
+        ({"read"}, {"read", "staff"}, True),
+        ({"read"}, {"trade"}, False),
+        ({"read", "staff"}, {"read"}, False),
+        ({"staff"}, {"staff"}, True),
+        ({"read"}, None, False),
+    ],
+)
+def test_what_a_lost_scope_ends(held: set[str], now: set[str] | None, on: bool) -> None:
+    browser = Browser()
+    socket = Socket({}, browser.receive, browser.send, Caller(1, frozenset(held), "key:1"))
+    assert socket.may_go_on(None if now is None else Caller(1, frozenset(now), "key:1")) is on
+    assert now is None or not socket.may_go_on(Caller(2, frozenset(now), "key:1")), "another account's now"
