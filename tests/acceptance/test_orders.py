@@ -15,7 +15,7 @@ import pytest
 from websockets.asyncio import client as websocket
 from websockets.exceptions import ConnectionClosed
 
-from routing import tokens
+from routing.mock import tokens
 from tests.acceptance.client import ORDER, STAGES, Client
 
 ALL = list(enumerate(STAGES, start=1))

@@ -403,3 +403,9 @@ def test_a_pair_s_group_carries_prices_only(text: str, passes: bool) -> None:
     message = {"group": "quotes.SOL-USDC", "news": [["SOL-USDC", 0, text]]}
     with contextlib.nullcontext() if text != "nonsense" else pytest.raises(msgspec.DecodeError):
         assert (checked("quotes.SOL-USDC", message) is not None) is passes
+
+
+def test_prices_of_another_pair_are_not_shown() -> None:
+    message = {"news": [["JUP-USDC", 0, '{"type":"quotes","pair":"JUP-USDC"}']]}
+    assert checked("quotes.JUP-USDC", message) is not None
+    assert checked("quotes.SOL-USDC", message) is None
