@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -11,14 +11,16 @@ from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import close_old_connections
+from django.db.models import QuerySet
 from django.http import HttpRequest, parse_cookie
 from django.utils import timezone
 
 from accounts.models import Account, ApiKey, Scope, Ticket, digest
 from accounts.roles import OPERATE
 
-KEY_CACHE_S = 5.0
-"""A revoked key may work for this long in a process that has just seen it."""
+KEY_CACHE_S = 2.0
+"""A revoked key may work for this long in a process that has just seen it. Sockets are promised to end within five seconds,
+of which the check of open ones takes two (`orders.streams.credentials`)."""
 MAX_KEYS_CACHED = 10_000
 LAST_USED_EVERY_S = 60.0
 DEMO = "demo"
@@ -29,6 +31,8 @@ DEMO = "demo"
 class Caller:
     account_id: int
     scopes: frozenset[str]
+    credential: str = ""
+    """What it rests on, as `accounts.standing` names it."""
 
     @property
     def is_staff(self) -> bool:
@@ -99,7 +103,8 @@ class KeyRing:
         try:
             request = HttpRequest()
             request.session = SessionStore(key)
-            return self.of_user(get_user(request))
+            caller = self.of_user(get_user(request))
+            return caller and replace(caller, credential=f"session:{key}")
         finally:
             close_old_connections()
 
@@ -130,13 +135,22 @@ class KeyRing:
         if scheme.lower() != "bearer" or not secret:
             return None
         hashed = digest(secret.strip())
-        key = ApiKey.objects.filter(hash=hashed, revoked_at=None).first()
+        key = valid_keys().filter(hash=hashed).first()
         if key is None:
             return None
         if self._used.get(hashed, -LAST_USED_EVERY_S) <= self._now() - LAST_USED_EVERY_S:
             self._used[hashed] = self._now()
             ApiKey.objects.filter(pk=key.pk).update(last_used_at=timezone.now())
-        return Caller(key.account_id, frozenset(key.scopes))
+        return key_caller(key)
+
+
+def valid_keys() -> QuerySet[ApiKey]:
+    """Keys that open something."""
+    return ApiKey.objects.filter(revoked_at=None)
+
+
+def key_caller(key: ApiKey) -> Caller:
+    return Caller(key.account_id, frozenset(key.scopes), f"key:{key.pk}")
 
 
 def redeem(ticket: str) -> Caller | None:
@@ -147,7 +161,7 @@ def redeem(ticket: str) -> Caller | None:
         row = rows.first()
         if row is None or not Ticket.objects.filter(pk=row.pk).delete()[0]:
             return None
-        return Caller(row.account_id, frozenset(row.scopes))
+        return Caller(row.account_id, frozenset(row.scopes), row.issuer or "")
     finally:
         close_old_connections()
 

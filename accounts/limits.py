@@ -1,6 +1,6 @@
 """How many requests an account and an address may make: token buckets in Redis, one atomic script for all that ask at a moment.
 
-While Redis is away everybody is let through: it is a doorbell, not a gate.
+While Redis is away everybody is let through: no order waits for Redis.
 """
 
 import logging

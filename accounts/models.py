@@ -69,4 +69,6 @@ class Ticket(models.Model):
     hash = models.BinaryField(primary_key=True)
     account = models.ForeignKey(Account, on_delete=models.CASCADE)
     scopes = ArrayField(models.CharField(max_length=8, choices=Scope.choices))
+    issuer = models.CharField(max_length=80, null=True, blank=True)
+    """The credential that it was issued for (`accounts.standing`): what it opened ends with that."""
     expires_at = models.DateTimeField()

@@ -1,5 +1,6 @@
 """The same callers for Django REST framework."""
 
+from dataclasses import replace
 from typing import Any
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -11,6 +12,7 @@ from rest_framework.request import Request
 from accounts.auth import Caller, key_ring
 from accounts.limits import Decision, limiter
 from accounts.models import Scope
+from accounts.origin import is_own_origin, may_go_keyless
 
 
 class RateLimited(APIException):  # type: ignore[misc]
@@ -23,9 +25,9 @@ class RateLimited(APIException):  # type: ignore[misc]
         self.decision = decision
 
 
-def charge(request: Request, account_id: int | None, address: str | None) -> None:
+def charge(request: Request, account_id: int) -> None:
     """Raises `RateLimited`; leaves the decision in META for the answer's headers."""
-    ask = limiter().ask(account_id, address)
+    ask = limiter().ask(account_id, None)
     if ask is None:
         return
     [decision] = limiter().decide([ask])
@@ -35,27 +37,34 @@ def charge(request: Request, account_id: int | None, address: str | None) -> Non
 
 
 class CallerAuthentication(BaseAuthentication):  # type: ignore[misc]
-    """`request.auth` is the `Caller`: of the key, else of the signed-in browser, else local mode's."""
+    """`request.auth` is the `Caller`: of the key, else of the signed-in browser, else local mode's.
+
+    The address was charged before (`orderengine.asgi`), the account is here.
+    """
 
     def authenticate(self, request: Request) -> tuple[Any, Caller] | None:
-        """An address is charged before its key is looked up, an account after."""
-        charge(request, None, request.META.get("REMOTE_ADDR"))
         found = self._authenticate(request)
         if found:
-            charge(request, found[1].account_id, None)
+            charge(request, found[1].account_id)
         return found
 
     def _authenticate(self, request: Request) -> tuple[Any, Caller] | None:
         authorization = request.META.get("HTTP_AUTHORIZATION")
-        if authorization:
-            caller = key_ring().look_up(authorization)
+        if authorization is not None:
+            caller = key_ring().look_up(authorization) if authorization else None
             if caller is None:
                 raise AuthenticationFailed
             return None, caller
+        origin, host = request.META.get("HTTP_ORIGIN"), request.META.get("HTTP_HOST", "")
+        secure = request._request.is_secure()
         user = getattr(request._request, "user", None)
         if user is not None and user.is_authenticated and (caller := key_ring().of_user(user)):
+            if origin is not None and not is_own_origin(origin, host, secure=secure):
+                raise AuthenticationFailed
             enforce_csrf(request)
-            return user, caller
+            return user, replace(caller, credential=f"session:{request._request.session.session_key}")
+        if not may_go_keyless(origin, host, secure=secure):
+            return None
         caller = key_ring().look_up(None)
         return (None, caller) if caller else None
 

@@ -1,7 +1,6 @@
 """The web process: two hot endpoints and the sockets beside Django, on one port."""
 
 import os
-from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orderengine.settings")
@@ -14,21 +13,20 @@ from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.urls import path, re_path  # noqa: E402
 
-import celery_app  # noqa: E402, F401  (the doorbell's broker)
+import celery_app  # noqa: E402, F401  (the broker of what is dispatched)
 from accounts.auth import key_ring  # noqa: E402
 from accounts.limits import limiter  # noqa: E402
+from orders.asgi_types import Receive, Scope, Send  # noqa: E402
+from orders.http.gate import Gate  # noqa: E402
 from orders.http.metrics import metrics  # noqa: E402
 from orders.web import Web  # noqa: E402
-
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 web = Web(settings, key_ring(), limiter())
 # Channels routes ASGI callables through Django's `path`, whose types know only views.
 sockets: Any = web.sockets
 
 
-async def lifespan(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
@@ -39,20 +37,20 @@ async def lifespan(scope: dict[str, Any], receive: Receive, send: Send) -> None:
             return await send({"type": "lifespan.shutdown.complete"})
 
 
-async def no_socket(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+async def no_socket(scope: Scope, receive: Receive, send: Send) -> None:
     await receive()
     await send({"type": "websocket.close", "code": 4404})
 
 
+pages = Gate(
+    URLRouter([path("metrics", cast(Any, metrics)), re_path("", django)]),
+    limiter(),
+    allowed_hosts=settings.ALLOWED_HOSTS,
+)
 routes = ProtocolTypeRouter(
     {
         "lifespan": lifespan,
-        "http": URLRouter(
-            [
-                path("metrics", cast(Any, metrics)),
-                re_path("", django),
-            ]
-        ),
+        "http": pages,
         "websocket": URLRouter(
             [
                 path("ws/orders", sockets.account),
@@ -67,7 +65,7 @@ routes = ProtocolTypeRouter(
 INTAKE = {"/api/orders/execute": web.intake.execute, "/api/orders/batch": web.intake.batch}
 
 
-async def application(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+async def application(scope: Scope, receive: Receive, send: Send) -> None:
     """Orders go straight to their endpoint: routing costs a tenth of what they do.
 
     A browser's question before a POST from another origin (OPTIONS) is answered by Django's middleware.

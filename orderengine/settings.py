@@ -235,6 +235,7 @@ CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "x-req
 CORS_EXPOSE_HEADERS = [
     "X-Request-Id",
     "Retry-After",
+    "Idempotency-Replayed",
     "RateLimit-Limit",
     "RateLimit-Remaining",
     "RateLimit-Reset",

@@ -80,10 +80,15 @@ class Commands:
 
         return self._apply(order, decide)
 
-    def requeue(self, order: Order, by: str) -> Order:
-        """A failed order goes round again, with all its attempts. Raises `ApiError`: ALREADY_FINAL."""
+    def requeue(self, order: Order, by: str, *, epoch: int | None = None) -> Order:
+        """A failed order goes round again, with all its attempts. Raises `ApiError`: ALREADY_FINAL.
+
+        Of another epoch than the one that is named, the order is left and returned as it is: somebody was faster.
+        """
 
         def decide(order: Order) -> Change | None:
+            if epoch is not None and order.epoch != epoch:
+                return None
             if order.status != Status.FAILED:
                 raise ApiError("ALREADY_FINAL", f"The order is {order.status}; only failed orders are requeued.")
             requeued = Requeued(by=by)
@@ -174,6 +179,6 @@ def amend(order: Order, wanted: AmendIn) -> Order:
     return installed().amend(order, wanted)
 
 
-def requeue(order: Order, by: str) -> Order:
+def requeue(order: Order, by: str, *, epoch: int | None = None) -> Order:
     """`Commands.requeue` of this process."""
-    return installed().requeue(order, by)
+    return installed().requeue(order, by, epoch=epoch)

@@ -34,3 +34,6 @@ GAPS_REPAIRED = Counter(
 )
 EVENTS_DROPPED = Counter("orderengine_events_dropped", "Events not published because Redis was away.")
 DISPATCHES_LOST = Counter("orderengine_dispatches_lost", "Orders whose wake-up could not be sent.")
+MESSAGES_REFUSED = Counter(
+    "orderengine_stream_messages_refused", "Messages on Redis that are not what the engine publishes."
+)

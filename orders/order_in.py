@@ -4,23 +4,23 @@ The shape is checked by msgspec while it parses; what needs the token registry i
 """
 
 import hashlib
-import re
-from collections.abc import Callable
+import json
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from orders.errors import ApiError, invalid
 from orders.ids import uuid7
+from orders.json_in import Reader, not_json, validation_error
 from orders.ledger.statements import NewOrder
 from routing.values import Token
 from routing.world import tokens
 
-Parsed = TypeVar("Parsed")
 Bps = Annotated[int, msgspec.Meta(ge=0, le=5000)]
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^(?![\s\S]*[\x00-\x1f\x7f])")]
+"""Without control characters. The pattern has no `$`, which in Python also matches before a newline at the end."""
 TokenName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
 U64 = 2**64
@@ -30,11 +30,7 @@ MIN_PRICE = Decimal(10) ** -18
 MAX_DIGITS = 60
 EXACT = Context(prec=200)
 """Rounds nothing that MAX_DIGITS lets pass."""
-MAX_MESSAGE = 300
-"""msgspec's messages repeat the value that was sent."""
 MAX_EXPIRY = timedelta(days=366)
-FIELD = re.compile(r"`\$\.?([\w.\[\]]+)")
-MISSING = re.compile(r"(?:missing required|unknown) field `(\w+)`")
 
 
 class SniperTrigger(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen=True):
@@ -70,43 +66,46 @@ class BatchIn(msgspec.Struct, forbid_unknown_fields=True):
     orders: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=100)]
 
 
-decode_order = msgspec.json.Decoder(OrderIn).decode
+order_reader, amend_reader = Reader(OrderIn), Reader(AmendIn)
 decode_batch = msgspec.json.Decoder(BatchIn).decode
-decode_amend = msgspec.json.Decoder(AmendIn).decode
 canonical = msgspec.msgpack.Encoder(decimal_format="string").encode
 
 
-def validation_error(error: msgspec.ValidationError) -> ApiError:
-    """msgspec's message, with the field it speaks of."""
-    text = str(error)
-    missing = MISSING.search(text)
-    where = FIELD.search(text)
-    field = missing.group(1) if missing else where.group(1) if where else "body"
-    return invalid(field, text.rpartition(" - at ")[0][:MAX_MESSAGE] or text[:MAX_MESSAGE])
-
-
-def parsed(decode: Callable[[bytes | msgspec.Raw], Parsed], body: bytes | msgspec.Raw) -> Parsed:
-    """Raises `ApiError`: INVALID_JSON, VALIDATION_FAILED."""
-    try:
-        return decode(body)
-    except msgspec.ValidationError as error:
-        raise validation_error(error) from None
-    except OverflowError as error:  # A moment whose UTC form lies outside the calendar.
-        raise invalid("expiresAt", str(error)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ApiError("INVALID_JSON", f"The body is not JSON: {error}") from None
-
-
 def parse_order(body: bytes | msgspec.Raw) -> OrderIn:
-    return parsed(decode_order, body)
+    """Raises `ApiError`: INVALID_JSON, VALIDATION_FAILED. So do the others."""
+    order: OrderIn = order_reader.read(bytes(body))
+    return order
 
 
 def parse_batch(body: bytes) -> list[msgspec.Raw]:
-    return parsed(decode_batch, body).orders
+    """The orders as they were written: each is read on its own."""
+    try:
+        orders = decode_batch(body).orders
+        # `orders` is the only key there is; inside of the orders the text may stand as often as it likes.
+        if body.count(b'"orders"') > 1 or b"\\" in body:
+            if_repeated(body)
+        return orders
+    except msgspec.ValidationError as error:
+        raise validation_error(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise not_json(body, error) from None
+
+
+def if_repeated(body: bytes) -> None:
+    """Raises `ApiError` where the batch itself has its key twice."""
+    outermost: list[tuple[str, Any]] = []
+
+    def last(pairs: list[tuple[str, Any]]) -> None:
+        outermost[:] = pairs  # The outermost object is complete last.
+
+    json.loads(body, object_pairs_hook=last)
+    if len(outermost) > 1:
+        raise invalid("orders", "stands twice in an object")
 
 
 def parse_amend(body: bytes) -> AmendIn:
-    return parsed(decode_amend, body)
+    amended: AmendIn = amend_reader.read(body)
+    return amended
 
 
 def checked(
@@ -251,8 +250,9 @@ class MarketIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", froze
         return {name: value for name, value in named.items() if value is not None}
 
 
-decode_market = msgspec.json.Decoder(MarketIn).decode
+market_reader = Reader(MarketIn)
 
 
 def parse_market(body: bytes) -> MarketIn:
-    return parsed(decode_market, body)
+    wanted: MarketIn = market_reader.read(body)
+    return wanted

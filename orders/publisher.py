@@ -1,7 +1,7 @@
 """Publishes committed events to Channels groups over Redis pub/sub.
 
 The database is the truth of a stream; a message only says "look now". So publishing is best effort: no order waits for it,
-and what it loses the sockets read from the database (`orders.streams.sockets`).
+and what it loses the sockets read from the database (`orders.http.sockets`).
 """
 
 import logging
@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from orders.events import CommittedEvent, audience
+from orders.signatures import signature
 from runtime.groups import group_channel, group_message
 
 log = logging.getLogger(__name__)
@@ -98,6 +99,6 @@ class Publisher:
         parts: list[str | bytes] = []
         for name in names:
             of_group = [texts[event.order_id, event.seq] for event in groups[name]]
-            parts += (group_channel(name), group_message(name, of_group))
+            parts += (group_channel(name), group_message(name, of_group, signature(name, of_group)))
         if parts:
             self._script(args=parts)

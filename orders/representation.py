@@ -3,55 +3,115 @@
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import msgspec
+
+from orders.lifecycle import Status
 from orders.models import Order
 from orders.wire import text, timestamp
+
+Moment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
+"""RFC 3339, UTC, microseconds, `Z`."""
+Uuid = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
+PerTokenIn = Annotated[str, msgspec.Meta(description="tokenOut per tokenIn.")]
+StatusName = Annotated[str, msgspec.Meta(extra_json_schema={"enum": [status.value for status in Status]})]
+
+
+class Out(msgspec.Struct, rename="camel"):
+    """An answer: its fields give the JSON and the OpenAPI schema. Amounts and prices are decimal strings."""
+
+    def fields(self) -> dict[str, Any]:
+        """By their names in JSON, in their order."""
+        names = zip(type(self).__struct_encode_fields__, self.__struct_fields__, strict=True)
+        return {name: getattr(self, own) for name, own in names}
+
+
+class FailureOut(Out):
+    code: str
+    message: str | None
+
+
+class TriggerOut(Out, omit_defaults=True):
+    kind: Literal["token_launch", "liquidity", "volume"]
+    min_liquidity: str | None = None
+    volume_factor: str | None = None
+
+
+class OrderOut(Out):
+    """The contract's "order out"."""
+
+    order_id: Uuid
+    client_order_id: str | None
+    type: Annotated[str, msgspec.Meta(extra_json_schema={"enum": ["market", "limit", "sniper"]})]
+    token_in: str
+    token_out: str
+    amount: Annotated[str, msgspec.Meta(description="Of tokenIn.")]
+    slippage_bps: int
+    limit_price: PerTokenIn | None
+    trigger_condition: Literal["gte", "lte"] | None
+    trigger: TriggerOut | None
+    max_price_impact_bps: int | None
+    expires_at: Moment | None
+    status: StatusName
+    resting: Annotated[bool, msgspec.Meta(description="Waits for its trigger.")]
+    seq: Annotated[int, msgspec.Meta(description="Of the last event.")]
+    attempts: int
+    venue: str | None
+    executed_price: PerTokenIn | None
+    amount_out: str | None
+    fee: Annotated[str, msgspec.Meta(description="The venue's, in tokenOut.")] | None
+    tx_hash: str | None
+    failure: FailureOut | None
+    created_at: Moment
+    updated_at: Moment
+
+
+class EventOut(Out):
+    seq: int
+    status: StatusName
+    at: Moment
+    data: dict[str, Any]
 
 
 def number(value: Decimal | None) -> str | None:
     return None if value is None else text(value)
 
 
-def order_out(order: Order) -> dict[str, Any]:
-    """CONTRACT's "order out"; amounts and prices are decimal strings. A plain row of the table does as well."""
-    trigger = None
+def order_out(order: Order) -> OrderOut:
+    """A plain row of the table does as well."""
+    trigger = failure = None
     if order.trigger_kind is not None:
-        trigger = {"kind": order.trigger_kind}
-        if order.min_liquidity is not None:
-            trigger["minLiquidity"] = text(order.min_liquidity)
-        if order.volume_factor is not None:
-            trigger["volumeFactor"] = text(order.volume_factor)
-    failure = None
+        trigger = TriggerOut(order.trigger_kind, number(order.min_liquidity), number(order.volume_factor))  # type: ignore[arg-type]
     if order.failure_code is not None:
-        failure = {"code": order.failure_code, "message": order.failure_message}
-    return {
-        "orderId": str(order.id),
-        "clientOrderId": order.client_order_id,
-        "type": order.type,
-        "tokenIn": order.token_in,
-        "tokenOut": order.token_out,
-        "amount": text(order.amount),
-        "slippageBps": order.slippage_bps,
-        "limitPrice": number(order.limit_price),
-        "triggerCondition": order.trigger_condition,
-        "trigger": trigger,
-        "maxPriceImpactBps": order.max_price_impact_bps,
-        "expiresAt": order.expires_at and timestamp(order.expires_at),
-        "status": order.status,
-        "resting": order.resting,
-        "seq": order.seq,
-        "attempts": order.attempts,
-        "venue": order.venue,
-        "executedPrice": number(order.executed_price),
-        "amountOut": number(order.amount_out),
-        "fee": number(order.fee),
-        "txHash": order.tx_hash,
-        "failure": failure,
-        "createdAt": timestamp(order.created_at),
-        "updatedAt": timestamp(order.updated_at),
-    }
+        failure = FailureOut(order.failure_code, order.failure_message)
+    return OrderOut(
+        order_id=str(order.id),
+        client_order_id=order.client_order_id,
+        type=order.type,
+        token_in=order.token_in,
+        token_out=order.token_out,
+        amount=text(order.amount),
+        slippage_bps=order.slippage_bps,
+        limit_price=number(order.limit_price),
+        trigger_condition=order.trigger_condition,  # type: ignore[arg-type]
+        trigger=trigger,
+        max_price_impact_bps=order.max_price_impact_bps,
+        expires_at=None if order.expires_at is None else timestamp(order.expires_at),
+        status=order.status,
+        resting=order.resting,
+        seq=order.seq,
+        attempts=order.attempts,
+        venue=order.venue,
+        executed_price=number(order.executed_price),
+        amount_out=number(order.amount_out),
+        fee=number(order.fee),
+        tx_hash=order.tx_hash,
+        failure=failure,
+        created_at=timestamp(order.created_at),
+        updated_at=timestamp(order.updated_at),
+    )
 
 
-def event_out(seq: int, status: str, at: datetime, data: Mapping[str, Any]) -> dict[str, Any]:
-    return {"seq": seq, "status": status, "at": timestamp(at), "data": data}
+def event_out(seq: int, status: str, at: datetime, data: Mapping[str, Any]) -> EventOut:
+    return EventOut(seq, status, timestamp(at), dict(data))

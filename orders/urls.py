@@ -1,6 +1,6 @@
 from django.urls import path
 
-from orders.http import preview, prices, views
+from orders.http import dead_letters, preview, prices, views
 
 urlpatterns = [
     path("orders", views.OrdersView.as_view()),
@@ -11,6 +11,6 @@ urlpatterns = [
     path("pairs", prices.PairsView.as_view()),
     path("quotes/<str:pair>", prices.QuotesView.as_view()),
     path("ws-ticket", views.TicketView.as_view()),
-    path("dead-letters", views.DeadLettersView.as_view()),
-    path("dead-letters/<int:letter_id>/requeue", views.RequeueView.as_view()),
+    path("dead-letters", dead_letters.DeadLettersView.as_view()),
+    path("dead-letters/<int:letter_id>/requeue", dead_letters.RequeueView.as_view()),
 ]

@@ -14,13 +14,13 @@ from orders.commands import Commands
 from orders.dispatch import Dispatcher
 from orders.effects import of_accepted
 from orders.http.intake import Intake
+from orders.http.sockets import Sockets
 from orders.ledger.values import Accepted, NewOrder
 from orders.ledger.writers import Acceptor
 from orders.order_in import OrderIn
 from orders.prices import Quotes
 from orders.publisher import Publisher
 from orders.streams.snapshots import Reader
-from orders.streams.sockets import Sockets
 from orders.streams.subscriptions import Subscriptions
 from orders.telemetry import PoolWaits, share_metrics
 from routing.world import price_feed, world
@@ -62,9 +62,10 @@ class Web:
             lambda: self._hub,
             lambda: self._reader,
             keys,
-            most=settings.MAX_SOCKETS,
+            max_open=settings.MAX_SOCKETS,
             max_account=settings.MAX_SOCKETS_PER_ACCOUNT,
             prices=lambda: self._quotes,
+            limiter=limiter,
         )
 
     async def start(self) -> None:

@@ -14,7 +14,8 @@ def group_channel(group: str, prefix: str = "asgi") -> str:
     return f"{prefix}__group__{group}"
 
 
-def group_message(group: str, texts: Sequence[tuple[str, int, str]]) -> bytes:
+def group_message(group: str, texts: Sequence[tuple[str, int, str]], signature: bytes | None = None) -> bytes:
     """A group's message as `group_send` would encode it: (subject, seq, WebSocket text) of each event."""
-    packed: bytes = msgpack.packb({"type": TYPE, "group": group, TEXTS: texts})
+    signed = {} if signature is None else {"signature": signature}
+    packed: bytes = msgpack.packb({"type": TYPE, "group": group, TEXTS: texts, **signed})
     return packed

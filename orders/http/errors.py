@@ -164,7 +164,7 @@ class RequestIdMiddleware:
 
     def _marked(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         response["X-Request-Id"] = request.META["REQUEST_ID"]
-        decision: Decision | None = request.META.get("RATE_LIMIT")
+        decision: Decision | None = request.META.get("RATE_LIMIT") or rate_limit_of(request)
         for name, value in decision.headers.items() if decision else ():
             response[name] = value
         return response
@@ -172,6 +172,12 @@ class RequestIdMiddleware:
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         seen = from_exception(error)
         return None if seen is None else as_response(request, seen)
+
+
+def rate_limit_of(request: HttpRequest) -> Decision | None:
+    """The address's, from `orders.http.gate`."""
+    scope: dict[str, Any] = getattr(request, "scope", {})
+    return scope.get("orderengine.rate_limit")
 
 
 def as_response(request: HttpRequest, error: ApiError) -> JsonResponse:

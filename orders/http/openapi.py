@@ -5,19 +5,9 @@ from typing import Any
 import msgspec
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from orders.http.answers import DOCUMENTED, AcceptedOut, BatchOut, ErrorOut, schema
 from orders.order_in import OrderIn
 
-ACCEPTED = {
-    "type": "object",
-    "required": ["orderId", "status", "clientOrderId", "ws", "createdAt"],
-    "properties": {
-        "orderId": {"type": "string", "format": "uuid"},
-        "status": {"type": "string"},
-        "clientOrderId": {"type": "string", "nullable": True},
-        "ws": {"type": "string", "description": "Where its stages are streamed."},
-        "createdAt": {"type": "string", "format": "date-time"},
-    },
-}
 KEY_HEADER = {
     "in": "header",
     "name": "Idempotency-Key",
@@ -40,7 +30,7 @@ class DocsView(SpectacularSwaggerSplitView):
 
 def add_intake(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
     """drf-spectacular's post-processing hook."""
-    _, components = msgspec.json.schema_components([OrderIn], ref_template="#/components/schemas/{name}")
+    _, components = msgspec.json.schema_components([OrderIn, *DOCUMENTED], ref_template="#/components/schemas/{name}")
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     schemas.update({name: openapi_30(schema) for name, schema in components.items()})
     order = {"$ref": "#/components/schemas/OrderIn"}
@@ -50,13 +40,12 @@ def add_intake(result: dict[str, Any], generator: Any, request: Any, public: boo
         "additionalProperties": False,
         "properties": {"orders": {"type": "array", "minItems": 1, "maxItems": 100, "items": order}},
     }
-    results = {"type": "object", "properties": {"results": {"type": "array", "items": {"type": "object"}}}}
     result["paths"]["/api/orders/execute"] = {
         "post": operation(
             "orders_execute",
             "Takes an order.",
             order,
-            ACCEPTED,
+            schema(AcceptedOut),
             (400, 401, 403, 409, 413, 415, 422, 429, 503),
         )
     }
@@ -65,7 +54,7 @@ def add_intake(result: dict[str, Any], generator: Any, request: Any, public: boo
             "orders_batch",
             "Takes up to 100 orders; each stands alone.",
             many,
-            results,
+            schema(BatchOut),
             (400, 401, 403, 413, 415, 429, 503),
         )
     }
@@ -74,7 +63,7 @@ def add_intake(result: dict[str, Any], generator: Any, request: Any, public: boo
 
 def operation(name: str, summary: str, body: Any, answer: Any, errors: tuple[int, ...]) -> dict[str, Any]:
     error = {
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorOut"}}},
+        "content": {"application/json": {"schema": schema(ErrorOut)}},
         "description": "error",
     }
     return {

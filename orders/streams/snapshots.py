@@ -19,7 +19,7 @@ from orders.ledger.session import Session
 from orders.ledger.statements import Connection
 from orders.ledger.writers import SessionCommit
 from orders.models import Order
-from orders.representation import event_out, order_out
+from orders.representation import EventOut, OrderOut, event_out, order_out
 
 Found = TypeVar("Found")
 
@@ -32,8 +32,8 @@ NEWEST = 200
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     account_id: int
-    order: dict[str, Any]
-    events: list[dict[str, Any]]
+    order: OrderOut
+    events: list[EventOut]
 
 
 FIELDS = ", ".join(f"o.{field.attname}" for field in Order._meta.concrete_fields)
@@ -68,7 +68,7 @@ def read(connection: Connection, wanted: Sequence[tuple[UUID, int]]) -> list[Sna
     ]
 
 
-def read_since(connection: Connection, known: Sequence[tuple[UUID, int]]) -> list[list[dict[str, Any]]]:
+def read_since(connection: Connection, known: Sequence[tuple[UUID, int]]) -> list[list[EventOut]]:
     """For each (order, seq) the events after seq. One statement that finds nothing when nothing is new.
 
     Every open socket asks this every few seconds, so it must cost next to nothing.
@@ -91,16 +91,16 @@ def rows_of(connection: Connection, statement: LiteralString, after: Mapping[UUI
         return cursor.execute(statement, (list(after), list(after.values())), prepare=True).fetchall()
 
 
-def events_of(rows: Iterable[Any]) -> dict[UUID, list[dict[str, Any]]]:
-    events: dict[UUID, list[dict[str, Any]]] = {}
+def events_of(rows: Iterable[Any]) -> dict[UUID, list[EventOut]]:
+    events: dict[UUID, list[EventOut]] = {}
     for row in rows:
         data = msgspec.json.decode(row.event_data)
         events.setdefault(row.order_id, []).append(event_out(row.event_seq, row.event_status, row.event_at, data))
     return events
 
 
-def later(events: Mapping[UUID, Sequence[dict[str, Any]]], order_id: UUID, seq: int) -> list[dict[str, Any]]:
-    return [event for event in events.get(order_id, ()) if event["seq"] > seq]
+def later(events: Mapping[UUID, Sequence[EventOut]], order_id: UUID, seq: int) -> list[EventOut]:
+    return [event for event in events.get(order_id, ()) if event.seq > seq]
 
 
 def newest_seqs(account_id: int, known: Sequence[UUID]) -> dict[UUID, int]:

@@ -3,13 +3,24 @@
 One channel of the layer serves every socket of the process: a group is joined with its first listener and left with its
 last. Joining happens in the background and is tried again for as long as somebody listens, because a Redis that is away
 must not keep a socket from opening: its reader looks into the database meanwhile.
+
+Whoever can publish to Redis can write to every group. So a message is checked here, once for all sockets of the process,
+and dropped and counted unless it is what the engine publishes.
 """
 
 import asyncio
+import hmac
 import logging
+from collections.abc import Sequence
 from typing import Any, Protocol
 
+import msgspec
 from channels.layers import get_channel_layer
+
+from orders import metrics
+from orders.signatures import signature
+from orders.streams.connection import Published
+from triggers.ticker import quotes_group
 
 log = logging.getLogger(__name__)
 
@@ -19,8 +30,8 @@ JOIN_RETRY_S = 1.0
 
 
 class Listener(Protocol):
-    def offer(self, message: dict[str, Any]) -> None:
-        """Takes a group's message; returns at once."""
+    def offer(self, published: Sequence[Published]) -> None:
+        """Takes what was published to the group; returns at once."""
 
 
 class Subscriptions:
@@ -34,6 +45,7 @@ class Subscriptions:
         self._channel: str | None = None
         self._opening = asyncio.Lock()
         self._dispatcher: asyncio.Task[None] | None = None
+        self.refused = 0
 
     def __len__(self) -> int:
         return sum(len(listeners) for listeners in self._listeners.values())
@@ -88,7 +100,43 @@ class Subscriptions:
         while True:
             try:
                 message = await self._layer.receive(channel)
-                for listener in tuple(self._listeners.get(message["group"], ())):
-                    listener.offer(message)
-            except Exception:
-                log.exception("a group's message was not passed on")
+                group = message["group"]
+                published = checked(group, message)
+            except Exception:  # msgpack and the look-ups raise whatever fits what was sent.
+                published = None
+            if published is None:
+                self._refuse()
+                continue
+            for listener in tuple(self._listeners.get(group, ())):
+                listener.offer(published)
+
+    def _refuse(self) -> None:
+        metrics.MESSAGES_REFUSED.inc()
+        self.refused += 1
+        if self.refused.bit_count() == 1:  # The first, second, fourth … one: whoever sends many fills no log.
+            log.warning("%d messages on Redis were not published by the engine, and dropped", self.refused)
+
+
+def checked(group: str, message: dict[str, Any]) -> list[Published] | None:
+    """What was published, if a process of ours has: orders' events are signed, prices have to have the form of prices.
+
+    None, or any exception, where it is anything else.
+    """
+    texts = message["texts"] if "texts" in message else message["news"]
+    published = [(str(subject), int(seq), str(text)) for subject, seq, text in texts]
+    if group.startswith(ORDERS):
+        return published if hmac.compare_digest(signature(group, published), message["signature"]) else None
+    for pair, _, text in published:
+        prices = msgspec.json.decode(text, type=Prices)
+        if quotes_group(prices.pair) != group or prices.type != "quotes" or pair != prices.pair:
+            return None
+    return published
+
+
+ORDERS = ("order.", "account.")
+"""How the groups begin whose messages are signed."""
+
+
+class Prices(msgspec.Struct):
+    type: str
+    pair: str

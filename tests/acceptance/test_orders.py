@@ -15,6 +15,7 @@ import pytest
 from websockets.asyncio import client as websocket
 from websockets.exceptions import ConnectionClosed
 
+from routing.mock import tokens
 from tests.acceptance.client import ORDER, STAGES, Client
 
 ALL = list(enumerate(STAGES, start=1))
@@ -291,12 +292,77 @@ async def test_orders_are_listed_by_what_is_asked_for_page_by_page(client: Clien
         ("cursor=x", "cursor"),
         ("pair=a%00b", "pair"),
         ("clientOrderId=%00", "clientOrderId"),
+        ("clientOrderId=", "clientOrderId"),
+        ("pair=", "pair"),
+        ("cursor=", "cursor"),
+        ("pair=SOL-NOPE", "pair"),
+        ("pair=SOL", "pair"),
+        ("state=pending", "state"),
+        ("clientorderid=x", "clientorderid"),
+        ("limit=1&limit=2", "limit"),
+        ("status=pending&status=failed", "status"),
+        ("=x", "query"),
     ],
 )
 async def test_a_question_that_makes_no_sense_is_refused(client: Client, query: str, field: str) -> None:
     answer = await client.http.get(f"/api/orders?{query}")
 
     assert (answer.status_code, list(answer.json()["error"]["details"])) == (400, [field])
+
+
+async def test_a_pair_goes_by_the_same_names_everywhere(client: Client) -> None:
+    order_id = await rests(client)
+    for name in ("SOL-USDC", "sol-usdc", f"{tokens.SOL.mint}-{tokens.USDC.mint}"):
+        listed = (await client.get(f"/api/orders?pair={name}&limit=200"))["orders"]
+        assert order_id in [order["orderId"] for order in listed]
+        assert (await client.get(f"/api/quotes/{name}"))["pair"] == "SOL-USDC"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "field"),
+    [
+        ("POST", "/api/orders/execute?dryRun=true", "dryRun"),
+        ("POST", "/api/orders/batch?x=", "x"),
+        ("GET", "/api/pairs?pair=SOL-USDC", "pair"),
+        ("GET", "/api/orders/00000000-0000-7000-8000-000000000000/events?since=1", "since"),
+        ("GET", "/api/orders/00000000-0000-7000-8000-000000000000/events?after=", "after"),
+        ("DELETE", "/api/orders/00000000-0000-7000-8000-000000000000?force=1", "force"),
+        ("GET", "/api/preview/SOL-USDC?amount=1_000", "amount"),
+        ("GET", "/api/preview/SOL-USDC?amount=%EF%BC%91", "amount"),
+        ("GET", "/api/preview/SOL-USDC?amount=%2B1", "amount"),
+        ("GET", "/api/preview/SOL-USDC?amount=1&amount=2", "amount"),
+        ("GET", "/api/preview/SOL-USDC?amount=1&slippage=5", "slippage"),
+    ],
+)
+async def test_a_parameter_that_is_not_known_is_named(client: Client, method: str, path: str, field: str) -> None:
+    answer = await client.http.request(method, path, json=ORDER if method == "POST" else None)
+
+    assert (answer.status_code, list(answer.json()["error"]["details"])) == (400, [field]), answer.text
+
+
+async def test_head_knows_the_parameters_of_get(client: Client) -> None:
+    assert (await client.http.head("/api/orders?limit=1&status=pending")).status_code == 200
+    assert (await client.http.head("/api/orders?limit=")).status_code == 400
+
+
+@pytest.mark.parametrize("name", ["Idempotency-Key", "Authorization", "X-Request-Id"])
+async def test_a_header_that_stands_twice_is_named(client: Client, name: str) -> None:
+    twice = [(name, "Bearer a"), (name, "Bearer b")]
+    for answer in (
+        await client.http.post("/api/orders/execute", json=ORDER, headers=twice),
+        await client.http.get("/api/orders", headers=twice),
+    ):
+        assert (answer.status_code, list(answer.json()["error"]["details"])) == (400, [name]), answer.text
+
+
+async def test_a_batch_s_key_is_no_single_order_s(client: Client) -> None:
+    batch = await client.http.post("/api/orders/batch", json={"orders": [ORDER]}, headers={"Idempotency-Key": "desk"})
+    single = await client.execute({"Idempotency-Key": "desk#0"})
+    again = await client.execute({"Idempotency-Key": "desk#0"})
+
+    assert single.status_code == 200 and "idempotency-replayed" not in single.headers
+    assert single.json()["orderId"] != batch.json()["results"][0]["orderId"]
+    assert again.json()["orderId"] == single.json()["orderId"] and again.headers["idempotency-replayed"] == "true"
 
 
 async def test_every_request_has_an_id(client: Client) -> None:

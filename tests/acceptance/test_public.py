@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import secrets
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -91,6 +92,34 @@ def test_an_order_of_another_account_does_not_exist(public: Engine) -> None:
         assert json.loads(socket.recv(timeout=PATIENCE_S))["orderId"] == order_id
 
 
+def test_a_key_that_may_only_trade_reads_nothing_through_what_it_changes(public: Engine) -> None:
+    trader = bearer(issue(public, "only-trades", "trade"))
+    resting = {**ORDER, "type": "limit", "limitPrice": "100000", "allowFarPrice": True}
+    order_id = send("POST", f"{public.url}/api/orders/execute", json=resting, headers=trader).json()["orderId"]
+    url = f"{public.url}/api/orders/{order_id}"
+
+    refused(send("GET", url, headers=trader), "FORBIDDEN")
+    amended = send("PATCH", url, json={"slippageBps": 7}, headers=trader)
+    cancelled = [send("DELETE", url, headers=trader) for _ in range(2)]
+    assert amended.json() == {"orderId": order_id, "status": "pending", "seq": 2}
+    assert [answer.json() for answer in cancelled] == [{"orderId": order_id, "status": "cancelled", "seq": 3}] * 2
+
+
+def test_a_revoked_key_s_sockets_are_closed_within_five_seconds(public: Engine) -> None:
+    key = issue(public, "leaves")
+    with contextlib.ExitStack() as stack:
+        watching = [
+            stack.enter_context(connect(f"{public.ws_url}/ws/orders", additional_headers=bearer(key))) for _ in range(2)
+        ]
+        for socket in watching:
+            assert json.loads(socket.recv(timeout=PATIENCE_S))["type"] == "snapshot"
+        with psycopg.connect(public.services["databaseUrl"]) as connection:
+            connection.execute("UPDATE accounts_apikey SET revoked_at = now() WHERE hash = %s", [digest(key)])
+        revoked = time.monotonic()
+        assert [close_code(socket) for socket in watching] == [4401] * 2
+        assert time.monotonic() - revoked < 5
+
+
 def spent(public: Engine, account: str) -> list[httpx.Response]:
     """The answers to: an order, a batch of 100, an order, a batch, 25 questions, an order."""
     order, batch = f"{public.url}/api/orders/execute", f"{public.url}/api/orders/batch"
@@ -165,6 +194,10 @@ def test_only_allowed_origins_read_answers(public: Engine) -> None:
         answer = send("POST", f"{public.url}/api/orders/execute", json=ORDER, headers=headers)
         assert answer.status_code == 200 and answer.headers.get("access-control-allow-origin") == allowed
         assert answer.headers["vary"] == "origin"
+        exposed = answer.headers.get("access-control-expose-headers", "")
+        listed = send("GET", f"{public.url}/api/orders", headers=headers)
+        assert listed.headers.get("access-control-expose-headers", "").replace(" ", "") == exposed.replace(" ", "")
+        assert ("Idempotency-Replayed" in exposed) is bool(allowed)
 
 
 def test_a_foreign_page_cannot_use_a_browser_s_cookie_on_a_socket(public: Engine) -> None:

@@ -41,6 +41,11 @@ def test_every_page_answers(admin: Client, page: str) -> None:
     assert admin.get(page).status_code == 200
 
 
+@pytest.mark.parametrize("value", ["%C2%B2", "9" * 30, "-1", "x", "%00"])
+def test_an_account_that_is_none_is_no_fault(admin: Client, account: int, value: str) -> None:
+    assert admin.get(f"/admin/orders/order/?account={value}").status_code < 500
+
+
 def test_a_list_reads_on_without_gap_or_repetition(admin: Client, database: Connection, account: int) -> None:
     wanted = {str(accepted(database, new_order(account)).id) for _ in range(2 * KeysetMixin.list_per_page + 5)}
     seen: list[str] = []

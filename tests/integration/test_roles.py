@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client, RequestFactory
@@ -16,10 +17,11 @@ from django.urls import reverse
 from pytest_django.fixtures import Settings
 
 from accounts.auth import KeyRing, key_ring
+from accounts.limits import Limiter
 from accounts.models import Account, ApiKey
+from orders.http.sockets import Sockets
 from orders.ledger.statements import Connection
 from orders.streams.snapshots import Reader
-from orders.streams.sockets import Sockets
 from orders.streams.subscriptions import Subscriptions
 from tests.factories import accepted, limit_order
 from tests.integration.test_streams import Browser
@@ -137,9 +139,10 @@ def from_socket(client: Client, order_id: UUID) -> int:
             lambda: hub,
             lambda: reader,
             KeyRing(local_mode=False),
-            most=10,
+            max_open=10,
             max_account=10,
             prices=lambda: pytest.fail("no prices here"),
+            limiter=Limiter(settings.REDIS_URL, account=None, address=None),
         )
         scope = {
             "headers": headers,
@@ -149,7 +152,7 @@ def from_socket(client: Client, order_id: UUID) -> int:
             "url_route": {"kwargs": {"order_id": str(order_id)}},
         }
         task = asyncio.create_task(sockets.order(scope, browser.receive, browser.send))
-        said = await browser.hears()
+        said = await browser.receives()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await reader.close()

@@ -1,27 +1,33 @@
 """Streams: one wire format with Channels, and whole whatever Redis loses."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import msgpack
+import msgspec
 import pytest
 import redis
 from channels.layers import get_channel_layer
 from django.conf import settings
 
 from accounts.auth import Caller, KeyRing
+from accounts.limits import Limiter
 from orders.events import CommittedEvent, account_group, order_group
+from orders.http.sockets import Sockets
 from orders.ledger import statements
 from orders.ledger.statements import Change, Claimed, Connection
 from orders.lifecycle import Event, Status
 from orders.publisher import MAX_PUBLISHED_UNASKED, Publisher
-from orders.streams import sockets
+from orders.signatures import signature
+from orders.streams import feed, following
+from orders.streams.connection import MAX_INBOX, Socket
 from orders.streams.snapshots import Reader
-from orders.streams.sockets import MAX_INBOX, Socket, Sockets
-from orders.streams.subscriptions import Subscriptions
+from orders.streams.subscriptions import Subscriptions, checked
 from runtime.groups import group_channel, group_message
 from tests.factories import FILL, accepted, change, claimed, new_order, swap
 
@@ -33,15 +39,16 @@ async def test_a_group_s_message_is_what_group_send_sends() -> None:
     layer = get_channel_layer()
     group = order_group(ENTRY[0])
     client = redis.Redis.from_url(settings.REDIS_URL)
-    with client.pubsub() as heard:
-        heard.subscribe(group_channel(group))
-        assert (heard.get_message(timeout=30) or {})["type"] == "subscribe"
-        await layer.group_send(group, {"type": "group.texts", "group": group, "news": [ENTRY]})
-        message = await asyncio.to_thread(heard.get_message, timeout=30)
+    with client.pubsub() as received:
+        received.subscribe(group_channel(group))
+        assert (received.get_message(timeout=30) or {})["type"] == "subscribe"
+        signed = {"signature": signature(group, [ENTRY])}
+        await layer.group_send(group, {"type": "group.texts", "group": group, "news": [ENTRY], **signed})
+        message = await asyncio.to_thread(received.get_message, timeout=30)
     client.close()
     await layer.flush()
 
-    assert message is not None and message["data"] == group_message(group, [ENTRY])
+    assert message is not None and message["data"] == group_message(group, [ENTRY], signature(group, [ENTRY]))
 
 
 async def test_a_channel_of_the_layer_hears_what_the_publisher_says() -> None:
@@ -51,9 +58,9 @@ async def test_a_channel_of_the_layer_hears_what_the_publisher_says() -> None:
     await layer.group_add(order_group(order_id), channel)
     await layer.group_add(account_group(7), channel)
     publisher = Publisher(settings.REDIS_URL)
-    news = CommittedEvent(order_id, 7, 2, Status.ROUTING, at, {"attempt": 1})
+    events = CommittedEvent(order_id, 7, 2, Status.ROUTING, at, {"attempt": 1})
 
-    publisher.publish([news])
+    publisher.publish([events])
     async with asyncio.timeout(30):
         messages = [await layer.receive(channel) for _ in range(2)]
     publisher.close()
@@ -61,11 +68,11 @@ async def test_a_channel_of_the_layer_hears_what_the_publisher_says() -> None:
 
     assert {message["group"] for message in messages} == {order_group(order_id), account_group(7)}
     assert all(message["type"] == "group.texts" for message in messages)
-    assert [list(message["news"][0]) for message in messages] == [[str(order_id), 2, news.text()]] * 2
+    assert [list(message["news"][0]) for message in messages] == [[str(order_id), 2, events.text()]] * 2
 
 
-def test_news_goes_out_only_where_somebody_listens() -> None:
-    """A pattern hears all that is published and does not count as a listener. Few groups are told unasked."""
+def test_events_go_out_only_where_somebody_subscribes() -> None:
+    """A pattern receives all that is published and does not count as a subscriber. For few groups nobody is asked."""
     watched, *unwatched = (UUID(int=UUID(ENTRY[0]).int + n) for n in range(1, MAX_PUBLISHED_UNASKED + 3))
     at = datetime.now(UTC)
     client = redis.Redis.from_url(settings.REDIS_URL)
@@ -78,15 +85,15 @@ def test_news_goes_out_only_where_somebody_listens() -> None:
             [CommittedEvent(order_id, 7, 2, Status.ROUTING, at, {}) for order_id in (*unwatched, watched)]
         )
         publisher.publish([CommittedEvent(watched, 7, 3, Status.BUILDING, at, {})])
-        heard = []
-        while not any(b"building" in message["data"] for message in heard):
+        received = []
+        while not any(b"building" in message["data"] for message in received):
             message = everything.get_message(timeout=30)
             if message is not None:
-                heard.append(message)
+                received.append(message)
     publisher.close()
     client.close()
 
-    assert {message["channel"].decode() for message in heard} == {group_channel(order_group(watched))}
+    assert {message["channel"].decode() for message in received} == {group_channel(order_group(watched))}
 
 
 class Browser:
@@ -103,7 +110,7 @@ class Browser:
     async def send(self, message: dict[str, Any]) -> None:
         await self.sent.put(message)
 
-    async def hears(self, *, within_s: float = 20) -> dict[str, Any]:
+    async def receives(self, *, within_s: float = 20) -> dict[str, Any]:
         """The next message, or how the socket was closed."""
         async with asyncio.timeout(within_s):
             while True:
@@ -126,18 +133,19 @@ class Everyone(KeyRing):
 
 
 class Stage:
-    """A hub, a reader, sockets, and what publishes to them."""
+    """Subscriptions, a reader, sockets, and what publishes to them."""
 
     def __init__(self, account_id: int) -> None:
-        self.hub, self.reader = Subscriptions(), Reader()
+        self.subscriptions, self.reader = Subscriptions(), Reader()
         self.publisher = Publisher(settings.REDIS_URL)
         self.sockets = Sockets(
-            lambda: self.hub,
+            lambda: self.subscriptions,
             lambda: self.reader,
             Everyone(account_id),
-            most=100,
+            max_open=100,
             max_account=100,
             prices=lambda: pytest.fail("no prices here"),
+            limiter=Limiter(settings.REDIS_URL, account=None, address=None),
         )
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -164,8 +172,8 @@ class Stage:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self.publisher.close()
         await self.reader.close()
-        if self.hub._dispatcher is not None:
-            self.hub._dispatcher.cancel()
+        if self.subscriptions._dispatcher is not None:
+            self.subscriptions._dispatcher.cancel()
         await get_channel_layer().flush()
 
 
@@ -203,47 +211,47 @@ async def test_a_gap_is_read_from_the_database_before_what_follows_it(
 ) -> None:
     """Redis loses the second of three messages."""
     browser = stage.open(taken.id)
-    assert (await browser.hears())["seq"] == 2
+    assert (await browser.receives())["seq"] == 2
     changes = life(taken)
     for one, lost in zip(changes, (False, True, False), strict=True):
-        news = write(database, one)
+        events = write(database, one)
         if not lost:
-            stage.publisher.publish(news)
+            stage.publisher.publish(events)
 
-    heard = [await browser.hears() for _ in range(4)]
+    received = [await browser.receives() for _ in range(4)]
 
-    assert [message.get("seq") for message in heard] == [3, 4, 5, None]
-    assert heard[-1] == {"closed": 1000}
+    assert [message.get("seq") for message in received] == [3, 4, 5, None]
+    assert received[-1] == {"closed": 1000}
 
 
 async def test_all_that_redis_lost_is_found_within_a_re_read(
     database: Connection, stage: Stage, taken: Claimed
 ) -> None:
     browser = stage.open(taken.id)
-    await browser.hears()
+    await browser.receives()
     for one in life(taken):
         write(database, one)
 
-    heard = [await browser.hears(within_s=sockets.REREAD_S + 10) for _ in range(4)]
+    received = [await browser.receives(within_s=following.REREAD_S + 10) for _ in range(4)]
 
-    assert [message.get("seq") for message in heard] == [3, 4, 5, None]
+    assert [message.get("seq") for message in received] == [3, 4, 5, None]
     assert stage.sockets.repaired >= 3
 
 
-async def test_what_comes_twice_or_late_is_told_once(database: Connection, stage: Stage, taken: Claimed) -> None:
+async def test_what_comes_twice_or_late_is_sent_once(database: Connection, stage: Stage, taken: Claimed) -> None:
     browser = stage.open(taken.id)
-    await browser.hears()
-    told: list[CommittedEvent] = []
+    await browser.receives()
+    published: list[CommittedEvent] = []
     for one in life(taken)[:2]:
-        told += write(database, one)
-        for news in (told[-1:], told, told[:1]):
-            stage.publisher.publish(news)
-    first, second = await browser.hears(), await browser.hears()
-    stage.publisher.publish(told)
+        published += write(database, one)
+        for events in (published[-1:], published, published[:1]):
+            stage.publisher.publish(events)
+    first, second = await browser.receives(), await browser.receives()
+    stage.publisher.publish(published)
     stage.publisher.publish(write(database, life(taken)[2]))
 
-    assert [first["seq"], second["seq"], (await browser.hears())["seq"]] == [3, 4, 5]
-    assert await browser.hears() == {"closed": 1000}
+    assert [first["seq"], second["seq"], (await browser.receives())["seq"]] == [3, 4, 5]
+    assert await browser.receives() == {"closed": 1000}
 
 
 async def test_a_stream_goes_on_after_what_the_client_has_seen(
@@ -252,43 +260,43 @@ async def test_a_stream_goes_on_after_what_the_client_has_seen(
     changes = life(taken)
     write(database, changes[0])
     browser = stage.open(taken.id, "after=2")
-    snapshot = await browser.hears()
+    snapshot = await browser.receives()
     assert (snapshot["type"], snapshot["seq"], [one["seq"] for one in snapshot["events"]]) == ("snapshot", 3, [3])
 
     stage.publisher.publish(write(database, changes[1]))
-    assert (await browser.hears())["seq"] == 4
+    assert (await browser.receives())["seq"] == 4
 
 
 async def test_a_slow_client_s_inbox_is_bounded() -> None:
     browser = Browser()
-    socket = Socket({}, browser.receive, browser.send)
+    socket = Socket({}, browser.receive, browser.send, Caller(1, frozenset()))
     for seq in range(10 * MAX_INBOX):
-        socket.offer({"news": [("id", seq, "text")]})
+        socket.offer([("id", seq, "text")])
 
     assert len(socket.inbox) == MAX_INBOX and socket.overflowed
 
 
 async def test_an_overflowed_inbox_costs_no_event(database: Connection, stage: Stage, taken: Claimed) -> None:
     browser = stage.open(taken.id)
-    await browser.hears()
+    await browser.receives()
     [socket] = stage.sockets.open
     changes = life(taken)
-    news = write(database, changes[0])
-    socket.offer({"news": [(str(taken.id), 1, "old")] * 2 * MAX_INBOX})
+    events = write(database, changes[0])
+    socket.offer([(str(taken.id), 1, "old")] * 2 * MAX_INBOX)
     assert socket.overflowed
-    stage.publisher.publish(news)
-    assert (await browser.hears())["seq"] == 3
+    stage.publisher.publish(events)
+    assert (await browser.receives())["seq"] == 3
     stage.publisher.publish(write(database, *changes[1:]))
 
-    assert [(await browser.hears()).get("seq") for _ in range(3)] == [4, 5, None]
+    assert [(await browser.receives()).get("seq") for _ in range(3)] == [4, 5, None]
 
 
-async def test_a_feed_of_more_orders_than_it_tracks_tells_each_event_once(
+async def test_a_feed_of_more_orders_than_it_tracks_sends_each_event_once(
     database: Connection, stage: Stage, account: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sockets, "MAX_TRACKED", 12)
+    monkeypatch.setattr(feed, "MAX_TRACKED", 12)
     browser = stage.open_feed()
-    assert (await browser.hears())["type"] == "snapshot"
+    assert (await browser.receives())["type"] == "snapshot"
     running: list[tuple[Claimed, list[Change]]] = []
     for _ in range(10):
         taken = claimed(database, accepted(database, new_order(account)))
@@ -302,7 +310,7 @@ async def test_a_feed_of_more_orders_than_it_tracks_tells_each_event_once(
 
     seen: dict[str, list[int]] = {}
     while sum(map(len, seen.values())) < 20 * 5:
-        message = await browser.hears()
+        message = await browser.receives()
         seen.setdefault(message["orderId"], []).append(message["seq"])
     assert list(seen.values()) == [[1, 2, 3, 4, 5]] * 20
 
@@ -310,4 +318,89 @@ async def test_a_feed_of_more_orders_than_it_tracks_tells_each_event_once(
 async def test_another_account_s_order_is_not_there(database: Connection, stage: Stage, account: int) -> None:
     foreign = accepted(database, new_order(account + 1))
 
-    assert await stage.open(foreign.id).hears() == {"closed": 4404}
+    assert await stage.open(foreign.id).receives() == {"closed": 4404}
+
+
+def forged(order_id: UUID, seq: int, status: str) -> tuple[str, int, str]:
+    text = {
+        "type": "event",
+        "orderId": str(order_id),
+        "seq": seq,
+        "status": status,
+        "at": "",
+        "data": {"txHash": "forged"},
+    }
+    return str(order_id), seq, json.dumps(text)
+
+
+async def test_what_others_publish_to_redis_is_dropped_and_counted(
+    database: Connection, stage: Stage, taken: Claimed, account: int
+) -> None:
+    """Whoever can publish neither shows a client a status nor closes its socket."""
+    order, feed_ = stage.open(taken.id), stage.open_feed()
+    assert (await order.receives())["seq"] == 2 and (await feed_.receives())["type"] == "snapshot"
+    entry = [forged(taken.id, 3, "confirmed")]
+    client = redis.Redis.from_url(settings.REDIS_URL)
+    sent = 0
+    for group in (order_group(taken.id), account_group(account)):
+        elsewhere = signature("order.another", entry)
+        foreign = msgpack.packb({"type": "group.texts", "group": group, "news": entry, "signature": "no bytes"})
+        for message in (
+            group_message(group, entry),
+            group_message(group, entry, bytes(16)),
+            group_message(group, entry, elsewhere),
+            foreign,
+            b"",
+            b"\xff not msgpack",
+            msgpack.packb([1, 2]),
+            msgpack.packb({"group": group}),
+            msgpack.packb({"group": group, "news": 7}),
+            msgpack.packb({"group": group, "news": [["x"]], "signature": b""}),
+        ):
+            sent += 1
+            client.publish(group_channel(group), message)
+    client.close()
+    stage.publisher.publish(write(database, life(taken)[0]))
+
+    assert [(await browser.receives())["seq"] for browser in (order, feed_)] == [3, 3]
+    assert order.sent.empty() and feed_.sent.empty()
+    assert stage.subscriptions.refused == sent
+
+
+async def test_a_message_that_comes_again_changes_nothing(database: Connection, stage: Stage, taken: Claimed) -> None:
+    order = stage.open(taken.id)
+    await order.receives()
+    events = write(database, *life(taken)[:2])
+    stage.publisher.publish(events)
+    assert [(await order.receives())["seq"] for _ in range(2)] == [3, 4]
+    texts = [(str(taken.id), event.seq, event.text()) for event in events]
+    group = order_group(taken.id)
+    client = redis.Redis.from_url(settings.REDIS_URL)
+    for _ in range(3):
+        client.publish(group_channel(group), group_message(group, texts, signature(group, texts)))
+    client.close()
+    stage.publisher.publish(write(database, life(taken)[2]))
+
+    assert (await order.receives())["seq"] == 5 and await order.receives() == {"closed": 1000}
+    assert stage.subscriptions.refused == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "passes"),
+    [
+        ('{"type":"quotes","pair":"SOL-USDC"}', True),
+        ('{"type":"quotes","pair":"JUP-USDC"}', False),
+        ('{"type":"event","pair":"SOL-USDC","status":"confirmed"}', False),
+        ("nonsense", False),
+    ],
+)
+def test_a_pair_s_group_carries_prices_only(text: str, passes: bool) -> None:
+    message = {"group": "quotes.SOL-USDC", "news": [["SOL-USDC", 0, text]]}
+    with contextlib.nullcontext() if text != "nonsense" else pytest.raises(msgspec.DecodeError):
+        assert (checked("quotes.SOL-USDC", message) is not None) is passes
+
+
+def test_prices_of_another_pair_are_not_shown() -> None:
+    message = {"news": [["JUP-USDC", 0, '{"type":"quotes","pair":"JUP-USDC"}']]}
+    assert checked("quotes.JUP-USDC", message) is not None
+    assert checked("quotes.SOL-USDC", message) is None

@@ -49,7 +49,7 @@ async def attack(
     url: str, path: str, headers: dict[str, str], origin: str | None, rng: random.Random
 ) -> tuple[str, list[str]]:
     """How it ended, and what was received."""
-    heard: list[str] = []
+    received: list[str] = []
     try:
         async with connect(
             url + path, additional_headers=headers, origin=Origin(origin) if origin else None, open_timeout=20
@@ -58,16 +58,16 @@ async def attack(
                 await socket.send(frame)
             async with asyncio.timeout(rng.choice([0.05, 0.3, 1.0])):
                 async for message in socket:
-                    heard.append(str(message))
-            return str(socket.close_code), heard
+                    received.append(str(message))
+            return str(socket.close_code), received
     except TimeoutError:
-        return "left", heard
+        return "left", received
     except websockets.ConnectionClosed as closed:
-        return str(closed.rcvd.code if closed.rcvd else 1006), heard
+        return str(closed.rcvd.code if closed.rcvd else 1006), received
     except websockets.InvalidStatus as refused:
-        return f"http {refused.response.status_code}", heard
+        return f"http {refused.response.status_code}", received
     except (websockets.WebSocketException, OSError, ValueError) as error:
-        return type(error).__name__, heard
+        return type(error).__name__, received
 
 
 async def main(base: str, mine: str, theirs: str, tries: int, seed: int) -> int:
@@ -93,9 +93,9 @@ async def main(base: str, mine: str, theirs: str, tries: int, seed: int) -> int:
         mind = random.Random(seed * 1_000_003 + n)
         path = mind.choice(paths(mind.choice(sorted(orders)), mind))
         origin = mind.choice([None, None, base, "https://evil.example", "null"])
-        end, heard = await attack(url, path, mind.choice(credentials), origin, mind)
+        end, received = await attack(url, path, mind.choice(credentials), origin, mind)
         ends[end] += 1
-        leaks += sum(any(order_id in text for order_id in orders) for text in heard)
+        leaks += sum(any(order_id in text for order_id in orders) for text in received)
 
     for start in range(0, tries, 50):
         await asyncio.gather(*(one(n) for n in range(start, min(tries, start + 50))))

@@ -1,5 +1,6 @@
 """Every field of an order wrong in every way: a stable code, the field's name, and no way past."""
 
+import contextlib
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from orders.errors import ApiError
 from orders.http.errors import status_of
+from orders.json_in import NUMBER
 from orders.ledger.statements import NewOrder
 from orders.order_in import check_ahead, checked, parse_amend, parse_batch, parse_order
 from routing.mock import tokens
@@ -190,14 +192,119 @@ def test_numbers_that_no_chain_can_carry(number: str) -> None:
     assert list(error.details) == ["amount"] or error.code == "INVALID_JSON"
 
 
-def test_of_a_key_that_stands_twice_the_last_counts() -> None:
-    taken = take('{"tokenIn": "BONK", "tokenIn": "SOL", "tokenOut": "USDC", "amount": "1", "amount": "2"}')
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ('{"tokenIn": "BONK", "tokenIn": "SOL", "tokenOut": "USDC", "amount": "1"}', "tokenIn"),
+        ('{"tokenIn": "SOL", "tokenOut": "USDC", "amount": "1", "amount": "1"}', "amount"),
+        ('{"tokenIn": "SOL", "tokenOut": "USDC", "amount": "x", "amount": "2"}', "amount"),
+        ('{"tokenIn": "SOL", "tokenOut": "USDC", "amount": "1", "\\u0061mount": "2"}', "amount"),
+        # The escaped colon of the client's id stands for the colon of the key that was dropped.
+        ('{"tokenIn":"SOL","tokenOut":"USDC","amount":"1","amount":"2","clientOrderId":"\\u003a"}', "amount"),
+        (
+            json.dumps(SNIPER)[:-1] + ', "trigger": {"kind": "volume", "volumeFactor": 2, "volumeFactor": 3}}',
+            "volumeFactor",
+        ),
+    ],
+)
+def test_a_key_that_stands_twice_is_named(body: str, field: str) -> None:
+    error = refused(body)
 
-    assert (taken.token_in, taken.amount) == ("SOL", Decimal(2))
+    assert (error.code, list(error.details)) == ("VALIDATION_FAILED", [field])
+    assert "twice" in error.message
 
 
-def test_a_wrong_value_is_not_hidden_by_a_second_key() -> None:
-    assert refused('{"tokenIn": "SOL", "tokenOut": "USDC", "amount": "x", "amount": "2"}').code == "VALIDATION_FAILED"
+@pytest.mark.parametrize("name", ["a:b", "::", 'q"q', "\\", "é:\u2028"])
+def test_colons_and_escapes_are_no_keys(name: str) -> None:
+    for ascii_only in (True, False):
+        body = json.dumps({**MARKET, "clientOrderId": name}, ensure_ascii=ascii_only)
+        assert take(body).client_order_id == name
+
+
+def test_a_batch_of_two_lists_is_refused() -> None:
+    for body in (b'{"orders": [{}], "orders": [{}]}', b'{"orders": [{}], "\\u006frders": [{}]}'):
+        with pytest.raises(ApiError) as caught:
+            parse_batch(body)
+        assert list(caught.value.details) == ["orders"]
+    assert len(parse_batch(b'{"orders": [{"orders": 1, "x": "\\n"}]}')) == 1, "that is the order's own fault"
+
+
+ONLY_PYTHON_READS = [
+    "1_000",
+    "\uff11\uff10",
+    "\u0663",
+    "+1",
+    " 1",
+    "1 ",
+    "1\n",
+    "\t1",
+    "01",
+    "1.",
+    ".5",
+    "1e",
+    "1e+",
+    "Infinity",
+]
+
+
+@pytest.mark.parametrize("number", ONLY_PYTHON_READS)
+def test_a_number_in_a_text_is_written_as_json_writes_it(number: str) -> None:
+    for body, field in (
+        ({**MARKET, "amount": number}, "amount"),
+        ({**LIMIT, "limitPrice": number}, "limitPrice"),
+        ({**SNIPER, "trigger": {"kind": "volume", "volumeFactor": number}}, "trigger.volumeFactor"),
+    ):
+        assert list(refused(body).details) == [field]
+    with pytest.raises(ApiError) as caught:
+        parse_amend(msgspec.json.encode({"amount": number}))
+    assert list(caught.value.details) == ["amount"]
+
+
+@given(st.from_regex(NUMBER, fullmatch=True))
+def test_python_s_json_reads_the_same_numbers(number: str) -> None:
+    json.loads(number)
+    with contextlib.suppress(ApiError):
+        assert take({**MARKET, "amount": number}).amount == Decimal(number)
+
+
+@pytest.mark.parametrize("bps", [50.0, "5e1", "50.00"])
+def test_an_integral_float_is_the_integer_it_means(bps: Any) -> None:
+    body = f'{{"tokenIn": "SOL", "tokenOut": "USDC", "amount": 1, "slippageBps": {bps}}}'
+    assert take(body).slippage_bps == 50
+    assert parse_amend(f'{{"slippageBps": {bps}}}'.encode()).slippage_bps == 50
+
+
+@pytest.mark.parametrize("bps", ["0.5", "50.000001", "1e400", "1e-400", "-1.0", "5001.0"])
+def test_another_float_is_no_integer(bps: str) -> None:
+    error = refused(f'{{"tokenIn": "SOL", "tokenOut": "USDC", "amount": 1, "slippageBps": {bps}}}')
+    assert list(error.details) == ["slippageBps"]
+
+
+@given(st.text(max_size=66))
+def test_a_name_has_no_control_characters_wherever_they_stand(name: str) -> None:
+    bad = not 1 <= len(name) <= 64 or any(ord(c) < 0x20 or ord(c) == 0x7F for c in name)
+    if bad:
+        assert list(refused({**MARKET, "clientOrderId": name}).details) == ["clientOrderId"]
+    else:
+        assert take({**MARKET, "clientOrderId": name}).client_order_id == name
+
+
+@given(st.sampled_from("\n\r\x00\x1f\x7f\x0b\x0c\t"), st.text(min_size=1, max_size=60), st.integers(0, 60))
+def test_a_control_character_is_found_in_every_name(control: str, name: str, at: int) -> None:
+    text = name[:at] + control + name[at:]
+    assert refused({**MARKET, "clientOrderId": text}).code == "VALIDATION_FAILED"
+    for field in ("tokenIn", "tokenOut"):
+        assert refused({**MARKET, field: text}).code in ("VALIDATION_FAILED", "UNKNOWN_TOKEN")
+    for known in ("SOL", tokens.SOL.mint):
+        assert refused({**MARKET, "tokenIn": known + control}).code == "UNKNOWN_TOKEN"
+
+
+@pytest.mark.parametrize("text", ["\\ud800", "\\udfff\\ud800", "a\\uDBFFb", "\\ude00"])
+def test_a_lone_surrogate_is_named_as_such(text: str) -> None:
+    error = refused(f'{{"tokenIn": "{text}", "tokenOut": "USDC", "amount": 1}}')
+    assert error.code == "INVALID_JSON" and "surrogate" in error.message
+    with pytest.raises(ApiError, match="surrogate"):
+        parse_batch(f'{{"orders": [{{"tokenIn": "{text}"}}]}}'.encode())
 
 
 @pytest.mark.parametrize("token_in", ["SOL", "sol", "Sol", tokens.SOL.mint])

@@ -10,7 +10,7 @@ const HELP = {
 };
 const PREVIEW_MS = 220;
 const PREVIEW_EVERY_MS = 1500;
-const DECIMAL = /^(\d+\.?\d*|\.\d+)$/;
+const DECIMAL = /^(0|[1-9]\d*)(\.\d+)?$/; // As the API reads numbers.
 const byId = (id) => document.getElementById(id);
 
 export class Ticket {

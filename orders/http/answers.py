@@ -1,0 +1,161 @@
+"""The answers of the REST API: each struct gives the JSON and its part of the OpenAPI document."""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from orders.events import QuoteData
+from orders.representation import EventOut, Moment, OrderOut, Out, StatusName, Uuid
+
+Cursor = Annotated[str, msgspec.Meta(description="Of the next page.")]
+
+
+class AcceptedOut(Out):
+    order_id: Uuid
+    status: StatusName
+    client_order_id: str | None
+    ws: Annotated[str, msgspec.Meta(description="Where its stages are streamed.")]
+    created_at: Moment
+
+
+class BatchOut(Out):
+    results: Annotated[list[Any], msgspec.Meta(description="An accepted order or an error for each, in their order.")]
+
+
+class OrdersOut(Out):
+    orders: list[OrderOut]
+    next: Cursor | None
+
+
+class ChangedOut(Out):
+    """What a key without the scope `read` is told of an order that it changed."""
+
+    order_id: Uuid
+    status: StatusName
+    seq: int
+
+
+class EventsOut(Out):
+    events: list[EventOut]
+
+
+class AttemptOut(Out):
+    attempt: int | None
+    at: Moment
+    quotes: list[dict[str, Any]]
+    refusals: list[dict[str, Any]]
+    winner: str | None
+    reason: str | None
+
+
+class QuotesOfOrderOut(Out):
+    attempts: list[AttemptOut]
+
+
+class PreviewOut(Out):
+    pair: str
+    amount: str
+    slippage_bps: int
+    expected_out: Annotated[str, msgspec.Meta(description="Null: no venue can trade it now.")] | None
+    min_out: str | None
+    net_price: Annotated[str, msgspec.Meta(description="After fee and price impact.")] | None
+    impact_bps: str | None
+    fee_bps: int | None
+    venue: str | None
+    reason: Annotated[str, msgspec.Meta(description="Why this venue, or why none.")]
+    quotes: list[QuoteData]
+
+
+class TicketOut(Out):
+    ticket: str
+    expires_in_s: int = msgspec.field(name="expiresInS")
+
+
+class DeadLetterOut(Out):
+    id: int
+    order_id: Uuid
+    epoch: int
+    reason: str
+    history: list[dict[str, Any]]
+    created_at: Moment
+    resolved_at: Moment | None
+    resolved_by: str | None
+
+
+class DeadLettersOut(Out):
+    dead_letters: list[DeadLetterOut]
+    next: Cursor | None
+
+
+class TokenOut(Out):
+    symbol: str
+    mint: str
+    decimals: int
+
+
+class PairOut(Out):
+    pair: str
+    token_in: str
+    token_out: str
+    listed: Annotated[bool, msgspec.Meta(description="It is traded now.")]
+    polled: Annotated[bool, msgspec.Meta(description="Its prices are always kept fresh.")]
+
+
+class PairsOut(Out):
+    pairs: list[PairOut]
+    tokens: list[TokenOut]
+
+
+class VenueQuoteOut(Out):
+    venue: str
+    price: Annotated[str, msgspec.Meta(description="tokenOut per tokenIn, before the fee.")]
+    net_price: Annotated[str, msgspec.Meta(description="After the fee, before any impact.")]
+    fee_bps: int
+    liquidity: Annotated[str, msgspec.Meta(description="Depth of one side of the pool, in its quote token.")]
+    volume: Annotated[str, msgspec.Meta(description="Of the last minute, in the pool's quote token.")]
+    observed_at: Moment
+    age_ms: int
+
+
+class QuotesOut(Out):
+    """As `triggers.ticker.market_out` writes it, for the same JSON goes to the sockets of a pair."""
+
+    pair: str
+    at: Moment
+    raydium: VenueQuoteOut | None
+    meteora: VenueQuoteOut | None
+    best: VenueQuoteOut | None
+
+
+class ErrorBody(Out):
+    code: str
+    message: str
+    details: dict[str, list[str]]
+    retryable: bool
+    request_id: str
+
+
+class ErrorOut(Out):
+    error: ErrorBody
+
+
+DOCUMENTED: tuple[type[Out], ...] = (
+    AcceptedOut,
+    BatchOut,
+    OrderOut,
+    OrdersOut,
+    ChangedOut,
+    EventsOut,
+    QuotesOfOrderOut,
+    PreviewOut,
+    TicketOut,
+    DeadLettersOut,
+    PairsOut,
+    QuotesOut,
+    ErrorOut,
+)
+
+
+def schema(answer: type[Out]) -> dict[str, Any]:
+    """For drf-spectacular: the component that `orders.http.openapi` puts into the document."""
+    return {"$ref": f"#/components/schemas/{answer.__name__}"}

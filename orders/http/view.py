@@ -1,0 +1,79 @@
+"""What all views of the REST API share: who may, which parameters are known, how an answer is written, how lists page."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+from uuid import UUID
+
+import msgspec
+from django.db.models import Model, QuerySet
+from django.http import Http404
+from rest_framework.permissions import BasePermission
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from accounts.rest import MayRead, MayTrade
+from orders import commands
+from orders.errors import ApiError
+from orders.http.answers import ErrorOut, schema
+from orders.http.parameters import MAX_PAGE, Parameters
+from orders.models import Order
+
+Row = TypeVar("Row", bound=Model)
+
+LIMIT = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE}
+ERROR = schema(ErrorOut)
+ERRORS = dict.fromkeys((400, 401, 403, 404, 429, 503), ERROR)
+READING = ("GET", "HEAD", "OPTIONS")
+
+
+class Json(BaseRenderer):  # type: ignore[misc]
+    """Structs and plain values by msgspec."""
+
+    media_type = "application/json"
+    format = "json"
+    charset = None
+    render_style = "binary"
+    _encode = msgspec.json.Encoder(decimal_format="string", uuid_format="canonical").encode
+
+    def render(self, data: Any, accepted_media_type: str | None = None, context: Any = None) -> bytes:
+        return b"" if data is None else self._encode(data)
+
+
+class View(APIView):  # type: ignore[misc]
+    renderer_classes = [Json]
+    accepts: Mapping[str, frozenset[str]] = {}
+    """Method: the parameters that it knows; for any other method none."""
+    permission: type[BasePermission] | None = None
+    """Instead of: reading wants `read`, everything else `trade`."""
+
+    def get_permissions(self) -> list[Any]:
+        own = self.permission or (MayRead if self.request.method in READING else MayTrade)
+        return [own()]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        method = "GET" if request.method in READING else str(request.method)
+        self.asked = Parameters(request.query_params, self.accepts.get(method, frozenset()))
+
+    def order(self, order_id: str) -> Order:
+        """The caller's order; staff sees everybody's."""
+        caller = self.request.auth
+        try:
+            return commands.find(UUID(order_id), None if caller.is_staff else caller.account_id)
+        except (ValueError, Order.DoesNotExist):
+            raise Http404 from None
+
+
+def json_body(request: Request) -> bytes:
+    """Raises `ApiError`: UNSUPPORTED_MEDIA_TYPE."""
+    if request.content_type.partition(";")[0].strip().lower() != "application/json":
+        raise ApiError("UNSUPPORTED_MEDIA_TYPE", "Send `Content-Type: application/json`.")
+    body: bytes = request._request.body
+    return body
+
+
+def page(rows: QuerySet[Row], limit: int, key: Callable[[Row], object]) -> tuple[list[Row], str | None]:
+    """Keyset paging: the first rows, and the cursor of the page that follows them, if there is one."""
+    found = list(rows[: limit + 1])
+    return found[:limit], str(key(found[limit - 1])) if len(found) > limit else None
