@@ -16,11 +16,14 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 from django.conf import settings  # noqa: E402
 
-from runtime import redis_url  # noqa: E402
+from runtime import (
+    fleet,  # noqa: E402
+    redis_url,  # noqa: E402
+)
 from runtime.liveness import PERIOD_S, touch  # noqa: E402
 from runtime.process import ABOUT  # noqa: E402
 
-QUEUES = ("orders", "quotes", "limit", "sniper", "dbsync", "dead")
+QUEUES = fleet.QUEUES
 
 
 def queue(name: str) -> Queue:
@@ -37,13 +40,7 @@ app.conf.update(
     task_default_queue="dbsync",
     # A misspelt queue must fail, not fill up unseen.
     task_create_missing_queues=False,
-    task_routes={
-        "execute_orders": {"queue": "orders"},
-        "poll_quotes": {"queue": "quotes"},
-        "match_limits": {"queue": "limit"},
-        "match_snipers": {"queue": "sniper"},
-        "dead_letter": {"queue": "dead"},
-    },
+    task_routes={task: {"queue": name} for task, name in fleet.QUEUE_OF.items()},
     task_serializer="json",
     result_serializer="json",
     event_serializer="json",
@@ -174,7 +171,8 @@ def start_executor(sender: str, instance: Any, **_: Any) -> None:
     from orders.telemetry import share_metrics
 
     ABOUT["worker"] = sender
-    share_metrics(settings.METRICS_DIR, sender.partition("@")[0])
+    # By kind, not by number: the slot of one that ended is continued by whichever comes next.
+    share_metrics(settings.METRICS_DIR, fleet.kind_of(sender.partition("@")[0]))
     if "orders" in instance.app.amqp.queues.consume_from:
         from orders import tasks
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from accounts.rates import Rate
-from orderengine import logs, secret_files, tracing, version
+from orderengine import environment, hosts, logs, secret_files, tracing, version
 from runtime import redis_url
 from runtime.postgres import CONNECT, POOL
 
@@ -78,6 +79,7 @@ def read_list(name: str, default: str = "") -> list[str]:
     return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
 
 
+environment.clean_own()
 try:
     secret_files.load()
 except ValueError as error:
@@ -113,7 +115,7 @@ FLOWER_BASIC_AUTH = os.environ.get("FLOWER_BASIC_AUTH", "")
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 DEBUG = read_bool("DEBUG", False)
-LOOPBACK = HOST in ("127.0.0.1", "localhost", "::1")
+LOOPBACK = HOST in environment.LOOPBACK
 LOCAL_MODE = EMBEDDED and LOOPBACK
 """On a laptop (loopback bind, embedded services) a request without a key acts as the account `demo`."""
 
@@ -140,7 +142,7 @@ def secret_key() -> str:
 
 
 SECRET_KEY = secret_key()
-ALLOWED_HOSTS = read_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if LOCAL_MODE else HOST)
+ALLOWED_HOSTS = read_list("ALLOWED_HOSTS") or hosts.names(HOST, local=LOCAL_MODE)
 INSTALLED_APPS = [
     "console",  # Before the theme: its templates take precedence.
     "unfold",
@@ -204,7 +206,8 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "static-root"
+STATIC_ROOT = collected if (collected := BASE_DIR / "static-root").is_dir() or "collectstatic" in sys.argv else None
+"""Where an image keeps them collected; elsewhere they are served from where they are."""
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 AUTH_PASSWORD_VALIDATORS = [
@@ -275,6 +278,7 @@ LOG_FORMAT = read("LOG_FORMAT", "auto")
 if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR") or LOG_FORMAT not in ("auto", "json", "console"):
     raise ImproperlyConfigured("LOG_LEVEL is DEBUG, INFO, WARNING or ERROR; LOG_FORMAT is auto, json or console")
 LOGGING = logs.configuration(level=LOG_LEVEL, form=LOG_FORMAT)
+LOGGING_CONFIG = "orderengine.logs.configure"
 SENTRY_DSN = read("SENTRY_DSN", "")
 if SENTRY_DSN:
     tracing.start_sentry(
