@@ -21,10 +21,12 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from orders.ledger.session import Session
 from routing.world import tokens
-from runtime import slots
+from runtime import fleet, slots
 
 log = logging.getLogger(__name__)
 KEPT_S = 2.0
+WATCHED = ("poll_quotes", "reconcile")
+"""Tasks that leave the time of their last turn in Redis, as `health:{task}` (Redis TIME, ms)."""
 MAX_COUNT = 100_000
 """Counting stops there: more is no better to know, and slow to count."""
 
@@ -37,7 +39,11 @@ SELECT EXTRACT(epoch FROM now() - run_at)::float FROM orders_order
 WHERE run_at <= now() AND status = 'pending' ORDER BY run_at LIMIT 1
 """
 DEAD_LETTERS = "SELECT count(*) FROM (SELECT 1 FROM orders_deadletter WHERE resolved_at IS NULL LIMIT %(most)s) d"
-EXECUTORS = "SELECT count(*) FROM orders_executor WHERE state = 'alive'"
+EXECUTORS = """
+SELECT count(*) FROM orders_executor
+WHERE state = 'alive' AND heartbeat_at > now() - %(dead_after)s * interval '1 second'
+"""
+"""By heartbeat: the state is what `dbsync` has noted, and it may be down as well."""
 UNRESOLVED = """
 SELECT count(*), COALESCE(EXTRACT(epoch FROM now() - min(created_at)), 0)::float
 FROM (SELECT created_at FROM orders_transaction WHERE resolution IS NULL LIMIT %(most)s) t
@@ -63,7 +69,8 @@ def session() -> Session:
 def from_database() -> list[GaugeMetricFamily]:
     def ask(connection: psycopg.Connection[Any]) -> list[GaugeMetricFamily]:
         def rows(query: str) -> list[Any]:
-            return connection.execute(query, {"most": MAX_COUNT}).fetchall()
+            bounds = {"most": MAX_COUNT, "dead_after": settings.EXECUTOR_DEAD_AFTER_S}
+            return connection.execute(query, bounds).fetchall()
 
         work = dict.fromkeys(("pending", "routing", "building", "submitted"), 0) | dict(rows(IN_WORK))
         oldest = rows(OLDEST_UNCLAIMED)
@@ -76,7 +83,7 @@ def from_database() -> list[GaugeMetricFamily]:
                 "How long the oldest order has been due that no executor has taken.",
                 oldest[0][0] if oldest else 0.0,
             ),
-            plain("dead_letters_open", "Failed orders nobody has dealt with.", rows(DEAD_LETTERS)[0][0]),
+            plain("dead_letters_open", "Failed orders that nobody has resolved.", rows(DEAD_LETTERS)[0][0]),
             plain("executors_alive", "Order worker processes with a heartbeat.", rows(EXECUTORS)[0][0]),
             plain("transactions_unresolved", "Signed transactions that may still land.", unresolved),
             plain("transaction_oldest_unresolved_seconds", "Age of the oldest of them.", age),
@@ -113,7 +120,25 @@ def from_redis() -> list[GaugeMetricFamily]:
         for pair, observed in zip(pairs, pipe.execute(), strict=True)
         if observed
     ]
-    return [labelled("quote_age_seconds", "Age of the best cached quote of a pair.", "pair", ages)]
+    return [labelled("quote_age_seconds", "Age of the best cached quote of a pair.", "pair", ages), *turns()]
+
+
+def turns() -> list[GaugeMetricFamily]:
+    """Since when the periodic tasks have not run, by Redis' clock; of a task that has never left its time, nothing."""
+    pipe = client().pipeline(transaction=False)
+    pipe.time()
+    pipe.mget([f"health:{task}" for task in WATCHED])
+    (seconds, micros), last = pipe.execute()
+    now = seconds + micros / 1e6
+    ages = [(task, max(0.0, now - int(at) / 1000)) for task, at in zip(WATCHED, last, strict=True) if at]
+    return [labelled("task_age_seconds", "Time since a periodic task last ran.", "task", ages)]
+
+
+def processes() -> GaugeMetricFamily:
+    """Every kind is there, also with 0: an alert can ask for the missing one."""
+    living = slots.living(settings.METRICS_DIR)
+    kinds = [(kind.name, float(living.get(kind.name, 0))) for kind in fleet.KINDS if kind.queue or kind is fleet.WEB]
+    return labelled("processes_alive", "Living processes that share this host's metrics, by kind.", "kind", kinds)
 
 
 SOURCES: dict[str, tuple[Callable[[], list[GaugeMetricFamily]], tuple[type[Exception], ...]]] = {
@@ -147,6 +172,7 @@ class Outside:
             except away as error:
                 log.warning("%s does not answer the scrape: %s", source, str(error).strip())
                 up.append((source, 0.0))
+        yield processes()
         yield labelled("dependency_up", "Whether a dependency answered this scrape.", "dependency", up)
 
 

@@ -96,7 +96,11 @@ def test_a_full_disk_refuses_orders_and_ends_nothing(tmp_path: Path, start_engin
                 assert codes <= {200, 503} and 503 in codes
                 said = client.get("/readyz")
                 assert said.status_code == 503 and said.json()["dependencies"]["disk"] == "full", said.text
-                assert {name: engine.pid(name) for name in names} == before, engine.report()
+                for n in range(60):  # More log lines than there is room for.
+                    assert client.get("/api/pairs", headers={"Host": f"{n}.example"}).status_code == 400
+                engine.wait_restarted("limit", engine.kill("limit"))
+                after = {name: engine.pid(name) for name in names}
+                assert after == before | {"limit": after["limit"]}, engine.report()
             finally:
                 filling.unlink()
             until(lambda: client.post("/api/orders/execute", json=order()).status_code == 200, 60)
