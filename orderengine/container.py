@@ -13,7 +13,7 @@ from pathlib import Path
 
 from orderengine import environment, secret_files
 from orderengine.host import listening, processes
-from orderengine.host.launch import PARENT, die_with_parent, raise_file_limit
+from orderengine.host.launch import PARENT, check_file_limit, die_with_parent, raise_file_limit
 from orderengine.host.replicas import Replicas
 from runtime import fleet
 
@@ -82,6 +82,7 @@ def listen() -> None:
 def run(name: str, *, replica: bool) -> int:
     environment.clean(os.environ, embedded=False)
     secret_files.load()
+    check_file_limit()
     raise_file_limit()
     os.chdir(processes.BASE_DIR)
     if replica:

@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from accounts.rates import Rate
 from orderengine import environment, hosts, logs, secret_files, tracing, version
+from orderengine.host.launch import file_limit
 from runtime import redis_url
 from runtime.postgres import CONNECT, POOL
 
@@ -446,10 +447,13 @@ RETENTION_DAYS = read_int("RETENTION_DAYS", 0, most=36_500)
 """Finished orders are forgotten after so many days; 0 keeps them."""
 DRAIN_S = read_float("DRAIN_S", 5.0)
 MAX_BODY_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+FILES_BESIDE_SOCKETS = 512
+"""Of a web process: connections to Postgres and Redis, logs, requests that are no sockets."""
 RATE_LIMIT_ACCOUNT = read_rate("RATE_LIMIT_ACCOUNT", "" if LOCAL_MODE else "6000/minute")
 """Requests, and orders of a batch beyond its first."""
 RATE_LIMIT_ADDRESS = read_rate("RATE_LIMIT_ADDRESS", "" if LOCAL_MODE else "12000/minute")
-MAX_SOCKETS = read_int("MAX_SOCKETS", 20_000, least=1)
+MAX_SOCKETS = max(1, min(read_int("MAX_SOCKETS", 20_000, least=1), file_limit() - FILES_BESIDE_SOCKETS))
+"""WebSockets of one web process; fewer where the limit of open files is lower, or the database would fail for want of one."""
 MAX_SOCKETS_PER_ACCOUNT = read_int("MAX_SOCKETS_PER_ACCOUNT", MAX_SOCKETS if LOCAL_MODE else 1_000, least=1)
 BEAT_SYNC = timedelta(seconds=1)
 

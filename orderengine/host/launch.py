@@ -21,6 +21,8 @@ PARENT = "ORDERENGINE_PARENT"
 """Environment: the pid of the process that starts others. Whoever has another was orphaned at its start."""
 
 MAX_FILES = 65_536
+MIN_FILES = 1_024
+"""A web process without clients has some sixty open; below this the sockets that are left are not worth a start."""
 YOUNG_S = 3.0
 """A process that ends younger than this waits a second before it runs again: a crash loop must not use a core up."""
 
@@ -95,10 +97,25 @@ def write_pid(file: Path) -> float:
     return age
 
 
+def file_limit() -> int:
+    """How many files a process may have open once its limit is raised."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_FILES if hard == resource.RLIM_INFINITY else min(MAX_FILES, hard)
+
+
+def check_file_limit() -> None:
+    """Raises `ValueError` where the hard limit leaves no room for sockets beside connections and files."""
+    if (limit := file_limit()) < MIN_FILES:
+        raise ValueError(
+            f"only {limit} files may be open and a process needs {MIN_FILES}: raise the hard limit"
+            " (`ulimit -Hn`, systemd's LimitNOFILE, compose's ulimits)"
+        )
+
+
 def raise_file_limit() -> None:
     """To MAX_FILES, or as far as the hard limit allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(MAX_FILES, hard)
+    wanted = file_limit()
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 

@@ -10,6 +10,7 @@ TELLING = re.compile(
 )
 NOISE = re.compile(
     r"the database system is (?:starting up|shutting down|not yet accepting)"
+    r"|couldn't get a connection after|reconnection attempt in pool"
     r"|terminating connection due to administrator command|For help, use|Try '.*' for help|^Traceback|^\s+File \""
 )
 MAX_BYTES = 64 * 1024
@@ -30,7 +31,7 @@ def plain(line: str) -> str:
     try:
         said = json.loads(line)
         exception = str(said.get("exception", "")).strip().splitlines()[-1:]
-        return " ".join([str(said.get("event", "")), *exception]).strip()
+        return " ".join([*str(said.get("event", "")).strip().splitlines()[:1], *exception]).strip()
     except (ValueError, AttributeError):
         return line
 

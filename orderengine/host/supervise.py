@@ -18,7 +18,7 @@ from supervisor.xmlrpc import SupervisorTransport
 from orderengine import environment as variables
 from orderengine import hosts
 from orderengine.host import disk, embedded, listening, pidfiles, processes, supervisor_config
-from orderengine.host.launch import PARENT
+from orderengine.host.launch import PARENT, check_file_limit
 from orderengine.host.reason import Logs
 from orderengine.host.signals import Signals
 
@@ -124,6 +124,7 @@ class Engine:
         self.logs = Logs(self.data_dir / "log")
 
     def run(self) -> int:
+        check_file_limit()
         embedded.data_folder(self.data_dir)
         embedded.private_folder(self.run_dir)
         embedded.private_folder(self.data_dir / "log")

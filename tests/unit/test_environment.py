@@ -71,3 +71,19 @@ def test_an_address_that_is_not_ours_is_named_as_that(host: str) -> None:
 def test_a_path_that_no_configuration_can_hold_is_named(tmp_path: Path) -> None:
     with pytest.raises(supervise.Refused, match="DATA_DIR .* line break"):
         supervise.data_dir({"DATA_DIR": str(tmp_path / "two\nlines")})
+
+
+@pytest.mark.parametrize("module", [["orderengine"], ["orderengine.container", "web"]])
+def test_too_few_open_files_are_refused_in_every_mode(tmp_path: Path, module: list[str]) -> None:
+    command = ["sh", "-c", 'ulimit -n 256 && exec "$@"', "sh", sys.executable, "-m", *module]
+    environment = os.environ | {"DATA_DIR": str(tmp_path), "PORT": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("orderengine: only 256 files may be open and a process needs 1024"), done.stderr
+
+
+def test_sockets_are_as_many_as_there_are_files_for(tmp_path: Path) -> None:
+    code = "import django.conf; print(django.conf.settings.MAX_SOCKETS)"
+    command = ["sh", "-c", 'ulimit -n 2048 && exec "$@"', "sh", sys.executable, "-c", code]
+    done = subprocess.run(command, env=os.environ, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == 2048 - 512
