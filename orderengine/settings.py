@@ -184,7 +184,7 @@ AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contri
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = ["ip_address"]
-"""Not by name: whoever knows the administrator's could keep him out."""
+"""Not by name: a stranger who knows the administrator's name could lock the administrator out."""
 AXES_RESET_ON_SUCCESS = True
 AXES_ENABLE_ACCESS_FAILURE_LOG = False
 ROOT_URLCONF = "orderengine.urls"
@@ -440,11 +440,11 @@ RESEND_AFTER_S = 4.0
 HEARTBEAT_S = 2.0
 EXECUTOR_DEAD_AFTER_S = 6.0
 RECONCILE_GRACE_S = 2.0
-"""A doorbell not answered for this long is taken for lost."""
+"""A dispatch that no executor has answered for this long counts as lost."""
 RECONCILE_BACKLOG_GRACE_S = 20.0
-"""While the broker still holds doorbells, an order's own is most likely among them."""
+"""While the broker still holds dispatches, an order's own is most likely among them."""
 RETENTION_DAYS = read_int("RETENTION_DAYS", 0, most=36_500)
-"""Finished orders are forgotten after so many days; 0 keeps them."""
+"""Finished orders are purged after so many days; 0 keeps them."""
 DRAIN_S = read_float("DRAIN_S", 5.0)
 MAX_BODY_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 FILES_BESIDE_SOCKETS = 512

@@ -1,4 +1,4 @@
-"""How every process connects to Postgres: nobody waits long for one that is away, or longer than it is."""
+"""How every process connects to Postgres: no caller waits long while it is away, nor after it is back."""
 
 from typing import Any
 
