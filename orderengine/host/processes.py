@@ -45,6 +45,11 @@ def worker(name: str, kind: fleet.Kind, threads: int) -> list[str]:
     return celery("worker", "-Q", str(kind.queue), *pool, "-n", f"{name}@%h", *quiet, "--loglevel=info")
 
 
+def web(*options: str) -> list[str]:
+    """`options` of the server; by default the listening socket is descriptor 3."""
+    return [sys.executable, "-m", "orderengine.host.server", *(options or ("--fd=3",))]
+
+
 def beat() -> list[str]:
     return celery("beat", "-S", "orderengine.beat:Scheduler", "--pidfile=", "--loglevel=info")
 
@@ -59,7 +64,7 @@ def command(kind: fleet.Kind, name: str, environment: Mapping[str, str]) -> list
         threads = count(environment, variable, kind.threads) if variable else kind.threads
         return worker(name, kind, threads)
     return {
-        "web": [sys.executable, "-m", "orderengine.host.server", "--fd=3"],
+        "web": web(),
         "beat": beat(),
         "flower": [sys.executable, "-m", "orderengine.host.flower"],
     }[kind.name]

@@ -8,13 +8,14 @@ from uuid import uuid4
 import pytest
 import redis
 from django.conf import settings
+from prometheus_client.core import GaugeMetricFamily
 
 from orders.http import metrics
 from orders.ledger.statements import Connection
 from runtime import slots
 
 
-def samples(families: list[metrics.GaugeMetricFamily]) -> dict[str, float]:
+def samples(families: list[GaugeMetricFamily]) -> dict[str, float]:
     return {
         f"{sample.name}{''.join(sample.labels.values())}": sample.value
         for family in families
