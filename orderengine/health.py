@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from orderengine.host import disk
 from routing.prices import PriceStore
+from triggers import pulse
 
 ALIVE_S = settings.EXECUTOR_DEAD_AFTER_S
 OK, CLOSED, STILL = "ok", "closed", "stands still"
@@ -21,8 +22,8 @@ FROM orders_executor WHERE state = 'alive' AND heartbeat_at > now() - %s * inter
 """
 PROBE_KEY = "health:probe"
 PROBE_MS = 60_000
-TURNS = {"quotes": ("health:poll_quotes", 10.0), "reconciling": ("health:reconcile", 15.0)}
-"""Name in the answer: the Redis key that holds when the task last ran (Redis TIME, ms), and the seconds that may pass."""
+TURNS = {"quotes": "poll_quotes", "reconciling": "reconcile", "triggers": "keep_book"}
+"""Name in the answer: the periodic task that must not stand still (`triggers.pulse`)."""
 
 
 @require_safe
@@ -97,15 +98,13 @@ class RedisProbe:
             self._client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
         pipe = self._client.pipeline(transaction=False)
         pipe.set(PROBE_KEY, int(time.time()), px=PROBE_MS)
-        pipe.time()
-        pipe.mget([key for key, _ in TURNS.values()])
-        _, (seconds, micros), turns = pipe.execute()
-        now = seconds + micros / 1e6
+        pipe.execute()
+        ages = pulse.ages_s(self._client)
         found = {}
-        for (name, (_, most_s)), turn in zip(TURNS.items(), turns, strict=True):
-            if turn is not None:
+        for name, task in TURNS.items():
+            if (age := ages[task]) is not None:
                 self._seen.add(name)
-                found[name] = OK if now - int(turn) / 1000 <= most_s else STILL
+                found[name] = OK if age <= pulse.STILL_AFTER_S else STILL
             elif name in self._seen:
                 found[name] = STILL
         return found

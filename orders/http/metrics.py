@@ -22,11 +22,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from orders.ledger.session import Session
 from routing.world import tokens
 from runtime import fleet, slots
+from triggers import pulse
 
 log = logging.getLogger(__name__)
 KEPT_S = 2.0
-WATCHED = ("poll_quotes", "reconcile")
-"""Tasks that leave the time of their last turn in Redis, as `health:{task}` (Redis TIME, ms)."""
 MAX_COUNT = 100_000
 """Counting stops there: more is no better to know, and slow to count."""
 
@@ -125,12 +124,7 @@ def from_redis() -> list[GaugeMetricFamily]:
 
 def turns() -> list[GaugeMetricFamily]:
     """Since when the periodic tasks have not run, by Redis' clock; of a task that has never left its time, nothing."""
-    pipe = client().pipeline(transaction=False)
-    pipe.time()
-    pipe.mget([f"health:{task}" for task in WATCHED])
-    (seconds, micros), last = pipe.execute()
-    now = seconds + micros / 1e6
-    ages = [(task, max(0.0, now - int(at) / 1000)) for task, at in zip(WATCHED, last, strict=True) if at]
+    ages = [(task, age) for task, age in pulse.ages_s(client()).items() if age is not None]
     return [labelled("task_age_seconds", "Time since a periodic task last ran.", "task", ages)]
 
 

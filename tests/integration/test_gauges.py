@@ -13,6 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from orders.http import metrics
 from orders.ledger.statements import Connection
 from runtime import slots
+from triggers import pulse
 
 
 def samples(families: list[GaugeMetricFamily]) -> dict[str, float]:
@@ -47,9 +48,9 @@ def test_a_missing_process_is_a_fact(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_the_age_of_a_task_s_last_turn_is_told() -> None:
     with redis.Redis.from_url(settings.REDIS_URL) as store:
-        store.set("health:reconcile", int((time.time() - 30) * 1000))
+        store.hset(pulse.PULSE, "reconcile", int((time.time() - 30) * 1000))
         try:
             assert 29 < samples(metrics.turns())["orderengine_task_age_secondsreconcile"] < 40
         finally:
-            store.delete("health:reconcile")
+            store.delete(pulse.PULSE)
         assert "orderengine_task_age_secondsreconcile" not in samples(metrics.turns())

@@ -14,6 +14,7 @@ from django.test import RequestFactory
 from orderengine import health
 from orderengine.host import disk
 from orders.ledger.statements import Connection
+from triggers import pulse
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def store() -> Iterator["redis.Redis"]:
     client = redis.Redis.from_url(settings.REDIS_URL)
     yield client
     client.config_set("min-replicas-to-write", 0)
-    client.delete(*(key for key, _ in health.TURNS.values()))
+    client.delete(pulse.PULSE)
     client.close()
 
 
@@ -58,16 +59,16 @@ def test_a_redis_that_refuses_writes_is_told(
     assert (status, said, dependencies["redis"]) == (200, "degraded", "refuses writes: NOREPLICAS")
 
 
-@pytest.mark.parametrize(("name", "key"), [("quotes", "health:poll_quotes"), ("reconciling", "health:reconcile")])
+@pytest.mark.parametrize(("name", "key"), health.TURNS.items())
 def test_a_task_that_stands_still_is_told(
     database: Connection, probe: health.RedisProbe, store: "redis.Redis", name: str, key: str
 ) -> None:
     assert name not in asked()[2], "what was never there is not known to be missing"
-    store.set(key, int(time.time() * 1000))
+    store.hset(pulse.PULSE, key, int(time.time() * 1000))
     assert asked()[2][name] == "ok"
-    store.set(key, int((time.time() - 60) * 1000))
+    store.hset(pulse.PULSE, key, int((time.time() - 60) * 1000))
     assert asked()[2][name] == "stands still" and asked()[1] == "degraded"
-    store.delete(key)
+    store.hdel(pulse.PULSE, key)
     assert asked()[2][name] == "stands still"
 
 
