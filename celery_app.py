@@ -16,11 +16,14 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 from django.conf import settings  # noqa: E402
 
-from runtime import redis_url  # noqa: E402
+from runtime import (
+    fleet,  # noqa: E402
+    redis_url,  # noqa: E402
+)
 from runtime.liveness import PERIOD_S, touch  # noqa: E402
 from runtime.process import ABOUT  # noqa: E402
 
-QUEUES = ("orders", "quotes", "limit", "sniper", "dbsync", "dead")
+QUEUES = fleet.QUEUES
 
 
 def queue(name: str) -> Queue:
@@ -37,13 +40,7 @@ app.conf.update(
     task_default_queue="dbsync",
     # A misspelt queue must fail, not be made and fill up.
     task_create_missing_queues=False,
-    task_routes={
-        "execute_orders": {"queue": "orders"},
-        "poll_quotes": {"queue": "quotes"},
-        "match_limits": {"queue": "limit"},
-        "match_snipers": {"queue": "sniper"},
-        "dead_letter": {"queue": "dead"},
-    },
+    task_routes={task: {"queue": name} for task, name in fleet.QUEUE_OF.items()},
     task_serializer="json",
     result_serializer="json",
     event_serializer="json",
@@ -176,7 +173,8 @@ def start_owners(sender: str, instance: Any, **_: Any) -> None:
 
     ABOUT["worker"] = sender
     name = sender.partition("@")[0]
-    share_metrics(settings.METRICS_DIR, name)
+    # By kind, not by number: the slot of one that ended is continued by whichever comes next.
+    share_metrics(settings.METRICS_DIR, fleet.kind_of(name))
     tasks.owners.start(list(instance.app.amqp.queues.consume_from), name)
 
 

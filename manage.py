@@ -1,9 +1,14 @@
 #!/usr/bin/env python
 import os
 import sys
+import warnings
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orderengine.settings")
+    # What a shell sets for other projects must not keep these commands from working.
+    os.environ["DJANGO_SETTINGS_MODULE"] = "orderengine.settings"
+    if os.environ.get("PYTHONWARNINGS"):
+        warnings.resetwarnings()
+        warnings.simplefilter("ignore")
     from django.core.management import execute_from_command_line
 
     # A module's name has no hyphen, a command's may: `dead-letters`.

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import number, table
+from orderengine import environment
 
 ROOT = Path(__file__).resolve().parent.parent
 SCENARIOS = ("market", "limit", "sniper", "websocket", "mixed", "arrival", "saturation")
@@ -119,6 +120,7 @@ def default_key() -> str | None:
 
 
 def main() -> int:
+    environment.clean(os.environ, embedded=False)  # A proxy of the shell is not for this machine's loopback.
     here = f"http://{os.environ.get('HOST') or '127.0.0.1'}:{os.environ.get('PORT') or '8000'}"
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description="k6 against a running engine.")
     parser.add_argument("--url", default=os.environ.get("BASE_URL") or here)

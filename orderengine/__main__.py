@@ -4,10 +4,16 @@ import argparse
 import os
 import signal
 import sys
+import warnings
 
-from orderengine.host import embedded, listening, supervise
-from orderengine.host.launch import die_with_parent
-from orderengine.host.signals import Signals, Stopped
+if os.environ.get("PYTHONWARNINGS"):
+    # What a shell asks of its own programs must not keep ours from importing their packages.
+    warnings.resetwarnings()
+    warnings.simplefilter("ignore")
+
+from orderengine.host import embedded, listening, supervise  # noqa: E402
+from orderengine.host.launch import die_with_parent  # noqa: E402
+from orderengine.host.signals import Signals, Stopped  # noqa: E402
 
 
 def main() -> int:

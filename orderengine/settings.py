@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 
 from accounts.rates import Rate
-from orderengine import logs, secret_files, tracing, version
+from orderengine import environment, hosts, logs, secret_files, tracing, version
+from orderengine.host.launch import file_limit
 from runtime import redis_url
 from runtime.postgres import CONNECT, POOL
 
@@ -79,6 +81,7 @@ def read_list(name: str, default: str = "") -> list[str]:
     return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
 
 
+environment.clean_own()
 try:
     secret_files.load()
 except ValueError as error:
@@ -114,7 +117,7 @@ FLOWER_BASIC_AUTH = os.environ.get("FLOWER_BASIC_AUTH", "")
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 DEBUG = read_bool("DEBUG", False)
-LOOPBACK = HOST in ("127.0.0.1", "localhost", "::1")
+LOOPBACK = HOST in environment.LOOPBACK
 LOCAL_MODE = EMBEDDED and LOOPBACK
 """On a laptop (loopback bind, embedded services) a request without a key acts as the account `demo`."""
 
@@ -141,7 +144,7 @@ def secret_key() -> str:
 
 
 SECRET_KEY = secret_key()
-ALLOWED_HOSTS = read_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if LOCAL_MODE else HOST)
+ALLOWED_HOSTS = read_list("ALLOWED_HOSTS") or hosts.names(HOST, local=LOCAL_MODE)
 INSTALLED_APPS = [
     "console",  # Before the theme: its templates take precedence.
     "unfold",
@@ -212,7 +215,8 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 STATIC_URL = "/static/"
-STATIC_ROOT = BASE_DIR / "static-root"
+STATIC_ROOT = collected if (collected := BASE_DIR / "static-root").is_dir() or "collectstatic" in sys.argv else None
+"""Where an image keeps them collected; elsewhere they are served from where they are."""
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 AUTH_PASSWORD_VALIDATORS = [
@@ -285,6 +289,7 @@ LOG_FORMAT = read("LOG_FORMAT", "auto")
 if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR") or LOG_FORMAT not in ("auto", "json", "console"):
     raise ImproperlyConfigured("LOG_LEVEL is DEBUG, INFO, WARNING or ERROR; LOG_FORMAT is auto, json or console")
 LOGGING = logs.configuration(level=LOG_LEVEL, form=LOG_FORMAT)
+LOGGING_CONFIG = "orderengine.logs.configure"
 SENTRY_DSN = read("SENTRY_DSN", "")
 if SENTRY_DSN:
     tracing.start_sentry(
@@ -464,17 +469,20 @@ RESEND_AFTER_S = 4.0
 HEARTBEAT_S = 2.0
 EXECUTOR_DEAD_AFTER_S = 6.0
 RECONCILE_GRACE_S = 2.0
-"""A doorbell not answered for this long is taken for lost."""
+"""A dispatch that no executor has answered for this long counts as lost."""
 RECONCILE_BACKLOG_GRACE_S = 20.0
-"""While the broker still holds doorbells, an order's own is most likely among them."""
+"""While the broker still holds dispatches, an order's own is most likely among them."""
 RETENTION_DAYS = read_int("RETENTION_DAYS", 0, most=36_500)
-"""Finished orders are forgotten after so many days; 0 keeps them."""
+"""Finished orders are purged after so many days; 0 keeps them."""
 DRAIN_S = read_float("DRAIN_S", 5.0)
 MAX_BODY_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+FILES_BESIDE_SOCKETS = 512
+"""Of a web process: connections to Postgres and Redis, logs, requests that are no sockets."""
 RATE_LIMIT_ACCOUNT = read_rate("RATE_LIMIT_ACCOUNT", "" if LOCAL_MODE else "6000/minute")
 """Requests, and orders of a batch beyond its first."""
 RATE_LIMIT_ADDRESS = read_rate("RATE_LIMIT_ADDRESS", "" if LOCAL_MODE else "12000/minute")
-MAX_SOCKETS = read_int("MAX_SOCKETS", 20_000, least=1)
+MAX_SOCKETS = max(1, min(read_int("MAX_SOCKETS", 20_000, least=1), file_limit() - FILES_BESIDE_SOCKETS))
+"""WebSockets of one web process; fewer where the limit of open files is lower, or the database would fail for want of one."""
 MAX_SOCKETS_PER_ACCOUNT = read_int("MAX_SOCKETS_PER_ACCOUNT", MAX_SOCKETS if LOCAL_MODE else 1_000, least=1)
 BEAT_SYNC = timedelta(seconds=1)
 

@@ -1,4 +1,4 @@
-"""Sentry and OpenTelemetry, for whoever sets their address. Without one nothing is imported and nothing costs."""
+"""Sentry and OpenTelemetry, each where its address is set. Without one nothing is imported and there is no cost."""
 
 import importlib
 import os

@@ -1,4 +1,4 @@
-"""A file touched by whoever is alive, for health checks from outside the process (`ALIVE_FILE`; unset: nothing)."""
+"""A file that a living process touches, for health checks from outside the process (`ALIVE_FILE`; unset: nothing)."""
 
 import os
 from pathlib import Path

@@ -1,3 +1,3 @@
-"""What every log line of this process says of it."""
+"""What every log line of this process says about it: `worker`, `executor`."""
 
 ABOUT: dict[str, str] = {}

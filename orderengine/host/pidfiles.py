@@ -1,4 +1,4 @@
-"""One live engine per data folder, and no process left over from a dead one."""
+"""One running engine per data folder, and no process left over from one that crashed."""
 
 import contextlib
 import fcntl
@@ -12,11 +12,11 @@ from orderengine.host.launch import PARENT
 
 
 class Taken(Exception):
-    """Another engine lives on this data folder."""
+    """Another engine runs on this data folder."""
 
 
 def lock(run_dir: Path) -> int:
-    """Held by the descriptor that is returned; the system lets go when its process ends, however it ends."""
+    """Held by the descriptor that is returned; the system releases it when its process ends, however it ends."""
     descriptor = os.open(run_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -65,11 +65,11 @@ def process_text(pid: int) -> tuple[bytes, bytes]:
         folder = Path(f"/proc/{pid}")
         return (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
     except OSError:
-        told = [
+        found = [
             subprocess.run(["ps", *options, "-o", "command=", "-p", str(pid)], check=False, capture_output=True).stdout
             for options in (["ww"], ["eww"])
         ]
-        return told[0], told[1]
+        return found[0], found[1]
 
 
 def living(data_dir: Path) -> dict[str, int]:
@@ -85,7 +85,7 @@ def send(pids: dict[str, int], signum: int | None = None) -> None:
 
 
 def stop_all(data_dir: Path, patience_s: float) -> None:
-    """Whatever the pid files name ends: asked first, supervisord before all others, killed after patience."""
+    """Ends what the pid files name: by a request first, to supervisord before all others, by SIGKILL after `patience_s`."""
     end = time.monotonic() + patience_s
     left = living(data_dir)
     while left and time.monotonic() < end:

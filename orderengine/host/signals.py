@@ -1,4 +1,4 @@
-"""Signals as something to wait for: a handler only takes a note, and the main loop acts on it."""
+"""Signals as something to wait for: a handler only sets a flag, and the main loop acts on it."""
 
 import contextlib
 import os
@@ -23,7 +23,7 @@ class Signals:
         for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if signal.getsignal(signum) != signal.SIG_IGN:
                 signal.signal(signum, self.note)
-        # Whatever our parent did with it: the interrupt is how a terminal stops us. A child's end wakes us.
+        # Whatever our parent set for it: a terminal stops us by the interrupt. A child's end wakes us.
         signal.signal(signal.SIGINT, self.note)
         signal.signal(signal.SIGCHLD, lambda signum, frame: None)
 

