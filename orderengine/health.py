@@ -7,6 +7,7 @@ from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
+from orderengine.host import draining
 from routing.prices import PriceStore
 
 ALIVE_S = 6
@@ -14,13 +15,17 @@ ALIVE_S = 6
 
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
-    """This process answers. No I/O."""
+    """This process answers and was not told to stop. No I/O."""
+    if draining.began():
+        return JsonResponse({"status": "stopping"}, status=503)
     return JsonResponse({"status": "ok"})
 
 
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
     """Each dependency. Without Postgres nothing can be accepted (503); without Redis work waits, accepting goes on (200)."""
+    if draining.began():
+        return JsonResponse({"status": "stopping", "dependencies": {}}, status=503)
     postgres, executors = postgres_state()
     redis_said, venues = redis_state()
     dependencies = {"postgres": postgres, "redis": redis_said, "executors": executors, **venues}

@@ -5,7 +5,6 @@ environment compose.yaml gives it, against the run's Postgres and a Redis with t
 check passes and an order is confirmed.
 """
 
-import importlib.util
 import os
 import re
 import shutil
@@ -150,21 +149,21 @@ def test_the_image_is_non_root_and_has_no_development_packages() -> None:
         assert re.search(f"^{package}==", everywhere, re.M) and not re.search(f"^{package}==", server, re.M)
 
 
-def secrets_module() -> Any:
-    spec = importlib.util.spec_from_file_location("deploy_secrets", BASE_DIR / "deploy" / "secrets.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def make_secrets(folder: Path) -> list[str]:
+    """By the documented command. Returns the names of the secrets that it made."""
+    command = [sys.executable, "deploy/make_secrets.py", str(folder)]
+    done = subprocess.run(command, cwd=BASE_DIR, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.strip().removeprefix(f"{folder}: made ")
+    return [] if said.startswith("nothing") else said.split(", ")
 
 
 def test_secrets_are_made_once_and_stay(tmp_path: Path, compose: Any) -> None:
-    module = secrets_module()
     folder = tmp_path / "secrets"
-    made = module.make(folder)
+    made = make_secrets(folder)
     assert {Path(secret["file"]).name for secret in compose["secrets"].values()} <= set(made)
     before = {file.name: file.read_text() for file in folder.iterdir()}
-    assert module.make(folder) == [] and {file.name: file.read_text() for file in folder.iterdir()} == before
+    assert make_secrets(folder) == [] and {file.name: file.read_text() for file in folder.iterdir()} == before
     assert folder.stat().st_mode & 0o077 == 0
     assert len(before["secret_key"]) > 64 and "default off" in before["redis_acl"]
     assert before["redis_web_password"].strip() not in before["redis_acl"], "the ACL holds digests"
@@ -179,7 +178,7 @@ class Stack:
         self.port = free_port()
         self.flower_port = free_port()
         self.secrets = home / "secrets"
-        secrets_module().make(self.secrets)
+        make_secrets(self.secrets)
         (home / "data").mkdir()
 
     def redis(self) -> None:

@@ -1,4 +1,4 @@
-"""`python3 deploy/secrets.py [folder]`: makes the secrets compose.yaml mounts, once; what is there stays.
+"""`python3 deploy/make_secrets.py [FOLDER]`: makes the secrets that compose.yaml mounts. A secret that exists is kept.
 
 Needs the standard library only. The folder is closed to others; the files in it can be read by the containers' users.
 To replace one secret remove its file and run this again (docs/upgrades.md, "Keys and secrets").
@@ -12,16 +12,24 @@ import secrets
 import sys
 from pathlib import Path
 
-ROLES = {
-    # Kombu and the doorbell, rate limits, the trigger book and quotes, Channels' groups. Nothing that administers Redis:
+REDIS_ROLES = {
+    # Kombu and the dispatches, rate limits, the trigger book and quotes, Channels' groups. Nothing that administers Redis:
     # no CONFIG, FLUSHALL, KEYS, DEBUG, ACL.
     "web": "~* &* +@all -@admin -@dangerous +info",
     "worker": "~* &* +@all -@admin -@dangerous +info",
-    # Events and queue lengths; it can also tell workers to shut down, as Flower's superusers may.
+    # Task events and queue lengths, and the channels of Celery's remote control (database 0). Not the channels on which
+    # the engine publishes orders' events.
     "flower": "~_kombu.* ~orders ~quotes ~limit ~sniper ~dbsync ~dead ~*.reply.celery.pidbox ~celeryev* ~unacked* ~*pidbox* "
-    "&* +@all -@admin -@dangerous +info",
+    "&/0.celeryev* &/0.*pidbox* +@all -@admin -@dangerous +info",
     "health": "-@all +ping",
 }
+POSTGRES_ROLES = {
+    "owner": "orderengine_owner",  # Migrations: owns the schema.
+    "runtime": "orderengine",  # Every process of the engine: rows only, no DDL.
+    "monitor": "orderengine_monitor",  # The exporter: statistics only.
+    "backup": "orderengine_backup",  # Base backups and the write-ahead log.
+}
+"""Secret: the role deploy/postgres/roles.sql makes with it."""
 
 
 def make(folder: Path) -> list[str]:
@@ -44,15 +52,21 @@ def make(folder: Path) -> list[str]:
         return secrets.token_hex(24)
 
     once("secret_key", secrets.token_urlsafe(64))
-    postgres = once("postgres_password", password())
-    once("database_url", f"postgresql://orderengine:{postgres}@postgres:5432/orderengine")
-    passwords = {role: once(f"redis_{role}_password", password()) for role in ROLES}
+    once("postgres_password", password())
+    database = {name: once(f"postgres_{name}_password", password()) for name in POSTGRES_ROLES}
+    for secret, name in (("database_url", "runtime"), ("database_url_owner", "owner")):
+        once(secret, f"postgresql://{POSTGRES_ROLES[name]}:{database[name]}@postgres:5432/orderengine")
+    once("backup_pgpass", f"postgres:5432:*:{POSTGRES_ROLES['backup']}:{database['backup']}")
+    passwords = {role: once(f"redis_{role}_password", password()) for role in REDIS_ROLES}
     for role in ("web", "worker", "flower"):
         once(f"redis_url_{role}", f"redis://{role}:{passwords[role]}@redis:6379/0")
-    users = [f"user {role} on resetkeys resetchannels #{digest(passwords[role])} {ROLES[role]}" for role in ROLES]
+    users = [
+        f"user {role} on resetkeys resetchannels #{digest(passwords[role])} {REDIS_ROLES[role]}" for role in REDIS_ROLES
+    ]
     once("redis_acl", "\n".join(["user default off", *users]))
     once("flower_basic_auth", f"flower:{password()}")
     once("grafana_password", password())
+    once("alert_webhook_url", "http://127.0.0.1:9/put-the-receiver-of-alerts-here")
     rabbitmq = once("rabbitmq_password", password())
     once("rabbitmq_definitions", json.dumps(definitions(rabbitmq), indent=2))
     once("broker_url", f"amqp://orderengine:{rabbitmq}@rabbitmq:5672//")
