@@ -20,7 +20,7 @@ REDIS_ROLES = {
     # Task events and queue lengths, and the channels of Celery's remote control (database 0). Not the channels on which
     # the engine publishes orders' events.
     "flower": "~_kombu.* ~orders ~quotes ~limit ~sniper ~dbsync ~dead ~*.reply.celery.pidbox ~celeryev* ~unacked* ~*pidbox* "
-    "&/0.celeryev* &/0.*pidbox* +@all -@admin -@dangerous +info",
+    "&/0.celeryev/* &/0.celery.pidbox +@all -@admin -@dangerous +info",
     "health": "-@all +ping",
 }
 POSTGRES_ROLES = {

