@@ -1,9 +1,10 @@
-"""`python3 deploy/make_secrets.py [FOLDER]`: makes the secrets that compose.yaml mounts. A secret that exists is kept.
+"""`python3 deploy/make_secrets.py [FOLDER] [--host HOST]`: makes the secrets that compose.yaml mounts. A secret that exists is kept.
 
-Needs the standard library only. The folder is closed to others; the files in it can be read by the containers' users.
+HOST is where Postgres, Redis and RabbitMQ are; without it each is a container of that name. Needs the standard library only. The folder is closed to others; the files in it can be read by the containers' users.
 To replace one secret remove its file and run this again (docs/upgrades.md, "Keys and secrets").
 """
 
+import argparse
 import base64
 import hashlib
 import json
@@ -32,8 +33,9 @@ POSTGRES_ROLES = {
 """Secret: the role deploy/postgres/roles.sql makes with it."""
 
 
-def make(folder: Path) -> list[str]:
+def make(folder: Path, host: str | None = None) -> list[str]:
     """Returns the names of the secrets that were made."""
+    postgres, redis, broker = (host or name for name in ("postgres", "redis", "rabbitmq"))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
     made: list[str] = []
@@ -55,11 +57,11 @@ def make(folder: Path) -> list[str]:
     once("postgres_password", password())
     database = {name: once(f"postgres_{name}_password", password()) for name in POSTGRES_ROLES}
     for secret, name in (("database_url", "runtime"), ("database_url_owner", "owner")):
-        once(secret, f"postgresql://{POSTGRES_ROLES[name]}:{database[name]}@postgres:5432/orderengine")
-    once("backup_pgpass", f"postgres:5432:*:{POSTGRES_ROLES['backup']}:{database['backup']}")
+        once(secret, f"postgresql://{POSTGRES_ROLES[name]}:{database[name]}@{postgres}:5432/orderengine")
+    once("backup_pgpass", f"{postgres}:5432:*:{POSTGRES_ROLES['backup']}:{database['backup']}")
     passwords = {role: once(f"redis_{role}_password", password()) for role in REDIS_ROLES}
     for role in ("web", "worker", "flower"):
-        once(f"redis_url_{role}", f"redis://{role}:{passwords[role]}@redis:6379/0")
+        once(f"redis_url_{role}", f"redis://{role}:{passwords[role]}@{redis}:6379/0")
     users = [
         f"user {role} on resetkeys resetchannels #{digest(passwords[role])} {REDIS_ROLES[role]}" for role in REDIS_ROLES
     ]
@@ -69,7 +71,7 @@ def make(folder: Path) -> list[str]:
     once("alert_webhook_url", "http://127.0.0.1:9/put-the-receiver-of-alerts-here")
     rabbitmq = once("rabbitmq_password", password())
     once("rabbitmq_definitions", json.dumps(definitions(rabbitmq), indent=2))
-    once("broker_url", f"amqp://orderengine:{rabbitmq}@rabbitmq:5672//")
+    once("broker_url", f"amqp://orderengine:{rabbitmq}@{broker}:5672//")
     once("tunnel_token", "put the tunnel's token here")
     return made
 
@@ -97,5 +99,8 @@ def definitions(password: str) -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1] if len(sys.argv) > 1 else "secrets")
-    print(f"{target}: made {', '.join(make(target)) or 'nothing: everything is there'}")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", nargs="?", type=Path, default=Path("secrets"))
+    parser.add_argument("--host")
+    given = parser.parse_args()
+    print(f"{given.folder}: made {', '.join(make(given.folder, given.host)) or 'nothing: everything is there'}")
