@@ -75,14 +75,17 @@ verify() {
     [ -e "$folder/data/postgresql.conf" ] || touch "$folder/data/postgresql.conf"
     printf 'local all all trust\n' > "$folder/hba"
     printf '\n' > "$folder/ident"
-    pg_ctl -D "$folder/data" -w -t 600 -l "$folder/log" -o "-c listen_addresses='' -c unix_socket_directories='$folder' \
+    pg_ctl -D "$folder/data" -w -t 600 -l "$folder/log" -o "-p 5432 -c listen_addresses='' -c unix_socket_directories='$folder' \
         -c hba_file='$folder/hba' -c ident_file='$folder/ident' -c archive_mode=off" start >/dev/null || { cat "$folder/log" >&2; exit 1; }
-    until [ "$(ask "$folder" 'SELECT pg_is_in_recovery()')" = f ]; do sleep 0.2; done
+    until [ "$(ask "$folder" 'SELECT pg_is_in_recovery()')" = f ]; do
+        pg_ctl -D "$folder/data" status >/dev/null || { cat "$folder/log" >&2; exit 1; }
+        sleep 0.2
+    done
     say "restored: $(ask "$folder" 'SELECT count(*) FROM orders_order') orders, the newest of" \
         "$(ask "$folder" 'SELECT max(created_at) FROM orders_order'), in $((SECONDS - began)) s"
 }
 
-ask() { env -u PGPORT -u PGPASSFILE PGHOST="$1" PGUSER="${SUPERUSER:-postgres}" psql -XAtq -d orderengine -c "$2"; }
+ask() { env -u PGPASSFILE PGPORT=5432 PGHOST="$1" PGUSER="${SUPERUSER:-postgres}" psql -XAtq -d orderengine -c "$2"; }
 
 case ${1:-} in
     once) once ;;
