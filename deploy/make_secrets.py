@@ -1,7 +1,10 @@
-"""`python3 deploy/make_secrets.py [FOLDER] [--host HOST]`: makes the secrets that compose.yaml mounts. A secret that exists is kept.
+"""Makes the secrets that compose.yaml and the units use. A secret that exists is kept.
 
-HOST is where Postgres, Redis and RabbitMQ are; without it each is a container of that name. Needs the standard library only. The folder is closed to others; the files in it can be read by the containers' users.
-To replace one secret remove its file and run this again (docs/upgrades.md, "Keys and secrets").
+    python3 deploy/make_secrets.py [FOLDER] [--host HOST]
+
+HOST is where Postgres, Redis and RabbitMQ are; without it each is a container of that name. Needs the standard library
+only. The folder is closed to others; the files in it can be read by the containers' users. To replace one secret remove
+its file and run this again (docs/upgrades.md, "Keys and secrets").
 """
 
 import argparse
@@ -10,7 +13,6 @@ import hashlib
 import json
 import os
 import secrets
-import sys
 from pathlib import Path
 
 REDIS_ROLES = {

@@ -41,6 +41,7 @@ class Server:
             "PORT": str(self.port),
             "ALLOWED_HOSTS": NAME,
             "HTTPS": "true",
+            "FORWARDED_ALLOW_IPS": "127.0.0.1",
             "LOG_FORMAT": "json",
         }
         assert self.manage("prepare", "--no-wait").returncode == 0

@@ -83,6 +83,7 @@ async def test_no_client_sees_a_rolling_restart(kind: str, capsys: pytest.Captur
             for host in (one, two):
                 host.environment["ALLOWED_HOSTS"] = f"127.0.0.1,{proxies.DOMAIN}"
                 host.environment["HTTPS"] = "true"
+                host.environment["FORWARDED_ALLOW_IPS"] = "127.0.0.1"
                 host.environment["STOP_DELAY_S"] = "3"
                 host.start("web")
             three.start("orders")
