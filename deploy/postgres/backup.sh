@@ -67,8 +67,8 @@ restore() {
 }
 
 verify() {
-    local folder began=$SECONDS
-    folder=$(mktemp -d)
+    local began=$SECONDS
+    folder=$(mktemp -d) # Not local: the trap needs it.
     trap 'pg_ctl -D "$folder/data" -m immediate stop >/dev/null 2>&1 || true; rm -rf "$folder"' EXIT
     PGDATA=$folder/data restore latest
     # Without what the server of origin was told on its command line or in another configuration folder.

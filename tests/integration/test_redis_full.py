@@ -36,7 +36,7 @@ def test_workers_outlive_a_full_redis(start_engine: Callable[..., Engine]) -> No
             placed.append(answer.json()["orderId"])
             samples = scrape(engine)
             time.sleep(0.5)  # The rate of the load, not a wait for something.
-        used, most = (samples[f"orderengine_redis_memory_{name}bytes"] for name in ("", "max_"))
+        used, most = (samples[f"orderengine_redis_memory_{name}bytes{{}}"] for name in ("", "max_"))
         assert used > 0.85 * most == 0.85
         client.config_set("maxmemory", 0)
     for order_id in placed:
