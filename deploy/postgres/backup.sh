@@ -57,6 +57,8 @@ restore() {
     mkdir -p "$PGDATA"
     cp -a "$BACKUP_DIR/base/$base/." "$PGDATA/"
     chmod 700 "$PGDATA"
+    # A server that was restored to a moment has that moment in its backups too.
+    sed -i '/^\(restore_command\|recovery_target\)/d' "$PGDATA/postgresql.auto.conf"
     {
         echo "restore_command = 'cp \"$BACKUP_DIR/wal/%f\" \"%p\"'"
         echo "recovery_target_action = promote"
