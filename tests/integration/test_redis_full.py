@@ -1,4 +1,4 @@
-"""Redis at its maxmemory: workers stay, the scrape says so, and orders that were accepted meanwhile are executed."""
+"""Redis at its maxmemory: processes stay, the scrape says so, and orders that were accepted meanwhile are executed."""
 
 import json
 import time
