@@ -1,5 +1,5 @@
 # What each target does: README.md and CONTRIBUTING.md. ARGS goes to the program behind a target.
-.PHONY: run test unit contract integration acceptance browser check audit lock load bench chaos mutations setup setup-dev hooks clean
+.PHONY: run test unit contract integration acceptance browser check audit lock load bench chaos mutations deploy-test setup setup-dev hooks clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 PYTHON = .venv/bin/python
@@ -60,3 +60,7 @@ hooks: setup-dev
 clean:
 	rm -rf .venv node_modules .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .schemathesis static-root
 	find . -name __pycache__ -not -path './node_modules/*' -prune -exec rm -rf {} +
+
+# The server stack with Debian's packages: minutes. What the machine lacks is skipped with the package's name.
+deploy-test: setup-dev
+	@exec $(PYTHON) -m pytest tests/deploy tests/deploy/stack $(ARGS)

@@ -10,7 +10,7 @@ from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
-from orderengine.host import disk
+from orderengine.host import disk, draining
 from routing.prices import PriceStore
 from triggers import pulse
 
@@ -28,7 +28,9 @@ TURNS = {"quotes": "poll_quotes", "reconciling": "reconcile", "triggers": "keep_
 
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
-    """This process answers. No I/O."""
+    """This process answers and was not told to stop. No I/O."""
+    if draining.began():
+        return JsonResponse({"status": "stopping"}, status=503)
     return JsonResponse({"status": "ok"})
 
 
@@ -39,6 +41,8 @@ def readyz(request: HttpRequest) -> JsonResponse:
     503: nothing can be accepted, because Postgres is away, takes no writes, or its disk is full. 200 with `degraded`: orders are
     accepted and something else waits. Values are `ok` or say what is wrong; of a venue's circuit breaker closed, open, half-open.
     """
+    if draining.began():
+        return JsonResponse({"status": "stopping", "dependencies": {}}, status=503)
     postgres, executors = postgres_state()
     dependencies: dict[str, Any] = {
         "postgres": postgres,

@@ -118,13 +118,22 @@ def from_redis() -> list[GaugeMetricFamily]:
         for pair, observed in zip(pairs, pipe.execute(), strict=True)
         if observed
     ]
-    return [labelled("quote_age_seconds", "Age of the best cached quote of a pair.", "pair", ages), *turns()]
+    return [labelled("quote_age_seconds", "Age of the best cached quote of a pair.", "pair", ages), *turns(), *memory()]
 
 
 def turns() -> list[GaugeMetricFamily]:
     """Since when the periodic tasks have not run, by Redis' clock; of a task that has never left its time, nothing."""
     ages = [(task, age) for task, age in pulse.ages_s(client()).items() if age is not None]
     return [labelled("task_age_seconds", "Time since a periodic task last ran.", "task", ages)]
+
+
+def memory() -> list[GaugeMetricFamily]:
+    """At its maximum Redis refuses every write: no dispatch, no quote, no trigger."""
+    said = client().info("memory")
+    return [
+        plain("redis_memory_bytes", "What Redis uses of its memory.", float(said["used_memory"])),
+        plain("redis_memory_max_bytes", "Its maxmemory; 0 is no bound.", float(said["maxmemory"])),
+    ]
 
 
 def processes() -> GaugeMetricFamily:

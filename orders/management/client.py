@@ -1,23 +1,24 @@
-"""The engine as commands see it: REST and WebSocket, here or far away. Nothing is read behind its back.
+"""The engine as commands use it: REST and WebSocket, on this machine or elsewhere. Never its database.
 
 Exit codes: 0 done, 1 the order did not end confirmed, 2 wrong use or refused, 3 the engine cannot be reached.
 """
 
 import json
 import os
+import socket
 import sys
 import time
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import httpx
 from django.conf import settings
 from django.core.management import BaseCommand, CommandError
 from rich.console import Console
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
-from websockets.sync.client import connect
+from websockets.sync.client import ClientConnection, connect
 
 from orders.lifecycle import FINAL
 
@@ -30,12 +31,27 @@ UNAUTHENTICATED, NOT_FOUND = 4401, 4404
 
 
 class Client:
-    def __init__(self, url: str, key: str | None) -> None:
+    """`url` is where the engine is reached, `name` the host name it is asked by if that is another (see `public_name`)."""
+
+    def __init__(self, url: str, key: str | None, name: str | None = None) -> None:
         self.url = url.rstrip("/")
+        self._name = name
         self._headers = {"Authorization": f"Bearer {key}"} if key else {}
         # A proxy of the environment is for elsewhere: it does not reach this machine's loopback.
         elsewhere = urlsplit(self.url).hostname not in ("127.0.0.1", "localhost", "::1")
-        self._http = httpx.Client(base_url=self.url, headers=self._headers, timeout=TIMEOUT_S, trust_env=elsewhere)
+        forwarded = {"Host": name, "X-Forwarded-Proto": "https"} if name else {}
+        try:
+            self._parts = parts(self.url)
+            self._http = httpx.Client(
+                base_url=self.url, headers=self._headers | forwarded, timeout=TIMEOUT_S, trust_env=elsewhere
+            )
+        except httpx.InvalidURL:
+            raise CommandError(f"--url {url} is no URL", returncode=REFUSED) from None
+        except UnicodeEncodeError:
+            raise CommandError("a key has letters, digits and _ only", returncode=REFUSED) from None
+
+    def close(self) -> None:
+        self._http.close()
 
     def call(self, method: str, path: str, *, headers: dict[str, str] | None = None, **options: Any) -> Any:
         """The answer's JSON. Raises `CommandError` with the exit code that fits."""
@@ -43,6 +59,8 @@ class Client:
             answer = self._http.request(method, path, headers=headers, **options)
         except httpx.HTTPError as error:
             raise CommandError(f"{self.url} cannot be reached: {error}", returncode=UNREACHABLE) from None
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
+            raise CommandError(f"this cannot be sent: {error}", returncode=REFUSED) from None
         try:
             body = answer.json()
         except ValueError:
@@ -54,13 +72,13 @@ class Client:
         raise CommandError(f"{said.get('code', answer.status_code)}: {said.get('message', '')}", returncode=code)
 
     def stream(self, path: str) -> Iterator[dict[str, Any]]:
-        """A socket's messages; comes back when it is cut off, and goes on after the last seq of an order's stream."""
+        """A socket's messages; connects again when it is cut off, and continues after the last seq of an order's stream."""
         after, away_since = 0, None
         while True:
             try:
-                with connect(f"{self._socket_base()}{path}?after={after}", additional_headers=self._headers) as socket:
+                with self._connect(f"{path}?after={after}") as stream:
                     away_since = None
-                    for text in socket:
+                    for text in stream:
                         message = json.loads(text)
                         after = message.get("seq", after)
                         yield message
@@ -78,9 +96,51 @@ class Client:
                 raise CommandError(f"{self.url} has been away for a minute; orders go on", returncode=UNREACHABLE)
             time.sleep(RETRY_S)
 
-    def _socket_base(self) -> str:
-        parts = urlsplit(self.url)
-        return f"{'wss' if parts.scheme == 'https' else 'ws'}://{parts.netloc}{parts.path}"
+    def _connect(self, path: str) -> ClientConnection:
+        host, port = self._parts.hostname or "", self._parts.port
+        scheme = "wss" if self._parts.scheme == "https" else "ws"
+        if not self._name:
+            return connect(f"{scheme}://{self._parts.netloc}{self._parts.path}{path}", additional_headers=self._headers)
+        # The library takes the Host header from the URL; the connection goes to where the engine listens.
+        to = socket.create_connection((host, port or 80), timeout=TIMEOUT_S)
+        return connect(f"ws://{self._name}{path}", sock=to, additional_headers=self._headers)
+
+
+def parts(url: str) -> SplitResult:
+    """Raises `CommandError` for what is no http or https URL."""
+    try:
+        found = urlsplit(url)
+        if found.scheme in ("http", "https") and found.hostname and found.port != 0:
+            return found
+    except ValueError:
+        pass
+    raise CommandError(f"--url {url} is no URL such as https://engine.example.com", returncode=REFUSED)
+
+
+def segment(text: str) -> str:
+    """`text` as one part of a path."""
+    return quote(text.encode(errors="replace"), safe="")
+
+
+def own_url() -> str:
+    """Where a web process of this machine listens."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.HOST, settings.HOST)  # nosec B104
+    return f"http://{host}:{settings.PORT}"
+
+
+def is_own(found: SplitResult) -> bool:
+    """Whether it is the engine whose settings this command has: on this machine, or under one of its own names."""
+    host = found.hostname or ""
+    own = {"127.0.0.1", "localhost", "::1", settings.HOST, *settings.ALLOWED_HOSTS}
+    return host in own and (found.scheme == "http" or settings.HTTPS)
+
+
+def public_name(found: SplitResult) -> str | None:
+    """The host name by which an engine behind a proxy wants to be asked where the proxy is passed by; None: as in the URL."""
+    names = [name.removeprefix(".") for name in settings.ALLOWED_HOSTS if name != "*"]
+    if found.scheme != "http" or not is_own(found) or not names:
+        return None
+    return names[0] if settings.HTTPS or found.hostname not in names and "*" not in settings.ALLOWED_HOSTS else None
 
 
 def local_key(name: str) -> str | None:
@@ -105,8 +165,8 @@ class EngineCommand(BaseCommand):
         return super().create_parser(prog_name, subcommand, epilog=self.epilog, **kwargs)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        own = f"http://{settings.HOST}:{settings.PORT}"
-        parser.add_argument("--url", default=os.environ.get("ORDERENGINE_URL", own), help=f"the engine ({own})")
+        own = own_url()
+        parser.add_argument("--url", default=os.environ.get("ORDERENGINE_URL") or own, help=f"the engine ({own})")
         parser.add_argument(
             "--key", help="API key; by default ORDERENGINE_KEY, then the one of an engine of this folder"
         )
@@ -114,17 +174,20 @@ class EngineCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         key = options["key"] or os.environ.get("ORDERENGINE_KEY")
-        if key is None and urlsplit(options["url"]).hostname in ("127.0.0.1", "localhost", "::1", settings.HOST):
+        found = parts(options["url"])
+        if key is None and is_own(found):
             key = local_key(self.key_name)
-        self.client = Client(options["url"], key)
+        self.client = Client(options["url"], key, public_name(found))
         self.console = Console(no_color=options["no_color"], soft_wrap=True)
         try:
             self.run(**options)
         except KeyboardInterrupt:
             Console(stderr=True, no_color=options["no_color"]).print("stopped looking; orders go on", style="dim")
         except BrokenPipeError:
-            # Who read us, `head` perhaps, has enough; the interpreter must not try to write the rest either.
+            # The reader, `head` perhaps, has closed the pipe; the interpreter must not try to write the rest at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        finally:
+            self.client.close()
 
     def run(self, **options: Any) -> None:
         raise NotImplementedError

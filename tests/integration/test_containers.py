@@ -5,7 +5,6 @@ environment compose.yaml gives it, against the run's Postgres and a Redis with t
 check passes and an order is confirmed.
 """
 
-import importlib.util
 import os
 import re
 import shutil
@@ -29,7 +28,18 @@ from tests.waiting import until
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 ENGINE = tuple(kind.name for kind in fleet.KINDS)
-PROFILED = {"rabbitmq", "tunnel", "prometheus", "grafana", "celery-exporter", "postgres-exporter"}
+ONCE = {"migrate", "backup-folder", "restore"}
+"""Services that do their work and end."""
+PROFILED = {
+    "rabbitmq",
+    "tunnel",
+    "prometheus",
+    "alertmanager",
+    "grafana",
+    "celery-exporter",
+    "postgres-exporter",
+    "restore",
+}
 VARIABLE = re.compile(r"\$\$|\$\{(\w+)(?:(:?[-?])([^}]*))?\}")
 
 
@@ -67,13 +77,18 @@ def test_a_domain_is_required() -> None:
 
 
 def test_every_service_is_closed_bounded_and_watched(compose: Any) -> None:
-    assert set(ENGINE) | {"proxy", "migrate", "postgres", "redis"} | PROFILED == set(compose["services"])
+    own = {"web-b", "proxy", "postgres", "backup", "redis"}
+    assert set(ENGINE) | own | ONCE | PROFILED == set(compose["services"])
     for name, service in compose["services"].items():
         assert set(service.get("profiles", [])) == set() or name in PROFILED, name
         assert "no-new-privileges:true" in service["security_opt"], name
         limits = service["deploy"]["resources"]["limits"]
         assert {"cpus", "memory", "pids"} <= set(limits), name
-        assert service["restart"] in ("unless-stopped", "on-failure:5"), name
+        assert service["restart"] in (("on-failure:5", "no") if name in ONCE else ("unless-stopped",)), name
+        assert service["read_only"] is True, name
+        assert service["healthcheck"].get("disable") if name in ONCE else service["healthcheck"]["test"], name
+        said = " ".join([*service.get("command", []), *service.get("entrypoint", [])])
+        assert "--broker-url" not in said and "PASSWORD" not in said, f"{name}: a command line is shown to everybody"
         assert service["logging"]["options"]["max-size"], name
         assert ":latest" not in service["image"] and ":" in service["image"], name
         assert "privileged" not in service and "network_mode" not in service, name
@@ -81,8 +96,7 @@ def test_every_service_is_closed_bounded_and_watched(compose: Any) -> None:
             assert service["ports"]
         else:
             assert "ports" not in service, f"only the proxy faces outwards, not {name}"
-        if name not in ("rabbitmq",):
-            assert service["cap_drop"] == ["ALL"], name
+        assert service["cap_drop"] == ["ALL"], name
         for secret in service.get("secrets", []):
             assert secret in compose["secrets"], secret
         for volume in service.get("volumes", []):
@@ -92,17 +106,43 @@ def test_every_service_is_closed_bounded_and_watched(compose: Any) -> None:
             assert dependency in compose["services"], dependency
         for network in service["networks"]:
             assert network in compose["networks"], network
-    assert compose["networks"]["inside"]["internal"] and compose["networks"]["front"]["internal"]
+    assert all(compose["networks"][name]["internal"] for name in ("inside", "front", "tunnel"))
+    assert {
+        name for name, service in compose["services"].items() if {"outside", "egress"} & set(service["networks"])
+    } == {
+        "proxy",
+        "tunnel",
+        "alertmanager",
+    }
+
+
+def test_the_tunnel_ends_at_the_proxy(compose: Any) -> None:
+    services = compose["services"]
+    with_tunnel = {name for name, service in services.items() if "tunnel" in service["networks"]}
+    assert with_tunnel == {"tunnel", "proxy"} and set(services["tunnel"]["networks"]) == {"outside", "tunnel"}
+    address = services["proxy"]["networks"]["tunnel"]["ipv4_address"]
+    assert services["proxy"]["environment"]["TUNNEL_BIND"] == address
+    assert services["web"]["environment"]["FORWARDED_ALLOW_IPS"] != address
+
+
+def test_only_migrations_may_change_the_schema(compose: Any) -> None:
+    with_owner = {
+        name for name, service in compose["services"].items() if "database_url_owner" in service.get("secrets", [])
+    }
+    with_superuser = {
+        name for name, one in compose["services"].items() if "postgres_password" in one.get("secrets", [])
+    }
+    assert with_owner == {"migrate"} and with_superuser == {"postgres"}
 
 
 def test_the_engine_s_services_are_slim_and_drain(compose: Any) -> None:
-    for name in (*ENGINE, "migrate"):
+    for name in (*ENGINE, "web-b", "migrate"):
         service = compose["services"][name]
         assert service["user"] == "10001:10001" and service["read_only"] is True, name
         assert service["depends_on"]["postgres"]["condition"] == "service_healthy", name
         assert service["stop_grace_period"] == "20s", name
         assert "inside" in service["networks"], name
-        assert ("front" in service["networks"]) == (name == "web"), name
+        assert ("front" in service["networks"]) == (name in ("web", "web-b")), name
         if name != "migrate":
             assert service["depends_on"]["migrate"]["condition"] == "service_completed_successfully"
             assert service["healthcheck"]["test"]
@@ -151,21 +191,21 @@ def test_the_image_is_non_root_and_has_no_development_packages() -> None:
         assert re.search(f"^{package}==", everywhere, re.M) and not re.search(f"^{package}==", server, re.M)
 
 
-def secrets_module() -> Any:
-    spec = importlib.util.spec_from_file_location("deploy_secrets", BASE_DIR / "deploy" / "secrets.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def make_secrets(folder: Path) -> list[str]:
+    """By the documented command. Returns the names of the secrets that it made."""
+    command = [sys.executable, "deploy/make_secrets.py", str(folder)]
+    done = subprocess.run(command, cwd=BASE_DIR, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.strip().removeprefix(f"{folder}: made ")
+    return [] if said.startswith("nothing") else said.split(", ")
 
 
 def test_secrets_are_made_once_and_stay(tmp_path: Path, compose: Any) -> None:
-    module = secrets_module()
     folder = tmp_path / "secrets"
-    made = module.make(folder)
+    made = make_secrets(folder)
     assert {Path(secret["file"]).name for secret in compose["secrets"].values()} <= set(made)
     before = {file.name: file.read_text() for file in folder.iterdir()}
-    assert module.make(folder) == [] and {file.name: file.read_text() for file in folder.iterdir()} == before
+    assert make_secrets(folder) == [] and {file.name: file.read_text() for file in folder.iterdir()} == before
     assert folder.stat().st_mode & 0o077 == 0
     assert len(before["secret_key"]) > 64 and "default off" in before["redis_acl"]
     assert before["redis_web_password"].strip() not in before["redis_acl"], "the ACL holds digests"
@@ -180,7 +220,7 @@ class Stack:
         self.port = free_port()
         self.flower_port = free_port()
         self.secrets = home / "secrets"
-        secrets_module().make(self.secrets)
+        make_secrets(self.secrets)
         (home / "data").mkdir()
 
     def redis(self) -> None:
@@ -196,9 +236,10 @@ class Stack:
         with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
             connection.execute("DROP DATABASE IF EXISTS containers")
             connection.execute("CREATE DATABASE containers")
-        file = self.secrets / "database_url"
-        file.chmod(0o600)
-        file.write_text(os.environ["DATABASE_URL"].replace("/orderengine?", "/containers?"))
+        for name in ("database_url", "database_url_owner"):
+            file = self.secrets / name
+            file.chmod(0o600)
+            file.write_text(os.environ["DATABASE_URL"].replace("/orderengine?", "/containers?"))
 
     def environment(self, name: str) -> dict[str, str]:
         """The container's, with its paths and names moved to this machine."""

@@ -1,15 +1,21 @@
 """`python -m orderengine.host.server`: the web process."""
 
 import argparse
+import contextlib
 import os
+import sys
 from functools import partial
 from typing import Any
 
 import uvicorn
 
+from orderengine.host import draining
 from orderengine.host.server.bounds import Bounds, Connections
 from orderengine.host.server.http import Protocol
 from orderengine.host.server.websocket import SocketProtocol
+
+STARTUP_FAILURE = 3
+"""uvicorn's exit code where the application does not start."""
 
 
 def bounds() -> Bounds:
@@ -42,12 +48,16 @@ def main() -> None:
     parser.add_argument("--port", type=int)
     parser.add_argument("--lifespan", default="on", choices=["on", "off"])
     options = parser.parse_args()
+    try:
+        delay_s = draining.stop_delay_s()
+    except ValueError as error:
+        parser.error(str(error))
     address = {name: value for name in ("fd", "host", "port") if (value := getattr(options, name)) is not None}
     connections = Connections(bounds())
     # uvicorn calls them with keyword arguments only; it declares classes.
     http: Any = partial(Protocol, connections=connections)
     websocket: Any = partial(SocketProtocol, connections=connections)
-    uvicorn.run(
+    config = uvicorn.Config(
         options.app,
         **address,
         lifespan=options.lifespan,
@@ -64,6 +74,11 @@ def main() -> None:
         timeout_graceful_shutdown=4,
         backlog=4096,
     )
+    server = draining.Server(config, delay_s)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
 
 
 if __name__ == "__main__":

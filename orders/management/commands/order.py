@@ -110,6 +110,9 @@ def expiry(text: str | None) -> str | None:
     if text is None:
         return None
     number, unit = text[:-1], text[-1:]
-    if not number.isdigit() or unit not in UNITS_S or len(number) > 9:
+    if not (number.isascii() and number.isdigit()) or unit not in UNITS_S or len(number) > 9:
         raise CommandError("--expires-in is a whole number and s, m, h or d: 15m", returncode=REFUSED)
-    return (datetime.now(UTC) + timedelta(seconds=int(number) * UNITS_S[unit])).isoformat()
+    try:
+        return (datetime.now(UTC) + timedelta(seconds=int(number) * UNITS_S[unit])).isoformat()
+    except OverflowError:
+        raise CommandError(f"--expires-in {text} is beyond the year 9999", returncode=REFUSED) from None

@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from orders.lifecycle import Status
-from orders.management.client import EngineCommand, is_final
+from orders.management.client import EngineCommand, is_final, segment
 from orders.management.stages import STYLES, order_table, progress, said
 from orders.models import OrderType
 
@@ -36,7 +36,7 @@ class Command(EngineCommand):
             self.feed(as_json=options["json"])
 
     def one(self, order_id: str, *, cancel: bool, as_json: bool) -> None:
-        path = f"/api/orders/{order_id}"
+        path = f"/api/orders/{segment(order_id)}"
         order = self.client.call("DELETE" if cancel else "GET", path)
         if as_json:
             return self.out(order)

@@ -10,7 +10,7 @@ from django.core.management import CommandError
 from rich.live import Live
 from rich.table import Table
 
-from orders.management.client import EngineCommand
+from orders.management.client import EngineCommand, segment
 
 VENUES = ("raydium", "meteora", "best")
 
@@ -25,7 +25,7 @@ class Command(EngineCommand):
 
     def run(self, **options: Any) -> None:
         pairs = options["pairs"]
-        shown = {pair: self.client.call("GET", f"/api/quotes/{pair}") for pair in pairs}
+        shown = {pair: self.client.call("GET", f"/api/quotes/{segment(pair)}") for pair in pairs}
         if options["json"]:
             for quotes in shown.values():
                 self.out(quotes)
@@ -41,21 +41,21 @@ class Command(EngineCommand):
 
     def stream(self, pairs: list[str]) -> Iterator[dict[str, Any]]:
         """Every pair's quotes as they come, without an end. Raises what the first broken stream raises."""
-        news: queue.Queue[dict[str, Any] | CommandError] = queue.Queue()
+        messages: queue.Queue[dict[str, Any] | CommandError] = queue.Queue()
         for pair in pairs:
-            threading.Thread(target=self.listen, args=(pair, news), daemon=True).start()
+            threading.Thread(target=self.listen, args=(pair, messages), daemon=True).start()
         while True:
-            message = news.get()
+            message = messages.get()
             if isinstance(message, CommandError):
                 raise message
             yield message
 
-    def listen(self, pair: str, news: "queue.Queue[dict[str, Any] | CommandError]") -> None:
+    def listen(self, pair: str, messages: "queue.Queue[dict[str, Any] | CommandError]") -> None:
         try:
-            for message in self.client.stream(f"/ws/quotes/{pair}"):
-                news.put(message)
+            for message in self.client.stream(f"/ws/quotes/{segment(pair)}"):
+                messages.put(message)
         except CommandError as error:
-            news.put(error)
+            messages.put(error)
 
 
 def quote_table(shown: dict[str, dict[str, Any]]) -> Table:

@@ -1,0 +1,1 @@
+"""The whole server stack; runs only when its folder is named: `make deploy-test`."""
