@@ -16,10 +16,7 @@ os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 from django.conf import settings  # noqa: E402
 
-from runtime import (
-    fleet,  # noqa: E402
-    redis_url,  # noqa: E402
-)
+from runtime import fleet, redis_queue, redis_url  # noqa: E402
 from runtime.liveness import PERIOD_S, touch  # noqa: E402
 from runtime.process import ABOUT  # noqa: E402
 
@@ -34,6 +31,7 @@ def queue(name: str) -> Queue:
     return Queue(name, exchange, routing_key=name, queue_arguments={"x-queue-type": "quorum"})
 
 
+redis_queue.install()
 app = Celery("orderengine", broker=redis_url.for_kombu(settings.CELERY_BROKER_URL))
 app.conf.update(
     task_queues=[queue(name) for name in QUEUES],
@@ -61,6 +59,8 @@ app.conf.update(
     worker_detect_quorum_queues=True,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
+    # A Redis that is full or read-only says so on the channel: the worker waits for it instead of ending.
+    broker_channel_error_retry=True,
     task_publish_retry_policy={
         "max_retries": 1,
         "interval_start": 0,

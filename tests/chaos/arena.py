@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -116,6 +117,7 @@ class Arena:
                     child.send_signal(signum)
                     child.wait()
                 if self.shape.disk_mb:
+                    shutil.copytree(self.engine.data_dir / "log", self.folder / "log", dirs_exist_ok=True)
                     subprocess.run(["umount", "-l", str(self.engine.data_dir)], check=False)
 
     async def _services(self) -> None:

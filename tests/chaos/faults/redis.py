@@ -60,10 +60,13 @@ async def redis_connections_killed(trial: Trial) -> None:
 
 @fault(TWO)
 async def redis_memory_full(trial: Trial) -> None:
+    lives = {name: trial.arena.engine.pid(name) for name in trial.arena.processes}
     trial.arena.redis().config_set("maxmemory", "1")
     await asyncio.sleep(8)
     trial.arena.redis().config_set("maxmemory", "0")
     trial.heal()
+    lost = [name for name, pid in lives.items() if trial.arena.engine.pid(name) != pid]
+    trial.expect(not lost, f"processes lost to a full Redis: {lost}")
     await resumes(trial)
 
 
