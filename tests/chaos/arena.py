@@ -169,9 +169,9 @@ class Arena:
         raise AssertionError(f"the engine is not complete\n{self.engine.report()}")
 
     @property
-    def service_pids(self) -> list[int]:
+    def service_pids(self) -> dict[str, int]:
         """Of the test's own Redis and Postgres."""
-        return [child.pid for child, _ in self._children]
+        return dict(zip(("redis", "postgres"), (child.pid for child, _ in self._children), strict=False))
 
     @property
     def api_key(self) -> str:

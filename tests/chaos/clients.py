@@ -128,9 +128,11 @@ class Load:
         for pool in self._pools:
             await pool.aclose()
 
-    async def burst(self, count: int, kind: dict[str, Any] = MARKET) -> None:
-        """`count` orders at once, market orders if nothing else is said; returns when all are accepted."""
-        await asyncio.gather(*(self._post_until_taken(self._next(kind)) for _ in range(count)))
+    async def burst(self, count: int, kind: dict[str, Any] = MARKET) -> list[str]:
+        """`count` orders at once, market orders if nothing else is said; their keys, when all are accepted."""
+        orders = [self._next(kind) for _ in range(count)]
+        await asyncio.gather(*map(self._post_until_taken, orders))
+        return [key for key, _ in orders]
 
     async def _run(self) -> None:
         while not self._stopped.is_set():

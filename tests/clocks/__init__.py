@@ -20,7 +20,7 @@ class Clocks:
         self._folder.chmod(0o777)  # Embedded services run as another user.
         library = folder / "clock.so"
         subprocess.run([compiler(), "-shared", "-fPIC", "-O2", "-o", str(library), str(SOURCE)], check=True)
-        self.environment = {"LD_PRELOAD": str(library), "CLOCK_DIR": str(self._folder)}
+        self.environment = {"LD_PRELOAD": str(library), "ORDERENGINE_CLOCKS": str(self._folder)}
 
     @staticmethod
     def available() -> bool:

@@ -1,6 +1,6 @@
 /* Preloaded into a process (LD_PRELOAD), it lets a test step that process's wall clock while it runs.
  *
- * The file CLOCK_DIR/<pid> holds eight bytes: nanoseconds, signed, native order, to be added to the wall clock. It is
+ * The file ORDERENGINE_CLOCKS/<pid> holds eight bytes: nanoseconds, signed, native order, to be added to the wall clock. It is
  * mapped, so a step costs one write, and a process's forked children (Postgres' backends) follow its clock. Monotonic
  * clocks stay as they are, as they do when a real clock is stepped.
  */
@@ -20,7 +20,7 @@
 static volatile int64_t *offset_ns;
 
 __attribute__((constructor)) static void map_offset(void) {
-    const char *folder = getenv("CLOCK_DIR");
+    const char *folder = getenv("ORDERENGINE_CLOCKS");
     char path[PATH_MAX];
     if (folder == NULL || snprintf(path, sizeof path, "%s/%d", folder, (int)getpid()) >= (int)sizeof path) return;
     int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);

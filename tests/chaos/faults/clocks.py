@@ -2,11 +2,12 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from tests.chaos.clients import LIMIT
 from tests.chaos.faults.readiness import tells
 from tests.chaos.faults.registry import CLOCKS, fault
-from tests.chaos.trial import Trial
+from tests.chaos.trial import LATE, Trial
 
 STEPS_S = (-30.0, -3_600.0, 3_600.0, 86_400.0, 0.0)
 """Of a process's clock against the machine's, one after the other: both ways, far, and back."""
@@ -19,9 +20,8 @@ BETWEEN_CLOCKS = frozenset({"intent_comes_first"})
 
 async def fires(trial: Trial, whose: str, step_s: float) -> None:
     """A limit that is due leaves its rest in time."""
-    known, stalled = set(trial.load.orders), trial.load.stalled
-    await trial.load.burst(1, DUE)
-    [key] = set(trial.load.orders) - known or {""}
+    stalled = trial.load.stalled
+    [key] = await trial.load.burst(1, DUE)
     for order_id in trial.load.orders.get(key, ()):
         began = time.monotonic()
         while trial.arena.sql("SELECT seq FROM orders_order WHERE id = %s", order_id)[0][0] < 2:
@@ -52,23 +52,26 @@ async def clock_of_each_process(trial: Trial) -> None:
         await stepped(trial, name)
 
 
-async def service_stepped(trial: Trial, which: int) -> None:
+async def service_stepped(trial: Trial, which: str, says: Callable[[], float]) -> None:
+    """`says`: the service's own clock, in seconds since 1970."""
     clocks = trial.arena.clocks
     assert clocks is not None
     pid = trial.arena.service_pids[which]
     for step_s in STEPS_S:
         clocks.step(pid, step_s)
         trial.heal()
+        trial.expect(abs(says() - time.time() - step_s) < 10, f"the clock of {which} is not {step_s:+.0f} s off")
         await asyncio.sleep(0.5)
-        await fires(trial, ("redis", "postgres")[which], step_s)
+        await fires(trial, which, step_s)
     await tells(trial, "ok", 15)
 
 
 @fault(CLOCKS, unanswerable=BETWEEN_CLOCKS)
 async def clock_of_redis(trial: Trial) -> None:
-    await service_stepped(trial, 0)
+    await service_stepped(trial, "redis", lambda: trial.arena.redis().time()[0])  # type: ignore[index]
 
 
-@fault(CLOCKS, unanswerable=BETWEEN_CLOCKS)
+@fault(CLOCKS, unanswerable=BETWEEN_CLOCKS | {LATE})
 async def clock_of_postgres(trial: Trial) -> None:
-    await service_stepped(trial, 1)
+    sql = "SELECT extract(epoch FROM clock_timestamp())::float"
+    await service_stepped(trial, "postgres", lambda: float(trial.arena.sql(sql)[0][0]))
