@@ -14,6 +14,7 @@ from routing.mock.market import Market
 from routing.mock.market_file import Health
 from routing.mock.pool import quote_from_tick
 from routing.mock.settlement import Terms
+from routing.selection import bound
 from routing.values import Pair, Quote, Swap, SwapStatus, Tick, Validity, VenueName
 from routing.venue import VenueUnavailable
 
@@ -54,20 +55,26 @@ class MockVenue:
     async def tick(self, pair: Pair) -> Tick:
         """See `Venue`."""
         await self._answer(pair, _TICK_S)
-        return self._market.tick(pair, self.name, self._clock())
+        return self._tick(pair)
 
     async def quote(self, pair: Pair, amount: Decimal) -> Quote:
         """See `Venue`."""
         await self._answer(pair, _QUOTE_S)
-        return quote_from_tick(pair, self._market.tick(pair, self.name, self._clock()), amount, cached=False)
+        return quote_from_tick(pair, self._tick(pair), amount, cached=False)
 
     def price(self, pair: Pair, tick: Tick, amount: Decimal) -> Quote | None:
         """See `Venue`. A mock pool's whole state is in its tick."""
         return quote_from_tick(pair, tick, amount, cached=True)
 
-    async def build(self, pair: Pair, quote: Quote, *, min_out: Decimal, reference: str, attempt: int) -> Swap:
+    async def build(
+        self, pair: Pair, quote: Quote, *, min_out: Decimal, slippage_bps: int, reference: str, attempt: int
+    ) -> Swap:
         """See `Venue`. Valid for `valid_s` from now."""
         await self._answer(pair, _BUILD_S)
+        if quote.cached:
+            # The pool is at hand: its offer takes no time of its own.
+            offer = quote_from_tick(pair, self._tick(pair), quote.amount_in, cached=False)
+            min_out = bound(pair, offer, least=min_out, slippage_bps=slippage_bps)
         valid_until = self._clock() + self._valid
         payload = settlement.encode(
             Terms(
@@ -105,6 +112,9 @@ class MockVenue:
     async def status(self, swaps: Sequence[Swap]) -> list[SwapStatus]:
         """See `Venue`."""
         return await self._chain.status(swaps)
+
+    def _tick(self, pair: Pair) -> Tick:
+        return self._market.tick(pair, self.name, self._clock())
 
     async def _answer(self, pair: Pair, seconds: tuple[float, float]) -> None:
         """Takes a venue's time; raises `VenueUnavailable` when it is set to fail or does so at random."""
