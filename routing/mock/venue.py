@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
+import msgspec
+
 from routing.chain import Chain
 from routing.clock import Clock, utc_now
 from routing.mock import rows, settlement
@@ -29,7 +31,10 @@ _SLOW_S = 5.0
 
 
 class MockVenue:
-    """`latency` is a factor on the waits, 0 = none; `failure_rate` (0..1) the part of calls that fail."""
+    """`latency` is a factor on the waits, 0 = none; `failure_rate` (0..1) the part of calls that fail.
+
+    `clock` dates ticks and quotes for those who judge their age; `world_clock` is that of market and chain, the same by default.
+    """
 
     def __init__(
         self,
@@ -41,6 +46,7 @@ class MockVenue:
         latency: float = 1.0,
         failure_rate: float = 0.0,
         clock: Clock = utc_now,
+        world_clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self.name = name
@@ -50,6 +56,7 @@ class MockVenue:
         self._latency = latency
         self._failure_rate = failure_rate
         self._clock = clock
+        self._world_clock = world_clock or clock
         self._rng = rng or random.Random()
 
     async def tick(self, pair: Pair) -> Tick:
@@ -75,7 +82,7 @@ class MockVenue:
             # The pool is at hand: its offer takes no time of its own.
             offer = quote_from_tick(pair, self._tick(pair), quote.amount_in, cached=False)
             min_out = bound(pair, offer, least=min_out, slippage_bps=slippage_bps)
-        valid_until = self._clock() + self._valid
+        valid_until = self._world_clock() + self._valid
         payload = settlement.encode(
             Terms(
                 reference=reference,
@@ -114,7 +121,8 @@ class MockVenue:
         return await self._chain.status(swaps)
 
     def _tick(self, pair: Pair) -> Tick:
-        return self._market.tick(pair, self.name, self._clock())
+        tick = self._market.tick(pair, self.name, self._world_clock())
+        return msgspec.structs.replace(tick, observed_at=self._clock())
 
     async def _answer(self, pair: Pair, seconds: tuple[float, float]) -> None:
         """Takes a venue's time; raises `VenueUnavailable` when it is set to fail or does so at random."""
