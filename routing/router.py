@@ -68,12 +68,14 @@ class Router:
     async def compare(self, pair: Pair, amount: Decimal, ticks: Mapping[VenueName, Tick]) -> Selection:
         """The best offer by the ticks, if they are enough; else the venues are asked. Raises `NoQuote`.
 
-        They are not enough while a venue that may be asked has none, or cannot price the amount by its own.
+        They are not enough while a venue that may be asked has none, or cannot price the amount by its own; and when no tick
+        gives a quote, because a permanent refusal must be a venue's own answer.
         """
         cached = {venue: self._price(pair, tick, amount) for venue, tick in ticks.items() if venue in self._venues}
         priced = {venue: answer for venue, answer in cached.items() if answer is not None}
+        quoted = any(isinstance(answer, Quote) for answer in priced.values())
         # A venue whose breaker is open is not worth asking for: the others' ticks are all there is.
-        if priced and all(venue in priced or self.breakers.is_open(venue) for venue in self._venues):
+        if quoted and all(venue in priced or self.breakers.is_open(venue) for venue in self._venues):
             return self._select(priced.values())
         answers = await self._ask_all(lambda venue: venue.quote(pair, amount), self._deadline_s)
         # A venue that fails counts with its tick while that is fresh, and its refusal is listed as well.

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal, localcontext
 
 from routing.values import Pair, Quote, Refusal, Selection, Tick
-from routing.venue import VenueError
+from routing.venue import QuoteDeviates, VenueError
 
 BPS = 10_000
 
@@ -63,6 +63,16 @@ def min_out(pair: Pair, quote: Quote, slippage_bps: int, limit_price: Decimal | 
         if limit_price is not None:
             floor = max(floor, quote.amount_in * limit_price)
         return round_up(floor, pair.token_out.decimals)
+
+
+def bound(pair: Pair, offer: Quote, *, least: Decimal, slippage_bps: int) -> Decimal:
+    """The least tokenOut to accept, where `least` comes from a cached quote and `offer` is the venue's own, asked now.
+
+    The larger of `least` and the offer less the slippage. Raises `QuoteDeviates` when the offer is below `least`.
+    """
+    if offer.amount_out < least:
+        raise QuoteDeviates(venue=offer.venue)
+    return max(least, min_out(pair, offer, slippage_bps))
 
 
 def round_down(amount: Decimal, decimals: int) -> Decimal:

@@ -53,6 +53,12 @@ class InsufficientLiquidity(VenueError):
     permanent = True
 
 
+class QuoteDeviates(VenueError):
+    """The venue pays less now than the order would accept by a cached quote: a transaction would only revert."""
+
+    code = "QUOTE_DEVIATES"
+
+
 class SwapRefused(VenueError):
     """The transaction was refused before it was sent on: it has not landed and these bytes never will."""
 
@@ -87,8 +93,16 @@ class Venue(Protocol):
         """
         ...
 
-    async def build(self, pair: Pair, quote: Quote, *, min_out: Decimal, reference: str, attempt: int) -> Swap:
-        """Builds and signs. Nothing is sent. Raises `VenueUnavailable`, `VenueTimeout`."""
+    async def build(
+        self, pair: Pair, quote: Quote, *, min_out: Decimal, slippage_bps: int, reference: str, attempt: int
+    ) -> Swap:
+        """Builds and signs. Nothing is sent.
+
+        A cached quote comes from where others may write. The venue holds it against its own present offer for the amount
+        (`routing.selection.bound`): the swap's `min_out` is never further below that offer than `slippage_bps`.
+
+        Raises `VenueUnavailable`, `VenueTimeout`; for a cached quote `QuoteDeviates` and what `quote` raises.
+        """
         ...
 
     async def submit(self, swap: Swap) -> None:

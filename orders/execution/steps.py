@@ -98,6 +98,9 @@ class Steps:
             # A trigger is checked again with the venues' own quotes, and a failed attempt does not trust the cache either.
             fresh = order.type != OrderType.MARKET or order.attempts > 1
             selection = await self._router.quote(work.pair, order.amount, fresh=fresh)
+            if selection.winner.cached and impact_too_high(order, selection.winner):
+                # An error that ends the order needs a venue's own answer: a cached pool may be anybody's text.
+                selection = await self._router.quote(work.pair, order.amount)
         except NoQuote as error:
             if order.type == OrderType.SNIPER and error.code != AmountTooSmall.code:
                 error.permanent = False  # A pool that is not ready yet may be in a moment.
@@ -109,7 +112,7 @@ class Steps:
         best = selection.winner
         if order.type == OrderType.LIMIT and (back := moved_back(order, selection)) is not None:
             return back
-        if order.max_price_impact_bps is not None and best.impact_bps > order.max_price_impact_bps:
+        if impact_too_high(order, best):
             raise PriceImpactTooHigh(f"the price impact would be {best.impact_bps:.2f} bps", venue=best.venue)
         return Move(
             Event.BUILD,
@@ -130,7 +133,12 @@ class Steps:
         protects = order.type == OrderType.LIMIT and order.trigger_condition == TriggerCondition.GTE
         least = min_out(work.pair, winner, order.slippage_bps, order.limit_price if protects else None)
         swap = await self._router.venue(winner.venue).build(
-            work.pair, winner, min_out=least, reference=str(order.id), attempt=order.attempts
+            work.pair,
+            winner,
+            min_out=least,
+            slippage_bps=order.slippage_bps,
+            reference=str(order.id),
+            attempt=order.attempts,
         )
         work.swap = swap
         crash_point("before_intent")
@@ -223,6 +231,10 @@ class Steps:
         if delay_ms is None:
             return Move(Event.FAIL, FailData(**said), resolved=resolved)
         return Move(Event.RETRY, RetryData(**said, retry_in_ms=delay_ms), delay_ms=delay_ms, resolved=resolved)
+
+
+def impact_too_high(order: Claimed, quote: Quote) -> bool:
+    return order.max_price_impact_bps is not None and quote.impact_bps > order.max_price_impact_bps
 
 
 def moved_back(order: Claimed, selection: Selection) -> Move | None:

@@ -1,5 +1,6 @@
 -- Gives due orders to an executor, in a new epoch; counts an attempt and writes the `routing` event of pending orders.
--- Takes:   ids uuid[] the orders wanted; executor uuid, which must be alive; fired uuid[] and triggers text[] (JSON), of one
+-- Due is also what lies more than max_ahead_s seconds ahead: no delay is so long, so Postgres' clock was set back meanwhile.
+-- Takes:   ids uuid[] the orders wanted; max_ahead_s float; executor uuid, which must be alive; fired uuid[] and triggers text[] (JSON), of one
 --          length: the resting orders whose trigger fired, and what fired them.
 -- Returns: one row for each order taken: the columns of orders.ledger.values.Claimed, `event` being the data of the routing
 --          event, and those of its unresolved intent, or nulls.
@@ -7,7 +8,8 @@
 WITH due AS MATERIALIZED (
     SELECT id FROM orders_order
     WHERE id = ANY(%(ids)s::uuid[])
-        AND (status = 'pending' AND (run_at <= now() OR resting AND id = ANY(%(fired)s::uuid[]))
+        AND (status = 'pending' AND (run_at <= now() OR run_at > now() + %(max_ahead_s)s * interval '1 second'
+                OR resting AND id = ANY(%(fired)s::uuid[]))
             AND (expires_at IS NULL OR expires_at > now())
             OR status = 'submitted' AND executor IS NULL)
         AND EXISTS (SELECT 1 FROM orders_executor WHERE id = %(executor)s AND state = 'alive')

@@ -54,6 +54,8 @@ __all__ = [
 
 Connection = psycopg.Connection[Any]
 ACCEPT, EARLIER, CLAIM, RECORD = query("accept"), query("earlier"), query("claim"), query("record")
+MAX_AHEAD_S = 10.0
+"""How far ahead of Postgres' clock an order's `run_at` may be: its longest delay, RETRY_CAP_MS, and two seconds more."""
 ALREADY_WRITTEN, DISOWN = query("already_written"), query("disown")
 
 
@@ -108,6 +110,7 @@ def claim(
     """
     parameters = {
         "ids": list(order_ids),
+        "max_ahead_s": MAX_AHEAD_S,
         "executor": executor,
         "fired": list(triggers),
         "triggers": [encode(trigger).decode() for trigger in triggers.values()],

@@ -28,9 +28,12 @@ BATCH = 1000
 LOCK = 0x6F_72_64_65_72  # "order"
 
 SILENT = """
-state = 'alive' AND heartbeat_at < now() - %(dead_after_s)s * interval '1 second'
-    -- While Postgres itself was down nobody could beat: they get time to do so.
-    AND pg_postmaster_start_time() < now() - %(dead_after_s)s * interval '1 second'
+state = 'alive'
+    AND (heartbeat_at < now() - %(dead_after_s)s * interval '1 second'
+        -- From before Postgres' clock was set back: whoever is alive beats again before this counts.
+        OR %(future)s AND heartbeat_at > now() + %(dead_after_s)s * interval '1 second')
+    -- While Postgres itself was down nobody could beat: they get time to do so. A start in the future was long ago.
+    AND pg_postmaster_start_time() NOT BETWEEN now() - %(dead_after_s)s * interval '1 second' AND now()
 """
 MARK_DEAD = f"UPDATE orders_executor SET state = 'dead' WHERE {SILENT} RETURNING id, name"  # nosec B608 - our own text
 ABANDONED = """
@@ -39,17 +42,25 @@ WHERE run_at IS NOT NULL AND status IN ('routing', 'building')
     AND NOT EXISTS (SELECT 1 FROM orders_executor e WHERE e.id = o.executor AND e.state = 'alive')
 ORDER BY run_at LIMIT %(most)s
 """
-UNCLAIMED = """
-SELECT id FROM orders_order
-WHERE run_at < now() - %(grace_s)s * interval '1 second'
-    AND (status = 'pending' AND (expires_at IS NULL OR expires_at > now())
+CLAIMABLE = """
+(status = 'pending' AND (expires_at IS NULL OR expires_at > now())
         -- Its transaction may have landed: that has to be found out, expired or not.
         OR status = 'submitted' AND executor IS NULL)
+"""
+# Two parts, so that each reads its end of the index. The second: written before Postgres' clock was set back.
+UNCLAIMED = f"""
+(SELECT id FROM orders_order
+WHERE run_at < now() - %(grace_s)s * interval '1 second' AND {CLAIMABLE}
     -- While wake-ups wait in the broker an order's own is most likely among them: it is dispatched once more, then left alone.
     AND (NOT %(backlog)s OR run_at > now() - (%(grace_s)s + 2) * interval '1 second'
         OR run_at < now() - %(backlog_grace_s)s * interval '1 second')
-ORDER BY run_at LIMIT %(most)s
-"""
+ORDER BY run_at LIMIT %(most)s)
+UNION ALL
+(SELECT id FROM orders_order
+WHERE run_at > now() + %(max_ahead_s)s * interval '1 second' AND {CLAIMABLE}
+ORDER BY run_at LIMIT %(most)s)
+LIMIT %(most)s
+"""  # nosec B608 - our own texts
 ANYTHING = f"""
 SELECT EXISTS (SELECT FROM orders_executor WHERE {SILENT})
     OR EXISTS (
@@ -58,34 +69,49 @@ SELECT EXISTS (SELECT FROM orders_executor WHERE {SILENT})
             AND NOT EXISTS (SELECT 1 FROM orders_executor e WHERE e.id = o.executor AND e.state = 'alive')
     )
     OR EXISTS ({UNCLAIMED})
-    OR EXISTS (SELECT FROM orders_deadletter WHERE announced_at IS NULL)
+    OR EXISTS (SELECT FROM orders_deadletter WHERE announced_at IS NULL),
+    extract(epoch FROM now())::float8
 """  # nosec B608 - our own texts
-"""Whether a pass has anything to do. It almost never has: then one statement replaces seven, and the broker is not asked."""
+"""Whether a pass has anything to do, and Postgres' time in seconds.
+
+It almost never has: then one statement replaces seven, and the broker is not asked.
+"""
 UNANNOUNCED = "SELECT id, order_id, reason FROM orders_deadletter WHERE announced_at IS NULL ORDER BY id LIMIT %s"
 ANNOUNCED = "UPDATE orders_deadletter SET announced_at = now() WHERE id = %s"
 
 
 class Watch:
-    """For how long this process has read the ledger without a break.
+    """For how long this process has read the ledger without a break, of its own or in Postgres' time.
 
-    After a break of its own it sees old heartbeats, and cannot tell whether the executors were away or it was.
+    After a break of its own it sees old heartbeats, and cannot tell whether the executors were away or it was. After a step of
+    Postgres' clock every heartbeat looks old, or lies in the future. Either way the executors get time to beat again.
     """
 
     def __init__(self, *, gap_s: float, now: Callable[[], float] = time.monotonic) -> None:
         self._gap_s = gap_s
         self._now = now
-        self._last: float | None = None
+        self._last: tuple[float, float] | None = None
         self._since = float("-inf")
+        self._began: float | None = None
 
-    def look(self) -> float:
-        """Notes that the ledger is read now; returns for how many seconds that has happened without a break.
+    def age(self) -> float:
+        """Seconds since the first look, breaks included."""
+        return 0.0 if self._began is None else self._now() - self._began
 
-        The first time counts as an endless one: a new process has missed nothing.
+    def look(self, postgres_s: float) -> float:
+        """Notes that the ledger is read now, at `postgres_s` of Postgres' clock (Unix time, seconds).
+
+        Returns for how many seconds that has happened without a break. The first time counts as an endless one: a new process
+        has missed nothing.
         """
         now = self._now()
-        if self._last is not None and now - self._last > self._gap_s:
-            self._since = now
-        self._last = now
+        if self._last is None:
+            self._began = now
+        else:
+            own_s, theirs_s = now - self._last[0], postgres_s - self._last[1]
+            if own_s > self._gap_s or abs(theirs_s - own_s) > self._gap_s:
+                self._since = now
+        self._last = now, postgres_s
         return now - self._since
 
 
@@ -112,8 +138,9 @@ class Reconciler:
 
     def run(self, connection: Connection) -> dict[str, int]:
         """Does one pass unless another process is at one; returns what was done, by name."""
-        watched_s = self.watch.look()
-        if not self._anything(connection):
+        anything, postgres_s = self._anything(connection)
+        watched_s = self.watch.look(postgres_s)
+        if not anything:
             return dict.fromkeys(("dead", "taken_over", "dispatched", "announced"), 0)
         with alone(connection, LOCK) as ours:
             if not ours:
@@ -125,16 +152,23 @@ class Reconciler:
                 "announced": self._announce(connection),
             }
 
-    def _anything(self, connection: Connection) -> bool:
-        parameters = {"dead_after_s": self.dead_after_s, **self._graces(backlog=False), "most": 1}
-        [[found]] = connection.execute(ANYTHING, parameters)
-        return bool(found)
+    def _anything(self, connection: Connection) -> tuple[bool, float]:
+        """Whether there is anything to do, and Postgres' time in seconds."""
+        parameters = {"dead_after_s": self.dead_after_s, "future": True, **self._graces(backlog=False), "most": 1}
+        [[found, postgres_s]] = connection.execute(ANYTHING, parameters)
+        return bool(found), postgres_s
 
     def _graces(self, *, backlog: bool) -> dict[str, Any]:
-        return {"grace_s": self.grace_s, "backlog_grace_s": self.backlog_grace_s, "backlog": backlog}
+        return {
+            "grace_s": self.grace_s,
+            "backlog_grace_s": self.backlog_grace_s,
+            "backlog": backlog,
+            "max_ahead_s": statements.MAX_AHEAD_S,
+        }
 
     def _mark_dead(self, connection: Connection) -> int:
-        dead = connection.execute(MARK_DEAD, {"dead_after_s": self.dead_after_s}).fetchall()
+        future = self.watch.age() >= self.settle_s
+        dead = connection.execute(MARK_DEAD, {"dead_after_s": self.dead_after_s, "future": future}).fetchall()
         for executor, name in dead:
             log.warning("executor %s (%s) has crashed", executor, name)
         return len(dead)

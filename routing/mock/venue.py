@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 
+import msgspec
+
 from routing.chain import Chain
 from routing.clock import Clock, utc_now
 from routing.mock import rows, settlement
@@ -14,6 +16,7 @@ from routing.mock.market import Market
 from routing.mock.market_file import Health
 from routing.mock.pool import quote_from_tick
 from routing.mock.settlement import Terms
+from routing.selection import bound
 from routing.values import Pair, Quote, Swap, SwapStatus, Tick, Validity, VenueName
 from routing.venue import VenueUnavailable
 
@@ -28,7 +31,10 @@ _SLOW_S = 5.0
 
 
 class MockVenue:
-    """`latency` is a factor on the waits, 0 = none; `failure_rate` (0..1) the part of calls that fail."""
+    """`latency` is a factor on the waits, 0 = none; `failure_rate` (0..1) the part of calls that fail.
+
+    `clock` dates ticks and quotes for those who judge their age; `world_clock` is that of market and chain, the same by default.
+    """
 
     def __init__(
         self,
@@ -40,6 +46,7 @@ class MockVenue:
         latency: float = 1.0,
         failure_rate: float = 0.0,
         clock: Clock = utc_now,
+        world_clock: Clock | None = None,
         rng: random.Random | None = None,
     ) -> None:
         self.name = name
@@ -49,26 +56,33 @@ class MockVenue:
         self._latency = latency
         self._failure_rate = failure_rate
         self._clock = clock
+        self._world_clock = world_clock or clock
         self._rng = rng or random.Random()
 
     async def tick(self, pair: Pair) -> Tick:
         """See `Venue`."""
         await self._answer(pair, _TICK_S)
-        return self._market.tick(pair, self.name, self._clock())
+        return self._tick(pair)
 
     async def quote(self, pair: Pair, amount: Decimal) -> Quote:
         """See `Venue`."""
         await self._answer(pair, _QUOTE_S)
-        return quote_from_tick(pair, self._market.tick(pair, self.name, self._clock()), amount, cached=False)
+        return quote_from_tick(pair, self._tick(pair), amount, cached=False)
 
     def price(self, pair: Pair, tick: Tick, amount: Decimal) -> Quote | None:
         """See `Venue`. A mock pool's whole state is in its tick."""
         return quote_from_tick(pair, tick, amount, cached=True)
 
-    async def build(self, pair: Pair, quote: Quote, *, min_out: Decimal, reference: str, attempt: int) -> Swap:
+    async def build(
+        self, pair: Pair, quote: Quote, *, min_out: Decimal, slippage_bps: int, reference: str, attempt: int
+    ) -> Swap:
         """See `Venue`. Valid for `valid_s` from now."""
         await self._answer(pair, _BUILD_S)
-        valid_until = self._clock() + self._valid
+        if quote.cached:
+            # The pool is at hand: its offer takes no time of its own.
+            offer = quote_from_tick(pair, self._tick(pair), quote.amount_in, cached=False)
+            min_out = bound(pair, offer, least=min_out, slippage_bps=slippage_bps)
+        valid_until = self._world_clock() + self._valid
         payload = settlement.encode(
             Terms(
                 reference=reference,
@@ -105,6 +119,10 @@ class MockVenue:
     async def status(self, swaps: Sequence[Swap]) -> list[SwapStatus]:
         """See `Venue`."""
         return await self._chain.status(swaps)
+
+    def _tick(self, pair: Pair) -> Tick:
+        tick = self._market.tick(pair, self.name, self._world_clock())
+        return msgspec.structs.replace(tick, observed_at=self._clock())
 
     async def _answer(self, pair: Pair, seconds: tuple[float, float]) -> None:
         """Takes a venue's time; raises `VenueUnavailable` when it is set to fail or does so at random."""

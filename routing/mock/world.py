@@ -7,6 +7,7 @@ from typing import Any
 
 from routing.clock import Clock, utc_now
 from routing.mock.chain import MockChain
+from routing.mock.clock import shared_clock
 from routing.mock.market import Market
 from routing.mock.tokens import NEW, REGISTRY
 from routing.mock.venue import MockVenue
@@ -62,21 +63,33 @@ def mock_world(
     deadline_ms: int,
     max_age_ms: int,
     valid_s: float,
-    clock: Clock = utc_now,
+    clock: Clock | None = None,
     cached: Callable[[Pair], Awaitable[PairPrices | None]] | None = None,
 ) -> MockWorld:
     """Opens the world in `data_dir/mock`, making it at first use.
 
     `seed` repeats the prices, None draws one for the directory; `latency` is a factor on every wait.
     `failure_rate` (0..1) is for venues and chain alike; a built transaction is valid for `valid_s` seconds;
-    `cached` reads the poller's prices.
+    `cached` reads the poller's prices. Without a `clock` quotes are dated by the wall clock, and market and chain go by a
+    clock that all processes share (`routing.mock.clock`).
     """
     directory = data_dir / "mock"
-    market = Market(directory, seed=seed, clock=clock)
-    chain = MockChain(directory, market, latency=latency, failure_rate=failure_rate, clock=clock)
+    world_clock = clock or shared_clock(directory)
+    wall_clock = clock or utc_now
+    market = Market(directory, seed=seed, clock=world_clock)
+    chain = MockChain(directory, market, latency=latency, failure_rate=failure_rate, clock=world_clock)
     venues = [
-        MockVenue(name, market, chain, valid_s=valid_s, latency=latency, failure_rate=failure_rate, clock=clock)
+        MockVenue(
+            name,
+            market,
+            chain,
+            valid_s=valid_s,
+            latency=latency,
+            failure_rate=failure_rate,
+            clock=wall_clock,
+            world_clock=world_clock,
+        )
         for name in registered()
     ]
-    router = Router(venues, deadline_ms=deadline_ms, max_age_ms=max_age_ms, clock=clock, cached=cached)
+    router = Router(venues, deadline_ms=deadline_ms, max_age_ms=max_age_ms, clock=wall_clock, cached=cached)
     return MockWorld(router, market, chain, REGISTRY, MockControls(market, chain))

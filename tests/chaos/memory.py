@@ -151,7 +151,9 @@ class MemoryRouter:
     def venue(self, name: VenueName) -> "MemoryRouter":
         return self
 
-    async def build(self, pair: Pair, quote: Quote, *, min_out: Decimal, reference: str, attempt: int) -> Swap:
+    async def build(
+        self, pair: Pair, quote: Quote, *, min_out: Decimal, slippage_bps: int, reference: str, attempt: int
+    ) -> Swap:
         await self._gate.pass_()
         signature = f"s{next(self._count)}"
         return Swap(reference, attempt, quote.venue, signature, b"", min_out, START, height(self._loop.now + VALID))

@@ -141,7 +141,9 @@ async def test_random_failures_neither_lose_nor_double_an_order(tmp_path: Path) 
                 quote = (await world.router.quote(pair, Decimal(1))).winner
                 venue = world.router.venue(quote.venue)
                 floor = min_out(pair, quote, 100)
-                swap = await venue.build(pair, quote, min_out=floor, reference=reference, attempt=attempt)
+                swap = await venue.build(
+                    pair, quote, min_out=floor, slippage_bps=50, reference=reference, attempt=attempt
+                )
             except VenueError:
                 continue
             while True:
@@ -175,7 +177,9 @@ async def test_an_order_takes_two_to_three_seconds(tmp_path: Path) -> None:
         quote = (await world.router.quote(pair, Decimal(1))).winner
         quoted = loop.time()
         venue = world.router.venue(quote.venue)
-        swap = await venue.build(pair, quote, min_out=min_out(pair, quote, 50), reference=reference, attempt=1)
+        swap = await venue.build(
+            pair, quote, min_out=min_out(pair, quote, 50), slippage_bps=50, reference=reference, attempt=1
+        )
         await venue.submit(swap)
         assert (await venue.wait(swap, timeout_s=10)).fate is Fate.LANDED
         return quoted - started, loop.time() - quoted

@@ -7,11 +7,13 @@ import msgspec
 import pytest
 
 from routing.mock import tokens
+from routing.selection import min_out
 from routing.values import Fate, Swap
 from routing.venue import (
     AmountTooSmall,
     InsufficientLiquidity,
     NoRoute,
+    QuoteDeviates,
     SubmitUnknown,
     SwapRefused,
     Venue,
@@ -24,7 +26,9 @@ Stage = tuple[Kit, Venue]
 
 async def built(venue: Venue, *, min_out: str = "148", attempt: int = 1) -> Swap:
     offer = await venue.quote(sol_usdc(), Decimal(1))
-    return await venue.build(sol_usdc(), offer, min_out=Decimal(min_out), reference="order-1", attempt=attempt)
+    return await venue.build(
+        sol_usdc(), offer, min_out=Decimal(min_out), slippage_bps=50, reference="order-1", attempt=attempt
+    )
 
 
 async def test_a_quote_follows_from_the_market(stage: Stage) -> None:
@@ -83,6 +87,39 @@ async def test_a_swap_carries_what_was_asked_and_nothing_is_sent(stage: Stage) -
     assert swap.min_out == 148 and swap.valid_until > kit.clock.now
     assert [status.fate for status in await venue.status([swap])] == [Fate.PENDING]
     assert kit.chain.report("order-1")["submissions"] == []
+
+
+@pytest.mark.parametrize("quoted", ["0.01", "149"])
+async def test_a_cached_quote_that_pays_less_than_the_venue_does_not_lower_min_out(stage: Stage, quoted: str) -> None:
+    """Where it was cached others may write. The slippage counts from what the venue itself pays now."""
+    _, venue = stage
+    offer = await venue.quote(sol_usdc(), Decimal(1))
+    forged = msgspec.structs.replace(offer, amount_out=Decimal(quoted), price=Decimal(quoted), cached=True)
+    least = min_out(sol_usdc(), forged, 50)
+    swap = await venue.build(sol_usdc(), forged, min_out=least, slippage_bps=50, reference="order-1", attempt=1)
+    assert swap.min_out == min_out(sol_usdc(), offer, 50) > least
+    await venue.submit(swap)
+    status = await venue.wait(swap, timeout_s=5)
+    assert status.fill is not None and status.fill.amount_out >= swap.min_out
+
+
+async def test_a_cached_quote_never_lowers_what_the_order_asks_beside_it(stage: Stage) -> None:
+    _, venue = stage
+    offer = await venue.quote(sol_usdc(), Decimal(1))
+    cached = msgspec.structs.replace(offer, cached=True)
+    asked = Decimal("149.5")
+    assert min_out(sol_usdc(), offer, 50) < asked < offer.amount_out
+    swap = await venue.build(sol_usdc(), cached, min_out=asked, slippage_bps=50, reference="order-1", attempt=1)
+    assert swap.min_out == asked
+
+
+async def test_a_cached_quote_above_what_the_venue_pays_is_refused_for_now(stage: Stage) -> None:
+    _, venue = stage
+    offer = await venue.quote(sol_usdc(), Decimal(1))
+    forged = msgspec.structs.replace(offer, amount_out=Decimal(200), price=Decimal(200), cached=True)
+    with pytest.raises(QuoteDeviates) as caught:
+        await venue.build(sol_usdc(), forged, min_out=Decimal(199), slippage_bps=50, reference="order-1", attempt=1)
+    assert (caught.value.code, caught.value.permanent, caught.value.venue) == ("QUOTE_DEVIATES", False, venue.name)
 
 
 async def test_two_swaps_of_one_order_differ(stage: Stage) -> None:

@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from decimal import Decimal
 from pathlib import Path
+from uuid import UUID
 
 import psutil
 import pytest
 import redis
+from celery import Celery
 from django.conf import settings
 
 from orderengine.host import embedded
@@ -24,8 +26,10 @@ from orderengine.host.processes import beat, worker
 from orders.ledger.statements import Connection
 from orders.resting.placement import rest_of
 from routing.mock.world import MockWorld, mock_world
+from runtime.fleet import kind
+from runtime.redis_url import for_kombu
 from tests.clocks import Clocks
-from tests.factories import accepted, limit_order
+from tests.factories import accepted, limit_order, new_order
 from tests.waiting import until
 from triggers.book import Arm, Book
 from triggers.matcher import MAX_FIRST
@@ -56,7 +60,7 @@ class Stage:
     def step(self, name: str, ahead_s: int) -> None:
         self.clocks.step(self.processes[name].pid, ahead_s)
 
-    def start(self, name: str, command: list[str]) -> None:
+    def start(self, name: str, command: list[str], **variables: str) -> None:
         environment = (
             os.environ
             | self.clocks.environment
@@ -67,10 +71,21 @@ class Stage:
                 "EMBEDDED": "1",
                 "MOCK_LATENCY": "0",
             }
+            | variables
         )
         environment.pop("CELERY_BROKER_URL", None)
         with (self.directory / f"{name}.log").open("wb") as log:
             self.processes[name] = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+
+    def status(self, order_id: UUID) -> str:
+        [found] = self.database.execute("SELECT status FROM orders_order WHERE id = %s", (order_id,)).fetchone() or [""]
+        return str(found)
+
+    def wake(self, order_id: UUID, countdown_s: float | None = None) -> None:
+        """Sends the order's message; its delay is by this process's clock, which is right."""
+        with Celery(broker=for_kombu(self.server.url)) as sender:
+            arguments = {"order_ids": [str(order_id)]}
+            sender.send_task("execute_orders", kwargs=arguments, queue="orders", countdown=countdown_s)
 
     def stop(self) -> None:
         for process in self.processes.values():
@@ -105,7 +120,7 @@ def stage(tmp_path: Path, database: Connection, account: int) -> Iterator[Stage]
         until(made.server.answers, 60)
         made.start("beat", beat())
         for name in ("quotes", "limit", "dbsync"):
-            made.start(name, worker(name, name, 2))
+            made.start(name, worker(name, kind(name), 2))
         until(lambda: standing_still(made.redis) == [], 120)
         yield made
 
@@ -127,3 +142,23 @@ def test_triggers_go_on_whichever_clock_is_stepped(
                 raise AssertionError(f"{name}'s clock at {ahead_s:+} s: {standing_still(stage.redis)}") from error
     record_property("seconds", {what: round(seconds, 2) for what, seconds in taken.items()})
     print(f"crossing to dispatch: {taken}")
+
+
+def test_orders_are_executed_once_whichever_way_their_worker_s_clock_is_stepped(stage: Stage) -> None:
+    """While a transaction is under way, and with a message whose delay was counted by another clock."""
+    stage.start("orders", worker("orders", kind("orders"), 2), MOCK_LATENCY="1")
+    executed = [accepted(stage.database, new_order(stage.account)).id]
+    stage.wake(executed[0])
+    until(lambda: stage.status(executed[0]) == "confirmed", 60)
+    for ahead_s in STEPS:
+        under_way = accepted(stage.database, new_order(stage.account)).id
+        stage.wake(under_way)
+        until(lambda: stage.world.chain.report(str(under_way))["submissions"], LIMIT_S, pause_s=0.02)  # noqa: B023
+        stage.step("orders", ahead_s)
+        until(lambda: stage.status(under_way) == "confirmed", LIMIT_S)  # noqa: B023
+        delayed = accepted(stage.database, new_order(stage.account)).id
+        stage.wake(delayed, countdown_s=0.5)
+        until(lambda: stage.status(delayed) == "confirmed", LIMIT_S)  # noqa: B023
+        executed += [under_way, delayed]
+    for order_id in executed:
+        assert stage.world.chain.report(str(order_id))["landed"] == 1

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from django.conf import settings
 from msgspec.structs import replace
 
 from orders.ledger import statements
@@ -147,7 +148,7 @@ def test_an_expired_order_is_not_claimed(database: Connection, account: int, res
 
 
 def test_an_order_is_not_claimed_before_its_time(database: Connection, taken: Claimed) -> None:
-    statements.record(database, [change(taken, Event.RETRY, data={"error": ERROR}, delay_ms=60_000)])
+    statements.record(database, [change(taken, Event.RETRY, data={"error": ERROR}, delay_ms=settings.RETRY_CAP_MS)])
 
     assert statements.claim(database, executor(database), [taken.id], {}) == []
     database.execute("UPDATE orders_order SET run_at = now()")

@@ -10,6 +10,7 @@ from django.conf import settings
 from orders.ledger import statements
 from orders.ledger.session import Session
 from orders.ledger.statements import Connection
+from orders.recovery.reconcile import UNCLAIMED
 
 TYPES = {"executor": "::uuid", "most": "::int"}
 TABLES = {"orders_order", "orders_transaction", "orders_orderevent"}
@@ -33,10 +34,13 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from nodes(child)
 
 
-@pytest.mark.parametrize("name", ["ACCEPT", "EARLIER", "CLAIM", "RECORD"])
-def test_hot_statements_read_orders_and_intents_by_key(database: Connection, name: str) -> None:
+HOT = {name: getattr(statements, name) for name in ("ACCEPT", "EARLIER", "CLAIM", "RECORD")}
+
+
+@pytest.mark.parametrize("statement", [*HOT.values(), UNCLAIMED], ids=[*HOT, "UNCLAIMED"])
+def test_hot_statements_read_orders_and_intents_by_key(database: Connection, statement: str) -> None:
     session = Session(settings.DATABASE_URL, name="plans", statement_timeout_ms=10_000)
-    explain = f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {numbered(getattr(statements, name))}"
+    explain = f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {numbered(statement)}"
     [[[found]]] = session.run(lambda connection: connection.execute(explain).fetchall())
     session.close()
 

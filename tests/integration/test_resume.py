@@ -76,7 +76,12 @@ async def swap_for(world: MockWorld, taken: Claimed) -> Swap:
     venue = world.router.venue(selection.winner.venue)
     least = selection.winner.amount_out / 2
     return await venue.build(
-        pair(taken), selection.winner, min_out=least, reference=str(taken.id), attempt=taken.attempts
+        pair(taken),
+        selection.winner,
+        min_out=least,
+        slippage_bps=50,
+        reference=str(taken.id),
+        attempt=taken.attempts,
     )
 
 
