@@ -32,7 +32,7 @@ class Unfinished(Exception):
 
 
 class BenchEngine:
-    """A running engine with its database at hand."""
+    """A running engine and its database."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine

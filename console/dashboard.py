@@ -41,7 +41,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     return {
         **context,
         "span": f"last {minutes} min" if minutes < 120 else f"last {minutes // 60} h",
-        "whole": recent.whole,
+        "complete": recent.complete,
         "max_recent": queries.MAX_RECENT,
         "tiles": tiles(recent, dead, depths, minutes),
         "kinds": kinds(recent),

@@ -28,7 +28,7 @@ TURNS = {"quotes": "poll_quotes", "reconciling": "reconcile", "triggers": "keep_
 
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
-    """This process answers and was not told to stop. No I/O."""
+    """This process answers and is not stopping. No I/O."""
     if draining.began():
         return JsonResponse({"status": "stopping"}, status=503)
     return JsonResponse({"status": "ok"})

@@ -146,7 +146,7 @@ class Engine:
 
     def supervised(self, listener: listening.Listener) -> int:
         sockets = embedded.socket_folder(self.run_dir)
-        listener.hand_out(sockets / "web.sock")
+        listener.give_to(sockets / "web.sock")
         storage = self.storage()
         table = processes.engine(self.environment, self.run_dir, sockets / "web.sock")
         self.supervisor = Supervisor(self.data_dir, sockets, self.environment)

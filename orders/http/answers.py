@@ -28,7 +28,7 @@ class OrdersOut(Out):
 
 
 class ChangedOut(Out):
-    """What a key without the scope `read` is told of an order that it changed."""
+    """What a key without the scope `read` gets of an order that it changed."""
 
     order_id: Uuid
     status: StatusName

@@ -99,9 +99,9 @@ class Intake:
                 )
             check_no_query(request.query)
             caller = await (self._admitted(request, extra) if self._limiter.on else self._caller(request))
-            listening = clock()
+            reading = clock()
             body = await body_of(request, receive, self._max_body)
-            request.ends += clock() - listening  # That was the client's own time.
+            request.ends += clock() - reading  # That was the client's own time.
             status, (headers, answer) = 200, await handle(request, caller, body)
         except ApiError as error:
             status, headers, answer = status_of(error), headers_of(error), error.body(request.request_id)
@@ -170,7 +170,7 @@ class Intake:
         return headers, accepted_out(request, sent.order, accepted)
 
     async def _batch(self, request: Request, caller: Caller, body: bytes) -> tuple[dict[str, str], Any]:
-        """Each order stands alone, and all of them are in the same few commits."""
+        """Each order succeeds or fails by itself, and all of them are in the same few commits."""
         key = idempotency_key(request)
         raws = order_in.parse_batch(body)
         if self._limiter.on and len(raws) > 1:
@@ -193,7 +193,7 @@ class Intake:
         return {}, BatchOut(results)
 
     async def _submitted(self, order: order_in.OrderIn, key: str | None, request: Request, caller: Caller) -> Sent:
-        """Checks an order and hands it to the group commit."""
+        """Checks an order and submits it to the group commit."""
         now = datetime.now(UTC)
         new = order_in.checked(
             order, account_id=caller.account_id, idempotency_key=key, now=now, request_id=request.given_id

@@ -43,14 +43,14 @@ class Command(EngineCommand):
         """Every pair's quotes as they come, without an end. Raises what the first broken stream raises."""
         messages: queue.Queue[dict[str, Any] | CommandError] = queue.Queue()
         for pair in pairs:
-            threading.Thread(target=self.listen, args=(pair, messages), daemon=True).start()
+            threading.Thread(target=self.read, args=(pair, messages), daemon=True).start()
         while True:
             message = messages.get()
             if isinstance(message, CommandError):
                 raise message
             yield message
 
-    def listen(self, pair: str, messages: "queue.Queue[dict[str, Any] | CommandError]") -> None:
+    def read(self, pair: str, messages: "queue.Queue[dict[str, Any] | CommandError]") -> None:
         try:
             for message in self.client.stream(f"/ws/quotes/{segment(pair)}"):
                 messages.put(message)
