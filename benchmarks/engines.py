@@ -17,7 +17,7 @@ import psycopg
 
 from benchmarks import consumption
 from benchmarks.generator import Spec
-from orderengine.host.supervise import Supervisor
+from orderengine.host.supervisor import Supervisor
 from tests.engine import BASE_DIR, Engine
 
 DATA_PREFIX = "bench-"

@@ -20,7 +20,7 @@ import redis
 
 from orderengine.host import embedded
 from orderengine.host.launch import PARENT
-from orderengine.host.supervise import Supervisor
+from orderengine.host.supervisor import Supervisor
 from routing.mock.chain import MockChain
 from routing.mock.world import mock_world
 from tests import template

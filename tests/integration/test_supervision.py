@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orderengine.host import pidfiles, supervise
+from orderengine.host import pidfiles, supervisor
 from tests.engine import Engine
 
 NAMES = ["web", "orders-1", "quotes", "limit", "sniper", "dbsync", "beat", "flower", "postgres", "redis"]
@@ -126,7 +126,7 @@ def leaves_nothing(engine: Engine, signum: int) -> None:
 
     assert code == 0
     # Ten seconds are promised, so that force is used before; what that itself takes is up to the machine.
-    assert supervise.STOP_S < 10 and time.monotonic() - start < supervise.STOP_S + 10
+    assert supervisor.STOP_S < 10 and time.monotonic() - start < supervisor.STOP_S + 10
     assert processes_of(engine.data_dir) == []
     assert list((engine.data_dir / "run").glob("*.pid")) == []
     with socket.socket() as probe:
