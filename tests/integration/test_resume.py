@@ -129,7 +129,7 @@ def statuses_now(database: Connection) -> Counter[str]:
     return Counter(dict(database.execute("SELECT status, count(*) FROM orders_order GROUP BY status").fetchall()))
 
 
-async def died_at(database: Connection, world: MockWorld, account: int, at: str) -> tuple[Claimed, list[str]]:
+async def crashed_at(database: Connection, world: MockWorld, account: int, at: str) -> tuple[Claimed, list[str]]:
     """An order whose executor crashed; and the statuses that it has been through."""
     order = accepted(database, new_order(account))
     dead = executor(database)
@@ -154,7 +154,7 @@ async def died_at(database: Connection, world: MockWorld, account: int, at: str)
 async def test_another_owner_finishes_it(
     database: Connection, account: int, world: MockWorld, owner: Owner, at: str
 ) -> None:
-    taken, before = await died_at(database, world, account, at)
+    taken, before = await crashed_at(database, world, account, at)
 
     assert reconcile(database) == [taken.id]
     await owner.execute(taken.id)
