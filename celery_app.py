@@ -170,12 +170,15 @@ def start_owners(sender: str, instance: Any, **_: Any) -> None:
     """What the tasks of this worker need is made before its first task."""
     from orders import tasks
     from orders.telemetry import share_metrics
+    from triggers import tasks as trigger_tasks
 
     ABOUT["worker"] = sender
     name = sender.partition("@")[0]
     # By kind, not by number: the slot of one that ended is continued by whichever comes next.
     share_metrics(settings.METRICS_DIR, fleet.kind_of(name))
-    tasks.owners.start(list(instance.app.amqp.queues.consume_from), name)
+    queues = list(instance.app.amqp.queues.consume_from)
+    tasks.owners.start(queues, name)
+    trigger_tasks.owners.start(queues)
 
 
 @worker_shutting_down.connect
@@ -188,5 +191,7 @@ def drain_owners(**_: Any) -> None:
 @worker_shutdown.connect
 def close_owners(**_: Any) -> None:
     from orders import tasks
+    from triggers import tasks as trigger_tasks
 
     tasks.owners.close()
+    trigger_tasks.owners.close()

@@ -139,7 +139,7 @@ admin.site.unregister(Group)
 
 @admin.register(User)
 class UserAdmin(BaseUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
-    """Nobody hands out more than they have: others than superusers change people below them, and add them to groups below.
+    """Nobody grants more than they have: others than superusers change people below them, and add them to groups below.
 
     Single permissions and the superuser's mark are a superuser's to give.
     """

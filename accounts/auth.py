@@ -32,7 +32,7 @@ class Caller:
     account_id: int
     scopes: frozenset[str]
     credential: str = ""
-    """What it rests on, as `accounts.standing` names it."""
+    """What it is based on, as `accounts.standing` names it."""
 
     @property
     def is_staff(self) -> bool:

@@ -71,7 +71,7 @@ def renew(data_dir: Path) -> Path:
 
 
 def write(file: Path, content: object) -> None:
-    """Whole or not at all, readable by the owner only."""
+    """Written completely or not at all, readable by the owner only."""
     draft = file.with_suffix(".tmp")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)

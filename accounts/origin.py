@@ -1,6 +1,6 @@
 """Where a browser's request comes from, and who may go without a key: one rule for REST, the intake and sockets.
 
-Browsers send cookies, and reach a loopback address, on behalf of any page. What tells a page of ours is the `Origin` header
+Browsers send cookies, and reach a loopback address, on behalf of any page. What identifies a page of ours is the `Origin` header
 (RFC 6454), which scripts on the page cannot forge.
 """
 

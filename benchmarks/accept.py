@@ -1,6 +1,6 @@
 """How many single orders a second are taken in: fifty connections, each sends its next order when the last is answered.
 
-The whole engine runs, so the worker executes meanwhile what it can and the rest waits; afterwards everything must finish.
+The whole engine runs, so the worker executes meanwhile what it can and the others wait; afterwards everything must finish.
 The same with an Idempotency-Key for each order, with the order worker stopped (accepting alone), and with k6 as client.
 """
 

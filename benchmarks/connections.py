@@ -126,7 +126,7 @@ class WebSocket(asyncio.Protocol):
         return True
 
     def _frame(self) -> tuple[int, bytes] | None:
-        """The next whole frame, None while it is not all there."""
+        """The next complete frame, None while it is not all there."""
         data = self._received
         if len(data) < 2:
             return None

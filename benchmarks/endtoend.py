@@ -96,7 +96,7 @@ def summary(outcome: Outcome) -> str:
     return (
         f"{outcome.rate:g}/s: confirmed {outcome.confirmed_per_s:.0f}/s of {len(outcome.ledger.orders)} accepted, "
         f"p99 {outcome.end_to_end_p99_ms:.0f} ms, in flight {middle:.0f} then {end:.0f}, CPU ms/order {cpu}, "
-        f"watchers whole {outcome.client['watches']['whole']}/{outcome.client['watches']['started']} "
+        f"complete streams {outcome.client['watches']['complete']}/{outcome.client['watches']['started']} "
         f"{outcome.client['watches']['reasons'] or ''}, "
         f"answers {outcome.client['statuses']}"
     )
@@ -112,7 +112,7 @@ def figures(name: str, what: str, outcome: Outcome, base_p99_ms: float) -> list[
         Figure(f"{name}.unconfirmed", f"{what}: sent and not confirmed", client["sent"] - outcome.ledger.confirmed),
         Figure(f"{name}.backlog_middle", f"{what}: in flight, middle third", middle),
         Figure(f"{name}.backlog_end", f"{what}: in flight, last tenth", end),
-        Figure(f"{name}.gaps", f"{what}: orders whose events are not whole", outcome.ledger.gaps, at_most=0),
+        Figure(f"{name}.gaps", f"{what}: orders whose events are not complete", outcome.ledger.gaps, at_most=0),
         Figure(f"{name}.accept_p50", f"{what}: accept p50", percentile(client["latencies_ms"], 50), "ms"),
         Figure(f"{name}.accept_p99", f"{what}: accept p99", percentile(client["latencies_ms"], 99), "ms"),
         Figure(

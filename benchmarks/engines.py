@@ -17,7 +17,7 @@ import psycopg
 
 from benchmarks import consumption
 from benchmarks.generator import Spec
-from orderengine.host.supervise import Supervisor
+from orderengine.host.supervisor import Supervisor
 from tests.engine import BASE_DIR, Engine
 
 DATA_PREFIX = "bench-"
@@ -32,7 +32,7 @@ class Unfinished(Exception):
 
 
 class BenchEngine:
-    """A running engine with its database at hand."""
+    """A running engine and its database."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine

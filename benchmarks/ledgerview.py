@@ -33,7 +33,7 @@ class Run:
 
     orders: Sequence[tuple[float, float | None, str]]
     gaps: int
-    """Orders whose events are not whole."""
+    """Orders whose events are not complete."""
 
     @property
     def confirmed(self) -> int:

@@ -43,18 +43,18 @@ class Outcome:
     p95_ms: float
     p99_ms: float
     streams: int
-    whole: int
+    complete: int
     missed: list[str]
     """Thresholds that were not met."""
 
     def row(self) -> tuple[str, ...]:
         times = (number(self.p50_ms), number(self.p95_ms), number(self.p99_ms))
-        streams = f"{self.whole}/{self.streams}" if self.streams else ""
+        streams = f"{self.complete}/{self.streams}" if self.streams else ""
         verdict = "MISSED" if self.missed else "met"
         return self.name, number(self.requests), number(self.accepted), number(self.rate), *times, streams, verdict
 
 
-HEAD = ("scenario", "requests", "accepted", "orders/s", "p50 ms", "p95 ms", "p99 ms", "streams whole", "thresholds")
+HEAD = ("scenario", "requests", "accepted", "orders/s", "p50 ms", "p95 ms", "p99 ms", "streams complete", "thresholds")
 
 
 def outcome(name: str, data: Mapping[str, Any]) -> Outcome:
@@ -77,8 +77,8 @@ def outcome(name: str, data: Mapping[str, Any]) -> Outcome:
         p50_ms=value("http_req_duration", "p(50)"),
         p95_ms=value("http_req_duration", "p(95)"),
         p99_ms=value("http_req_duration", "p(99)"),
-        streams=int(value("stream_whole", "passes") + value("stream_whole", "fails")),
-        whole=int(value("stream_whole", "passes")),
+        streams=int(value("stream_complete", "passes") + value("stream_complete", "fails")),
+        complete=int(value("stream_complete", "passes")),
         missed=missed,
     )
 

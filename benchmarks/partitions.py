@@ -1,7 +1,7 @@
 """Do orders and events need partitions yet? The ledger's own statements on an empty ledger and on one of five million events.
 
 Writes go to the right-hand end of every index, because ids sort by time, so size should not matter; this measures whether
-it does. The same inserts into a copy of the events in daily partitions, and what forgetting a day costs either way.
+it does. The same inserts into a copy of the events in daily partitions, and what purging a day costs either way.
 Only Postgres runs meanwhile.
 """
 
@@ -230,6 +230,6 @@ def run(quick: bool) -> list[Figure]:
         Figure("partitions.full_cpu", f"Postgres CPU an order, {name}", full.postgres_ms, "ms"),
         Figure("partitions.insert_whole", "inserting an event, one table", inserts["orders_orderevent"] * 1000, "µs"),
         Figure("partitions.insert_days", "inserting an event, daily partitions", inserts["events_by_day"] * 1000, "µs"),
-        Figure("partitions.delete", "forgetting a day: DELETE and VACUUM", delete_s, "s"),
-        Figure("partitions.drop", "forgetting a day: DROP of its partition", drop_s, "s"),
+        Figure("partitions.delete", "purging a day: DELETE and VACUUM", delete_s, "s"),
+        Figure("partitions.drop", "purging a day: DROP of its partition", drop_s, "s"),
     ]

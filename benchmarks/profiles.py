@@ -3,7 +3,7 @@
 An engine under a fixed rate, twice. First undisturbed: CPU by thread of the web and order processes and by connection of
 Postgres, Redis' commands and slow log. Then with py-spy on the two: by function, own time and with all that it calls. It
 stops a process for every sample, which at a high rate slows the engine down, and it sees only threads that hold the
-interpreter's lock, so its shares are a hint where to look; what a change brings is told by the threads' CPU.
+interpreter's lock, so its shares are a hint where to look; what a change brings is measured by the threads' CPU.
 """
 
 import argparse
@@ -75,22 +75,24 @@ class Samples:
 def shares(stacks: Counter[tuple[str, ...]]) -> tuple[Counter[str], Counter[str]]:
     """Samples by function: its own, and with all that it calls. Lines of a function count together."""
     own: Counter[str] = Counter()
-    whole: Counter[str] = Counter()
+    cumulative: Counter[str] = Counter()
     for stack, count in stacks.items():
         frames = [frame.rpartition(":")[0] + ")" if ":" in frame else frame for frame in stack]
         own[frames[-1]] += count
         for frame in set(frames):
-            whole[frame] += count
-    return own, whole
+            cumulative[frame] += count
+    return own, cumulative
 
 
 def shown(name: str, stacks: Counter[tuple[str, ...]], cpu_ms: float) -> str:
     """The functions that take most, as a share and as milliseconds of an order."""
-    own, whole = shares(stacks)
-    whole = Counter({frame: count for frame, count in whole.items() if any(f"({folder}" in frame for folder in OURS)})
+    own, cumulative = shares(stacks)
+    cumulative = Counter(
+        {frame: count for frame, count in cumulative.items() if any(f"({folder}" in frame for folder in OURS)}
+    )
     total = max(1, sum(own.values()))
     parts = []
-    for title, counts in (("own time", own), ("with all that it calls", whole)):
+    for title, counts in (("own time", own), ("with all that it calls", cumulative)):
         rows = [(f"{name}: {title}", "%", "ms/order")]
         rows += [
             (frame, number(100 * count / total), f"{cpu_ms * count / total:.3f}")

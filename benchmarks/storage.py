@@ -28,7 +28,7 @@ class Snapshot:
 
 
 def snapshot(engine: BenchEngine) -> Snapshot:
-    # Backends hand their counts in once a second at most; ours would keep an old picture otherwise.
+    # Backends report their counts once a second at most; ours would keep old ones otherwise.
     engine.rows("SELECT pg_stat_clear_snapshot()")
     wal_bytes, updates, hot_updates, connections = engine.row(COUNTERS)
     with redis.Redis.from_url(engine.engine.services["redisUrl"]) as client:

@@ -14,7 +14,7 @@ from benchmarks.engines import BenchEngine, running
 from benchmarks.figures import Figure, percentile
 from benchmarks.sockets import RESTING
 
-AT_REST = 1_000
+IDLE = 1_000
 RATE = 20
 SLOW_MOCK = "4"
 """Orders live for ten seconds, so that a thousand are watched at once without a thousand POSTs a second."""
@@ -29,7 +29,7 @@ def run(quick: bool) -> list[Figure]:
         engine.keep_commit_times()
         engine.load("closed", connections=10, seconds=1)
         engine.until_finished()
-        resting = [f"/ws/{order_id}" for order_id in engine.post_batches(50 if quick else AT_REST, RESTING)]
+        resting = [f"/ws/{order_id}" for order_id in engine.post_batches(50 if quick else IDLE, RESTING)]
         with engine.held(resting, connections=200, seconds=60) as held:
             engine.until_quiet()
             calm = engine.load("open", rate=RATE, seconds=5 if quick else 30, connections=64, watch_every=1)
@@ -44,7 +44,7 @@ def run(quick: bool) -> list[Figure]:
         print(f"  {name}: {said(client)}", flush=True)
     in_storm = endtoend.lags_ms(storm)
     return [
-        Figure("streams.open", "sockets at rest beside them", held["snapshots"]),
+        Figure("streams.open", "idle sockets beside them", held["snapshots"]),
         Figure("streams.events", f"events watched, {RATE} orders/s", len(committed)),
         Figure("streams.p50", "event committed → client, p50", percentile(committed, 50), "ms", at_most=3),
         Figure("streams.p99", "event committed → client, p99", percentile(committed, 99), "ms", at_most=15),
@@ -79,9 +79,10 @@ def committed_to_client_ms(engine: BenchEngine, client: dict[str, Any]) -> list[
 
 
 def missed(client: dict[str, Any]) -> int:
-    return int(client["watches"]["started"] - client["watches"]["whole"])
+    return int(client["watches"]["started"] - client["watches"]["complete"])
 
 
 def said(client: dict[str, Any]) -> str:
     watches = client["watches"]
-    return f"{watches['whole']} of {watches['started']} streams whole, {watches['most_open']} open at once, {watches['reasons']}"
+    complete = f"{watches['complete']} of {watches['started']} streams complete"
+    return f"{complete}, {watches['most_open']} open at once, {watches['reasons']}"

@@ -1,4 +1,4 @@
-"""A client that watches one order and judges what it is told."""
+"""A client that watches one order and judges what it receives."""
 
 import asyncio
 from datetime import datetime
@@ -27,7 +27,7 @@ decode = msgspec.json.Decoder(Message).decode
 
 
 class Watches:
-    """All watched orders of a run: lags and arrivals of live events, and whether each stream was whole."""
+    """All watched orders of a run: lags and arrivals of live events, and whether each stream was complete."""
 
     def __init__(self, host: str, port: int, key: str | None) -> None:
         self._address = (host, port)
@@ -36,7 +36,7 @@ class Watches:
         """By status, from the event's `at`."""
         self.arrivals: list[tuple[str, int, float]] = []
         """(order id, seq, time of day)."""
-        self.started = self.whole = self.broken = self.ended = 0
+        self.started = self.complete = self.broken = self.ended = 0
         self.most_open = 0
         self.reasons: dict[str, int] = {}
         self.all_ended = asyncio.Event()
@@ -61,7 +61,7 @@ class Watches:
         """One stream is over; a reason says what was wrong with it."""
         self.ended += 1
         if reason is None:
-            self.whole += 1
+            self.complete += 1
         else:
             self.broken += 1
             self.reasons[reason] = self.reasons.get(reason, 0) + 1
@@ -75,7 +75,7 @@ class Watches:
     def report(self) -> dict[str, Any]:
         return {
             "started": self.started,
-            "whole": self.whole,
+            "complete": self.complete,
             "broken": self.broken,
             "unended": self.started - self.ended,
             "most_open": self.most_open,

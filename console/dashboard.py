@@ -13,8 +13,9 @@ from accounts.roles import FIGURES
 from console import queries
 from orders.lifecycle import FINAL, Status
 from orders.models import OrderType
-from routing.prices import PriceStore
+from routing.world import price_store
 
+ORDERS = "admin:orders_order_changelist"
 HEARTBEAT_LATE_S = settings.EXECUTOR_DEAD_AFTER_S
 SHOWN = Context(prec=7)
 """Digits of a price."""
@@ -41,7 +42,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     return {
         **context,
         "span": f"last {minutes} min" if minutes < 120 else f"last {minutes // 60} h",
-        "whole": recent.whole,
+        "complete": recent.complete,
         "max_recent": queries.MAX_RECENT,
         "tiles": tiles(recent, dead, depths, minutes),
         "kinds": kinds(recent),
@@ -90,47 +91,21 @@ def tiles(recent: queries.Recent, dead: int, depths: dict[str, int] | None, minu
     tried = ended[Status.CONFIRMED] + ended[Status.FAILED]
     rate = f"{100 * ended[Status.CONFIRMED] / tried:.1f} %" if tried else "–"
     waiting = "away" if depths is None else sum(depths.values())
+    failed_often = tried and ended[Status.FAILED] > tried / 20
     return [
-        {
-            "name": "Orders at all",
-            "value": f"{queries.orders_at_all():,}",
-            "note": "beyond 10,000 estimated",
-            "link": "admin:orders_order_changelist",
-        },
-        {
-            "name": "In execution",
-            "value": f"{working:,}",
-            "note": "pending to submitted",
-            "link": "admin:orders_order_changelist",
-            "query": "?status=open",
-        },
-        {
-            "name": "Resting",
-            "value": f"{resting:,}",
-            "note": "wait for their trigger",
-            "link": "admin:orders_order_changelist",
-            "query": "?status=resting",
-        },
-        {
-            "name": "Confirmed",
-            "value": f"{ended[Status.CONFIRMED]:,}",
-            "note": f"{ended[Status.CONFIRMED] / minutes:.1f} a minute",
-        },
-        {
-            "name": "Success",
-            "value": rate,
-            "note": f"{ended[Status.FAILED]:,} failed",
-            "bad": tried and ended[Status.FAILED] > tried / 20,
-        },
-        {
-            "name": "Dead letters",
-            "value": f"{dead:,}",
-            "note": "not dealt with",
-            "bad": dead > 0,
-            "link": "admin:orders_deadletter_changelist",
-        },
-        {"name": "Messages", "value": waiting, "note": "wait in all queues", "bad": waiting == "away"},
+        tile("Orders at all", f"{queries.orders_at_all():,}", "beyond 10,000 estimated", link=ORDERS),
+        tile("In execution", f"{working:,}", "pending to submitted", link=ORDERS, query="?status=open"),
+        tile("Resting", f"{resting:,}", "wait for their trigger", link=ORDERS, query="?status=resting"),
+        tile("Confirmed", f"{ended[Status.CONFIRMED]:,}", f"{ended[Status.CONFIRMED] / minutes:.1f} a minute"),
+        tile("Success", rate, f"{ended[Status.FAILED]:,} failed", bad=failed_often),
+        tile("Dead letters", f"{dead:,}", "not dealt with", bad=dead > 0, link="admin:orders_deadletter_changelist"),
+        tile("Messages", waiting, "wait in all queues", bad=waiting == "away"),
     ]
+
+
+def tile(name: str, value: object, note: str, **more: object) -> dict[str, Any]:
+    """`more`: `bad` marks it, `link` names the page it leads to, with `query`."""
+    return {"name": name, "value": value, "note": note, **more}
 
 
 def kinds(recent: queries.Recent) -> list[dict[str, Any]]:
@@ -152,9 +127,7 @@ def kinds(recent: queries.Recent) -> list[dict[str, Any]]:
 
 def venues(shares: dict[str, int], done: int) -> list[dict[str, Any]]:
     try:
-        prices = PriceStore(settings.REDIS_URL)
-        states = prices.venue_states()
-        prices.close()
+        states = price_store().venue_states()
     except redis.RedisError:
         states = {}
     names = sorted({*shares, *states})
@@ -173,9 +146,7 @@ def venues(shares: dict[str, int], done: int) -> list[dict[str, Any]]:
 def quotes(now: datetime) -> list[dict[str, Any]]:
     """The age of each listed pair's quotes."""
     try:
-        prices = PriceStore(settings.REDIS_URL)
-        markets = prices.read(settings.POLL_PAIRS)
-        prices.close()
+        markets = price_store().read(settings.POLL_PAIRS)
     except redis.RedisError:
         return []
     return [

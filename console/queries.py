@@ -89,7 +89,7 @@ class Recent:
     bars: list[Bar]
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """The window's orders are all counted."""
         return self.orders < MAX_RECENT
 

@@ -16,7 +16,7 @@ export const options = {
   summaryTrendStats: STATS,
   thresholds: {
     checks: ['rate==1'], http_req_failed: ['rate==0'], http_req_duration: ['p(95)<150', 'p(99)<400'],
-    stream_whole: ['rate==1'], dropped_iterations: ['count==0'],
+    stream_complete: ['rate==1'], dropped_iterations: ['count==0'],
   },
 };
 export function setup() {

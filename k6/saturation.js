@@ -18,7 +18,7 @@ export default function () {
   const answer = http.post(`${BASE}/api/orders/execute`, body, params);
   if (answer.status === 200) accepted.add(1);
   check(answer, {
-    'accepted or told when to come again': (r) => r.status === 200 || ([429, 503].includes(r.status) && 'Retry-After' in r.headers),
+    'accepted, or refused with the time to come again': (r) => r.status === 200 || ([429, 503].includes(r.status) && 'Retry-After' in r.headers),
   });
 }
 export { summary as handleSummary };

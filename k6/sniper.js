@@ -1,5 +1,5 @@
 // sniper: twenty clients that post sniper orders whose trigger is met already, for ten seconds; every fiftieth is followed
-// until it is filled. Proves that snipers are taken in, armed and fired by the thousand, and that none is forgotten.
+// until it is filled. Proves that snipers are taken in, armed and fired by the thousand, and that none is left behind.
 import { check } from 'k6';
 import { Rate } from 'k6/metrics';
 import { post, sniper, STATS, summary } from './orders.js';

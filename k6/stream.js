@@ -4,7 +4,7 @@ import { check } from 'k6';
 import { Rate, Trend } from 'k6/metrics';
 import { HEADERS, SOCKETS } from './orders.js';
 
-export const whole = new Rate('stream_whole');
+export const completeness = new Rate('stream_complete');
 export const lag = new Trend('event_lag_ms', true);
 const FINAL = ['confirmed', 'failed', 'cancelled', 'expired'];
 const LONGEST_MS = 30_000;
@@ -21,7 +21,7 @@ export function watch(orderId) {
         gap = gap || message.events.some((event, n) => event.seq !== n + 1) || message.events.length !== message.seq;
       } else {
         gap = gap || message.seq !== seq + 1;
-        // k6 has milliseconds only: good to tell 5 from 50, the benchmarks measure it finely.
+        // k6 has milliseconds only: good to distinguish 5 from 50; the benchmarks measure it finely.
         lag.add(Math.max(0, Date.now() - Date.parse(message.at)));
       }
       seq = message.seq;
@@ -32,6 +32,6 @@ export function watch(orderId) {
   });
   const opened = check(answer, { upgraded: (r) => r && r.status === 101 });
   const complete = opened && !gap && FINAL.includes(status) && closed === 1000;
-  whole.add(complete);
+  completeness.add(complete);
   return { complete, status };
 }

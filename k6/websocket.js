@@ -1,5 +1,5 @@
 // websocket: twenty clients that post a market order, watch it to its end and start again, for twenty seconds.
-// Proves that every stream is whole: each seq once and in order although the client connects after its POST, then 1000.
+// Proves that every stream is complete: each seq once and in order although the client connects after its POST, then 1000.
 import { market, post, STATS, summary } from './orders.js';
 import { watch } from './stream.js';
 
@@ -8,7 +8,7 @@ export const options = {
     websocket: { executor: 'constant-vus', vus: 20, duration: __ENV.DURATION || '20s', gracefulStop: '30s' },
   },
   summaryTrendStats: STATS,
-  thresholds: { checks: ['rate==1'], stream_whole: ['rate==1'], event_lag_ms: ['p(99)<250'], ws_connecting: ['p(95)<250'] },
+  thresholds: { checks: ['rate==1'], stream_complete: ['rate==1'], event_lag_ms: ['p(99)<250'], ws_connecting: ['p(95)<250'] },
 };
 export default function () {
   const orderId = post(market(), 'market');

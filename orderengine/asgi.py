@@ -16,9 +16,9 @@ from django.urls import path, re_path  # noqa: E402
 import celery_app  # noqa: E402, F401  (the broker of what is dispatched)
 from accounts.auth import key_ring  # noqa: E402
 from accounts.limits import limiter  # noqa: E402
+from orderengine.health import redis_probe  # noqa: E402
 from orders.asgi_types import Receive, Scope, Send  # noqa: E402
 from orders.http.gate import Gate  # noqa: E402
-from orders.http.metrics import metrics  # noqa: E402
 from orders.web import Web  # noqa: E402
 
 web = Web(settings, key_ring(), limiter())
@@ -34,6 +34,7 @@ async def lifespan(scope: Scope, receive: Receive, send: Send) -> None:
             await send({"type": "lifespan.startup.complete"})
         else:
             await web.stop()
+            redis_probe.close()
             return await send({"type": "lifespan.shutdown.complete"})
 
 
@@ -43,7 +44,7 @@ async def no_socket(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 pages = Gate(
-    URLRouter([path("metrics", cast(Any, metrics)), re_path("", django)]),
+    URLRouter([path("metrics", cast(Any, web.metrics.endpoint)), re_path("", django)]),
     limiter(),
     allowed_hosts=settings.ALLOWED_HOSTS,
 )

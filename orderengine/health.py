@@ -11,7 +11,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
 from orderengine.host import disk, draining
-from routing.prices import PriceStore
+from routing.world import price_store
 from triggers import pulse
 
 ALIVE_S = settings.EXECUTOR_DEAD_AFTER_S
@@ -28,7 +28,7 @@ TURNS = {"quotes": "poll_quotes", "reconciling": "reconcile", "triggers": "keep_
 
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
-    """This process answers and was not told to stop. No I/O."""
+    """This process answers and is not stopping. No I/O."""
     if draining.began():
         return JsonResponse({"status": "stopping"}, status=503)
     return JsonResponse({"status": "ok"})
@@ -78,11 +78,13 @@ def disk_state() -> dict[str, str]:
 
 
 class RedisProbe:
-    """One client for the life of the process, connected at the first question."""
+    """One client for the life of the process, connected at the first question, closed by `orderengine.asgi` at its stop.
+
+    Django reaches its views without arguments, so the process' probe is a name of this module.
+    """
 
     def __init__(self) -> None:
         self._client: redis.Redis | None = None
-        self._prices: PriceStore | None = None
         self._seen: set[str] = set()
         """Tasks that have left a time once: from then on a missing one is no unknown one."""
 
@@ -114,9 +116,12 @@ class RedisProbe:
         return found
 
     def _venues(self) -> dict[str, str]:
-        if self._prices is None:
-            self._prices = PriceStore(settings.REDIS_URL)
-        return {venue.lower(): state for venue, state in sorted(self._prices.venue_states().items())}
+        return {venue.lower(): state for venue, state in sorted(price_store().venue_states().items())}
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
 
 redis_probe = RedisProbe()

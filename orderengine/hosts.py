@@ -5,7 +5,7 @@ import socket
 LOCAL = ("localhost", "127.0.0.1", "[::1]")
 WILDCARDS = ("0.0.0.0", "::")  # nosec B104
 ELSEWHERE = ((socket.AF_INET, "192.0.2.1"), (socket.AF_INET6, "2001:db8::1"))
-"""Addresses of documentation (RFC 5737, RFC 3849): what leads there tells our own address. Nothing is sent."""
+"""Addresses of documentation (RFC 5737, RFC 3849): the route there gives our own address. Nothing is sent."""
 
 
 def bracketed(host: str) -> str:

@@ -15,7 +15,7 @@ HOT = frozenset({"execute_orders"})
 
 
 def start_sentry(dsn: str, *, environment: str, sample_rate: float, hot_sample_rate: float) -> None:
-    """Errors always, traces sampled: `hot_sample_rate` of order executions, `sample_rate` of the rest."""
+    """Errors always, traces sampled: `hot_sample_rate` of order executions, `sample_rate` of everything else."""
     import sentry_sdk
     from sentry_sdk.integrations.celery import CeleryIntegration
 

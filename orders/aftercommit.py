@@ -25,7 +25,7 @@ class Publishing(Protocol):
 
 
 class BookChanges(Protocol):
-    def tell(self, *changes: Arm | Left) -> None: ...
+    def change(self, *changes: Arm | Left) -> None: ...
 
 
 class AfterCommit:
@@ -48,7 +48,7 @@ class AfterCommit:
     def carry_out(self, all_effects: Sequence[Effects]) -> None:
         self._publisher.publish([each.event for each in all_effects if each.event is not None])
         if book := [each.book for each in all_effects if each.book is not None]:
-            self._book.tell(*book)
+            self._book.change(*book)
         due: dict[int, list[UUID]] = {}
         for each in all_effects:
             if each.dispatch_ms is not None:

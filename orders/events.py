@@ -152,7 +152,7 @@ class RestData(Data, frozen=True, kw_only=True):
 
 
 class ReleaseData(Data, frozen=True, kw_only=True):
-    """`pending`: the owner stopped or died before anything was written to be sent. One of the two is set."""
+    """`pending`: the owner stopped or crashed before anything was written to be sent. One of the two is set."""
 
     handover: Handover | UnsetType = UNSET
     takeover: Takeover | UnsetType = UNSET

@@ -97,7 +97,7 @@ def numbers_of(kind: type[msgspec.Struct]) -> tuple[frozenset[str], frozenset[st
 def check_repeated(body: bytes, found: Any) -> None:
     """Raises `RepeatedKey`.
 
-    A key costs one colon outside of strings, so colons tell whether a key was dropped; counting them costs a fraction of
+    A key costs one colon outside of strings, so their number shows whether a key was dropped; counting them costs a fraction of
     a second reading. Escapes may hide a colon: then the body is read again.
     """
     if b"\\" in body or body.count(b":") != colons(found):

@@ -1,4 +1,4 @@
-"""The tables. Orders are changed by `orders.ledger.statements` alone; everything else reads.
+"""The tables. Only `orders.ledger.statements` changes orders; everything else reads.
 
 Rows of orders are updated four times in two seconds, so what their updates touch is chosen with care: no index covers a
 column that changes on the way (status, seq, epoch, executor), hence those updates stay on their page (HOT).
@@ -44,7 +44,7 @@ class Order(models.Model):
     client_order_id = models.CharField(max_length=64, null=True, blank=True)
     idempotency_key = models.CharField(max_length=300, null=True, blank=True)
     request_hash = models.BinaryField(max_length=32)
-    """SHA-256 of the order as asked for: tells a repeated request from another one with the same key."""
+    """SHA-256 of the order as asked for: distinguishes a repeated request from another one with the same key."""
     request_id = models.CharField(max_length=128, null=True, blank=True)
     """Of the client's request, if it gave one (`X-Request-Id`): in event 1, and in what executors log of the order."""
 
@@ -69,7 +69,7 @@ class Order(models.Model):
     seq = models.IntegerField(default=1)
     """Of the last event."""
     epoch = models.IntegerField(default=0)
-    """Grows with every change of hands; a write that names an older one is refused."""
+    """Grows with every change of owner; a write that names an older one is refused."""
     executor = models.UUIDField(null=True, blank=True)
     attempts = models.IntegerField(default=0)
     resting = models.BooleanField(default=False)
@@ -192,7 +192,7 @@ class OrderEvent(models.Model):
     )
     seq = models.IntegerField()
     epoch = models.IntegerField()
-    """Of the writer: tells, after a connection broke at the commit, whose event this is."""
+    """Of the writer: shows, after a connection broke at the commit, whose event this is."""
     status = models.CharField(max_length=9, choices=choices(Status))
     at = models.DateTimeField()
     data = models.JSONField(default=dict)

@@ -9,7 +9,6 @@ from typing import Any
 
 import redis
 from asgiref.sync import async_to_sync
-from django.conf import settings
 from msgspec.structs import replace
 
 from orders.errors import ApiError
@@ -17,10 +16,10 @@ from orders.ledger.statements import NewOrder
 from orders.models import OrderType, SniperKind
 from orders.order_in import OrderIn
 from routing.poller import listed, prices_of
-from routing.prices import PairPrices, PriceFeed, PriceStore
+from routing.prices import PairPrices, PriceFeed
 from routing.router import Router
 from routing.values import Pair, Refusal, Tick, VenueName
-from routing.world import tokens, world
+from routing.world import price_store, tokens, world
 from triggers.rules import is_far, plain
 from triggers.ticker import market_out
 
@@ -104,8 +103,7 @@ class Quotes:
 
 def present(pair: Pair) -> PairPrices:
     """The poller's prices while they are fresh, else the venues' own, else the last known."""
-    router = world().router
-    store = PriceStore(settings.REDIS_URL)
+    router, store = world().router, price_store()
     cached = None
     try:
         cached = store.read([pair.name]).get(pair.name)
@@ -114,8 +112,6 @@ def present(pair: Pair) -> PairPrices:
         store.watch(pair.name)
     except redis.RedisError as error:
         log.warning("no cached prices: %s", error)
-    finally:
-        store.close()
     asked = prices_of(pair, async_to_sync(router.ticks)(pair, deadline_s=ASK_S).values(), router)
     return cached if cached and not asked.ticks else asked
 

@@ -14,6 +14,7 @@ from orders.commands import Commands
 from orders.dispatch import Dispatcher
 from orders.effects import of_accepted
 from orders.http.intake import Intake
+from orders.http.metrics import Metrics
 from orders.http.sockets import Sockets
 from orders.ledger.values import Accepted, NewOrder
 from orders.ledger.writers import Acceptor
@@ -23,7 +24,7 @@ from orders.publisher import Publisher
 from orders.streams.snapshots import Reader
 from orders.streams.subscriptions import Subscriptions
 from orders.telemetry import PoolWaits, share_metrics
-from routing.world import price_feed, world
+from routing.world import close_world, price_feed, world
 from runtime.process import ABOUT
 from runtime.tuning import settle
 from triggers.arming import Arming
@@ -67,6 +68,7 @@ class Web:
             prices=lambda: self._quotes,
             limiter=limiter,
         )
+        self.metrics = Metrics(settings)
 
     async def start(self) -> None:
         settle()
@@ -106,6 +108,8 @@ class Web:
         self._publisher.close()
         self._arming.close()
         await self._reader.close()
+        await asyncio.to_thread(self.metrics.close)
+        await close_world()
 
     async def _screen(self, order: OrderIn, new: NewOrder) -> NewOrder:
         return await self._quotes.screen(order, new)

@@ -133,7 +133,9 @@ class PriceFeed:
         return await asyncio.shield(reading)
 
     async def close(self) -> None:
-        await self._redis.aclose()
+        """On the loop that reads; a feed that was never read has no connection."""
+        if "_redis" in self.__dict__:
+            await self._redis.aclose()
 
     async def watch(self, pair: Pair) -> None:
         """A client watches the pair: it is polled for `WATCHED_S`, if Redis answers."""

@@ -1,9 +1,13 @@
-"""The world of this process: what trades, where, and on which chain; opened at first use.
+"""The world of this process: what trades, where, and on which chain.
 
 `EXECUTION_MODE` names it. Nothing but the factories here imports an implementation, so that a world can be added without a
 change elsewhere.
+
+Django makes its views and Celery its tasks without arguments of ours, so they reach the process' world and its cached prices
+through the functions at the end. Each object is made at its first use; whoever owns the process calls `close_world` at its stop.
 """
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +17,7 @@ from django.conf import settings
 
 from routing.chain import Chain
 from routing.controls import Controls
-from routing.prices import PriceFeed
+from routing.prices import PriceFeed, PriceStore
 from routing.router import Router
 from routing.tokens import Tokens
 from routing.values import Pair
@@ -75,17 +79,69 @@ FACTORIES = {"mock": Factory(_mock_tokens, _mock_world)}
 
 
 @cache
-def price_feed() -> PriceFeed:
-    """For the process' main event loop."""
-    return PriceFeed(settings.REDIS_URL)
-
-
-@cache
 def tokens() -> Tokens:
     """The tokens of this process' world; does not open it."""
     return FACTORIES[settings.EXECUTION_MODE].tokens()
 
 
-@cache
+class _Opened:
+    """What this process has opened. Threads that ask at the same time get the same object."""
+
+    def __init__(self) -> None:
+        self._making = threading.RLock()
+        """Reentrant: a world is made with the feed."""
+        self._world: World | None = None
+        self._feed: PriceFeed | None = None
+        self._store: PriceStore | None = None
+
+    def world(self) -> World:
+        with self._making:
+            if self._world is None:
+                self._world = FACTORIES[settings.EXECUTION_MODE].world()
+            return self._world
+
+    def feed(self) -> PriceFeed:
+        with self._making:
+            if self._feed is None:
+                self._feed = PriceFeed(settings.REDIS_URL)
+            return self._feed
+
+    def store(self) -> PriceStore:
+        with self._making:
+            if self._store is None:
+                self._store = PriceStore(settings.REDIS_URL)
+            return self._store
+
+    async def close(self) -> None:
+        with self._making:
+            world, feed, store = self._world, self._feed, self._store
+            self._world = self._feed = self._store = None
+        if world is not None:
+            await world.close()
+        if feed is not None:
+            await feed.close()
+        if store is not None:
+            store.close()
+
+
+_opened = _Opened()
+
+
 def world() -> World:
-    return FACTORIES[settings.EXECUTION_MODE].world()
+    """The world of this process."""
+    return _opened.world()
+
+
+def price_feed() -> PriceFeed:
+    """Cached prices for coroutines of the process' main event loop."""
+    return _opened.feed()
+
+
+def price_store() -> PriceStore:
+    """Cached prices for threads, any number of them."""
+    return _opened.store()
+
+
+async def close_world() -> None:
+    """Closes the world and the cached prices, on the event loop that used them. What is asked for later is opened anew."""
+    await _opened.close()

@@ -21,7 +21,7 @@ from routing.values import Swap, Validity
 from routing.venues import RAYDIUM
 
 
-class Told(list[Any]):
+class Committed(list[Any]):
     """What a group commit gave to `written`."""
 
     def __call__(self, written: list[Any]) -> None:

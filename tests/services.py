@@ -58,9 +58,9 @@ class Services:
                 said = "".join(file.read_text() for file in sorted(self.data_dir.glob("*.log")))
                 raise pytest.UsageError(f"the embedded services do not start:\n{said}")
             time.sleep(0.02)
-        self.tell(postgres.url, redis.url)
+        self.announce(postgres.url, redis.url)
 
-    def tell(self, database_url: str, redis_url: str) -> None:
+    def announce(self, database_url: str, redis_url: str) -> None:
         """Sets the environment of the tests."""
         for name in [name for name in os.environ if name in SETTINGS or name.startswith("MOCK_")]:
             del os.environ[name]
@@ -111,7 +111,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     try:
         if only_unit_tests(early_config):
             # Addresses at which nothing answers: a unit test that needs a service fails at once.
-            services.tell(f"postgresql:///none?host={services.data_dir}", f"unix://{services.data_dir}/none?db=0")
+            services.announce(f"postgresql:///none?host={services.data_dir}", f"unix://{services.data_dir}/none?db=0")
         else:
             services.start()
     except embedded.Unavailable as error:

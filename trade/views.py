@@ -1,4 +1,4 @@
-"""The trading page at `/`: one document, the rest is static files that speak REST and WebSocket like any client."""
+"""The trading page at `/`: one document and static files that speak REST and WebSocket like any client."""
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse

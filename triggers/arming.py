@@ -28,8 +28,8 @@ class Arming:
         self._thread = threading.Thread(target=self._run, name="arming", daemon=True)
         self._thread.start()
 
-    def tell(self, *changes: Arm | Left) -> None:
-        """Returns at once, from any thread."""
+    def change(self, *changes: Arm | Left) -> None:
+        """Queues changes for the book. Returns at once, from any thread."""
         for change in changes:
             try:
                 self._queue.put_nowait(change)

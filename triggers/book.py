@@ -130,7 +130,7 @@ class Book:
         return found
 
     def page(self, cursor: int, most: int) -> tuple[int, dict[str, int]]:
-        """The next orders of the whole book, details and seq, and the cursor behind them; 0 at the end."""
+        """The next orders of the complete book, details and seq, and the cursor behind them; 0 at the end."""
         following, keys = self.redis.scan(cursor, count=most)
         held = [key for key in map(str, keys) if key.startswith(("limit:", "sniper:"))]
         if not held:

@@ -22,7 +22,7 @@ from triggers.book import Book, Edge
 MAX_CLAIM_BATCH = 500
 """Ids a script takes: it blocks Redis for about two milliseconds."""
 MAX_FIRST = 20
-"""Ids of the message that the poller sends itself: few, so that it leaves at once; the limit worker does the rest."""
+"""Ids of the message that the poller sends itself: few, so that it leaves at once; the limit worker sends the others."""
 AGAIN_MS = 5_000
 """A claimed order that no executor took by then is looked at again; executors take theirs within milliseconds."""
 

@@ -12,7 +12,7 @@ from triggers.book import source
 PULSE = "triggers:pulse"
 MARK = source("clock", "mark")
 STILL_AFTER_S = 4.5
-"""The longest period that an operator may set is 3 s, and `/readyz` is to tell within 5 s."""
+"""The longest period that an operator may set is 3 s, and `/readyz` is to report it within 5 s."""
 FUTURE_S = 1.0
 """A later time than this was written before Redis' clock was set back: it says nothing."""
 TASKS = ("poll_quotes", "reconcile", "keep_book")

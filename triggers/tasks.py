@@ -1,8 +1,9 @@
-"""The Celery tasks of prices and triggers: thin, by name."""
+"""The Celery tasks of prices and triggers: thin, by name. The worker process starts and closes the owner of what they need."""
 
+import asyncio
+import threading
 from collections.abc import Sequence
 from datetime import timedelta
-from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from celery import current_app, shared_task
 from django.conf import settings
 
 from routing.prices import PriceStore
-from routing.world import tokens, world
+from routing.world import close_world, tokens, world
 from runtime.broker import messages_waiting
 from triggers.book import Book
 from triggers.matcher import Matcher
@@ -34,44 +35,79 @@ def send_fired(order_ids: Sequence[UUID], trigger: dict[str, Any]) -> None:
     send_wake_up(order_ids, trigger=trigger)
 
 
-@cache
-def ticker() -> Ticker:
-    pairs = [pair for name in settings.POLL_PAIRS if (pair := tokens().pair_named(name)) is not None]
-    return Ticker(
-        world().router,
-        PriceStore(settings.REDIS_URL),
-        Book(settings.REDIS_URL),
-        matcher(),
-        send_due,
-        pairs=pairs,
-        deadline_ms=settings.POLL_DEADLINE_MS,
-    )
+class Owners:
+    """The objects of this worker process. Each is made at the worker's start, or by the first task that needs it."""
+
+    def __init__(self) -> None:
+        self._making = threading.RLock()
+        """Reentrant: a ticker is made with the matcher."""
+        self._stores: tuple[Book, PriceStore] | None = None
+        self._matcher: Matcher | None = None
+        self._ticker: Ticker | None = None
+
+    def _open(self) -> tuple[Book, PriceStore]:
+        if self._stores is None:
+            self._stores = Book(settings.REDIS_URL), PriceStore(settings.REDIS_URL)
+        return self._stores
+
+    def matcher(self) -> Matcher:
+        with self._making:
+            if self._matcher is None:
+                book, prices = self._open()
+                max_age = timedelta(milliseconds=settings.QUOTE_MAX_AGE_MS)
+                self._matcher = Matcher(book, prices, send_fired, max_age=max_age, most=settings.MAX_DISPATCH_IDS)
+            return self._matcher
+
+    def ticker(self) -> Ticker:
+        with self._making:
+            if self._ticker is None:
+                book, prices = self._open()
+                pairs = [pair for name in settings.POLL_PAIRS if (pair := tokens().pair_named(name)) is not None]
+                self._ticker = Ticker(
+                    world().router,
+                    prices,
+                    book,
+                    self.matcher(),
+                    send_due,
+                    pairs=pairs,
+                    deadline_ms=settings.POLL_DEADLINE_MS,
+                )
+            return self._ticker
+
+    def start(self, queues: Sequence[str]) -> None:
+        """Makes what a worker of these queues needs."""
+        if "quotes" in queues:
+            self.ticker()
+        if "limit" in queues or "sniper" in queues:
+            self.matcher()
+
+    def close(self) -> None:
+        """When no task runs any more."""
+        with self._making:
+            if self._ticker is not None:
+                # The poller asks venues only: neither the chain nor the price feed has anything on its loop.
+                asyncio.run(close_world())
+            for store in self._stores or ():
+                store.close()
+            self._stores = self._matcher = self._ticker = None
 
 
-@cache
-def matcher() -> Matcher:
-    return Matcher(
-        Book(settings.REDIS_URL),
-        PriceStore(settings.REDIS_URL),
-        send_fired,
-        max_age=timedelta(milliseconds=settings.QUOTE_MAX_AGE_MS),
-        most=settings.MAX_DISPATCH_IDS,
-    )
+owners = Owners()
 
 
 @shared_task(name="poll_quotes", queue="quotes", ignore_result=True)
 def poll_quotes(**_: Any) -> None:
     """One tick of the market."""
-    ticker().tick()
+    owners.ticker().tick()
 
 
 @shared_task(name="match_limits", queue="limit", ignore_result=True)
 def match_limits(*, pair: str, **_: Any) -> None:
     """Fires the pair's limits and stops that are due."""
-    matcher().match_limits(pair)
+    owners.matcher().match_limits(pair)
 
 
 @shared_task(name="match_snipers", queue="sniper", ignore_result=True)
 def match_snipers(*, pair: str, **_: Any) -> None:
     """Fires the pair's snipers whose event is there."""
-    matcher().match_snipers(pair)
+    owners.matcher().match_snipers(pair)

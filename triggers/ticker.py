@@ -68,7 +68,7 @@ def market_out(market: PairPrices, now: datetime) -> dict[str, Any]:
 class Ticker:
     """Ticks from several threads or processes do not overlap.
 
-    `matcher` fires the first limits of a crossing at once; `due(task, pair)` calls the task that does the rest.
+    `matcher` fires the first limits of a crossing at once; `due(task, pair)` calls the task that fires the others.
     """
 
     def __init__(

@@ -73,7 +73,7 @@ verify() {
     folder=$(mktemp -d) # Not local: the trap needs it.
     trap 'pg_ctl -D "$folder/data" -m immediate stop >/dev/null 2>&1 || true; rm -rf "$folder"' EXIT
     PGDATA=$folder/data restore latest
-    # Without what the server of origin was told on its command line or in another configuration folder.
+    # Without what the server of origin was given on its command line or in another configuration folder.
     [ -e "$folder/data/postgresql.conf" ] || touch "$folder/data/postgresql.conf"
     printf 'local all all trust\n' > "$folder/hba"
     printf '\n' > "$folder/ident"

@@ -1,6 +1,6 @@
-"""`celery -A celery_app worker|beat …`, without the rest of Celery's command line.
+"""`celery -A celery_app worker|beat …`, without the other parts of Celery's command line.
 
-The whole of it imports a shell, a terminal toolkit and every plug-in command: half a second of CPU in each of six processes.
+All of it imports a shell, a terminal toolkit and every plug-in command: half a second of CPU in each of six processes.
 """
 
 import logging

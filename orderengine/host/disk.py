@@ -5,7 +5,7 @@ from pathlib import Path
 
 MIB = 1024 * 1024
 FRESH_BYTES = 256 * MIB
-"""A new cluster takes 45 MB and two WAL segments of 16 MB; the rest is room for the first orders and logs."""
+"""A new cluster takes 45 MB and two WAL segments of 16 MB; the remainder is room for the first orders and logs."""
 START_BYTES = 64 * MIB
 """For what is there already: recovery may write two WAL segments of 16 MB, Redis its file anew."""
 FULL_BYTES = 32 * MIB

@@ -1,4 +1,4 @@
-"""A web process that is told to stop says so to the balancer first, and goes on serving until that has been heard.
+"""A web process that is asked to stop says so to the balancer first, and goes on serving until the balancer has seen it.
 
 A balancer learns from the next health check that a process stops. A process that closes its port at once refuses what is sent
 to it until then, and resets the connections that it has not accepted yet.
@@ -15,7 +15,7 @@ _began: float | None = None
 
 
 def began() -> bool:
-    """Whether this process was told to stop. `/healthz` and `/readyz` answer 503 from then on."""
+    """Whether this process is stopping. `/healthz` and `/readyz` answer 503 from then on."""
     return _began is not None
 
 

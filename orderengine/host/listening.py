@@ -19,7 +19,7 @@ class Listener:
         self.public = public
         self.private: socket.socket | None = None
 
-    def hand_out(self, path: Path) -> None:
+    def give_to(self, path: Path) -> None:
         """Gives the socket to every process of ours that connects to `path`."""
         path.unlink(missing_ok=True)
         self.private = socket.socket(socket.AF_UNIX)

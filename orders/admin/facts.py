@@ -10,7 +10,7 @@ from orders.models import DeadLetter, Order, OrderType, SniperKind
 from orders.wire import text
 
 SIGNS = {"gte": "≥", "lte": "≤"}
-KINDS = {
+KINDS: dict[str, str] = {
     SniperKind.TOKEN_LAUNCH: "sniper: token launch",
     SniperKind.LIQUIDITY: "sniper: pool liquidity",
     SniperKind.VOLUME: "sniper: volume spike",
@@ -70,7 +70,7 @@ def letter_facts(letter: DeadLetter | None) -> list[Fact]:
 def kind(order: Order) -> str:
     if order.type == OrderType.LIMIT:
         return "stop" if order.trigger_condition == "lte" else "limit"
-    return KINDS[SniperKind(order.trigger_kind)] if order.trigger_kind else order.type
+    return KINDS.get(order.trigger_kind, f"sniper: {order.trigger_kind}") if order.trigger_kind else order.type
 
 
 def asked(order: Order) -> list[Fact]:

@@ -36,7 +36,7 @@ STATUS_COLOURS = {
 
 
 def found_orders(queryset: QuerySet[Order], term: str) -> QuerySet[Order]:
-    """By order id, client order id or signature, each whole: every one of them has an index."""
+    """By order id, client order id or signature, each in full: every one of them has an index."""
     term = term.strip().replace("\0", "")
     if order_id := uuid_of(term):
         return queryset.filter(pk=order_id)

@@ -172,7 +172,7 @@ class Steps:
             except SwapRefused as error:
                 return await self._refused(work, swap, error)
             except (SubmitUnknown, TimeoutError, OSError):
-                pass  # It may have landed: only the chain can tell.
+                pass  # It may have landed: only the chain knows.
             work.sent = True
             crash_point("after_submit")
             # Not seen after a while: it may have been dropped. The next look sends the same bytes again while they are valid.

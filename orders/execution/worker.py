@@ -29,7 +29,7 @@ from orders.ledger.writers import Claimer, Recorder
 from orders.lifecycle import Event, Status
 from orders.publisher import Publisher
 from orders.transitions import transition
-from routing.world import world
+from routing.world import close_world, world
 from runtime.loop import LoopThread
 from runtime.process import ABOUT
 from runtime.tuning import settle
@@ -39,6 +39,9 @@ log = logging.getLogger(__name__)
 
 AUDIT_EVERY_S = 4.0
 """Seconds between two searches for orphaned claims: orders that the ledger says are ours and that nothing here drives."""
+
+WORLD_CLOSES_WITHIN_S = 1.0
+"""A chain that does not answer must not keep the process from its end."""
 
 REGISTER = """
 INSERT INTO orders_executor (id, name, pid, state, in_flight, started_at, heartbeat_at)
@@ -219,6 +222,11 @@ class Worker:
         self._arming.close()
         for thread in (self._dispatcher_thread, self._threads, self._audit_thread):
             thread.shutdown(wait=False)
+        try:
+            async with asyncio.timeout(WORLD_CLOSES_WITHIN_S):
+                await close_world()
+        except TimeoutError:
+            log.warning("the world does not close in time; the end of the process closes it")
 
 
 RELEASED = frozenset({Status.ROUTING, Status.BUILDING})

@@ -6,6 +6,7 @@ import msgspec
 
 from orders.events import QuoteData
 from orders.representation import EventOut, Moment, OrderOut, Out, StatusName, Uuid
+from routing.venues import registered
 
 Cursor = Annotated[str, msgspec.Meta(description="Of the next page.")]
 
@@ -28,7 +29,7 @@ class OrdersOut(Out):
 
 
 class ChangedOut(Out):
-    """What a key without the scope `read` is told of an order that it changed."""
+    """What a key without the scope `read` gets of an order that it changed."""
 
     order_id: Uuid
     status: StatusName
@@ -117,14 +118,19 @@ class VenueQuoteOut(Out):
     age_ms: int
 
 
-class QuotesOut(Out):
-    """As `triggers.ticker.market_out` writes it, for the same JSON goes to the sockets of a pair."""
-
-    pair: str
-    at: Moment
-    raydium: VenueQuoteOut | None
-    meteora: VenueQuoteOut | None
-    best: VenueQuoteOut | None
+QuotesOut: type[Out] = msgspec.defstruct(  # type: ignore[assignment]
+    "QuotesOut",
+    [
+        ("pair", str),
+        ("at", Moment),
+        *((venue.lower(), VenueQuoteOut | None) for venue in registered()),
+        ("best", VenueQuoteOut | None),
+    ],
+    bases=(Out,),
+    rename="camel",
+    module=__name__,
+)
+"""As `triggers.ticker.market_out` writes it, for the same JSON goes to the sockets of a pair."""
 
 
 class ErrorBody(Out):

@@ -15,17 +15,15 @@ from typing import Any
 import msgspec
 import psycopg
 from django.conf import settings
-from django.db import Error as DatabaseError
 
 from accounts.auth import Caller, KeyRing
-from accounts.callers import caller_of
 from accounts.limits import Limiter
-from accounts.models import Scope as Right
 from orders import metrics, order_in
 from orders.asgi_types import Receive, Scope, Send
 from orders.errors import ApiError, unavailable
+from orders.http.admission import Admission
 from orders.http.answers import AcceptedOut, BatchOut
-from orders.http.errors import headers_of, rate_limited, status_of
+from orders.http.errors import headers_of, status_of
 from orders.http.protocol import (
     Request,
     body_of,
@@ -69,8 +67,7 @@ class Intake:
         screen: Callable[[order_in.OrderIn, NewOrder], Awaitable[NewOrder]] | None = None,
     ) -> None:
         self._acceptor = acceptor
-        self._keys = keys
-        self._limiter = limiter
+        self._admission = Admission(keys, limiter)
         self._origins = origins
         self._max_body = max_body
         self._timeout_s = timeout_s
@@ -98,10 +95,10 @@ class Intake:
                     headers={"Allow": "POST, OPTIONS"},
                 )
             check_no_query(request.query)
-            caller = await (self._admitted(request, extra) if self._limiter.on else self._caller(request))
-            listening = clock()
+            caller = await self._admission.caller(request, extra)
+            reading = clock()
             body = await body_of(request, receive, self._max_body)
-            request.ends += clock() - listening  # That was the client's own time.
+            request.ends += clock() - reading  # That was the client's own time.
             status, (headers, answer) = 200, await handle(request, caller, body)
         except ApiError as error:
             status, headers, answer = status_of(error), headers_of(error), error.body(request.request_id)
@@ -123,44 +120,6 @@ class Intake:
             "Access-Control-Expose-Headers": ", ".join(settings.CORS_EXPOSE_HEADERS),
         }
 
-    async def _admitted(self, request: Request, headers: dict[str, str]) -> Caller:
-        """The caller, within its limits. An address with an unknown key pays before the key is looked up."""
-        _, caller = self._keys.cached(request.header(b"authorization"))
-        if caller is not None and request.header(b"authorization") is not None:
-            await self._charge(caller.account_id, request.address, headers)
-            return await self._caller(request)
-        await self._charge(None, request.address, headers)
-        caller = await self._caller(request)
-        await self._charge(caller.account_id, None, headers)
-        return caller
-
-    async def _charge(
-        self, account_id: int | None, address: str | None, headers: dict[str, str], cost: int = 1
-    ) -> None:
-        ask = self._limiter.ask(account_id, address, cost)
-        decision = await self._limiter.take(ask) if ask else None
-        if decision is None:
-            return
-        if not decision.through:
-            metrics.RATE_LIMITED.inc()
-            raise rate_limited(decision)
-        headers.update(decision.headers)
-
-    async def _caller(self, request: Request) -> Caller:
-        authorization = request.header(b"authorization")
-        known, caller = self._keys.cached(authorization) if authorization else (False, None)
-        try:
-            if not known:
-                async with asyncio.timeout_at(request.ends):
-                    caller = await caller_of(self._keys, request.headers, secure=request.secure)
-        except (DatabaseError, psycopg.Error, TimeoutError):
-            raise unavailable() from None
-        if caller is None:
-            raise ApiError("UNAUTHENTICATED", "Send a valid key: `Authorization: Bearer <key>`.")
-        if not caller.may(Right.TRADE):
-            raise ApiError("FORBIDDEN", "This key may not trade.")
-        return caller
-
     async def _execute(self, request: Request, caller: Caller, body: bytes) -> tuple[dict[str, str], Any]:
         order = order_in.parse_order(body)
         sent = await self._submitted(order, key_of_one(idempotency_key(request)), request, caller)
@@ -170,11 +129,10 @@ class Intake:
         return headers, accepted_out(request, sent.order, accepted)
 
     async def _batch(self, request: Request, caller: Caller, body: bytes) -> tuple[dict[str, str], Any]:
-        """Each order stands alone, and all of them are in the same few commits."""
+        """Each order succeeds or fails by itself, and all of them are in the same few commits."""
         key = idempotency_key(request)
         raws = order_in.parse_batch(body)
-        if self._limiter.on and len(raws) > 1:
-            await self._charge(caller.account_id, request.address, {}, len(raws) - 1)
+        await self._admission.charge_batch(caller, request, len(raws) - 1)
         sent: list[Sent | ApiError] = []
         for n, raw in enumerate(raws):
             try:
@@ -193,7 +151,7 @@ class Intake:
         return {}, BatchOut(results)
 
     async def _submitted(self, order: order_in.OrderIn, key: str | None, request: Request, caller: Caller) -> Sent:
-        """Checks an order and hands it to the group commit."""
+        """Checks an order and submits it to the group commit."""
         now = datetime.now(UTC)
         new = order_in.checked(
             order, account_id=caller.account_id, idempotency_key=key, now=now, request_id=request.given_id

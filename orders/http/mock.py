@@ -10,9 +10,9 @@ from rest_framework.response import Response
 
 from accounts.rest import IsStaff
 from orders.errors import ApiError, invalid
+from orders.http.market_in import MarketIn, parse_market
 from orders.http.parameters import pair_of_path
 from orders.http.view import ERROR, ERRORS, View, json_body
-from orders.order_in import MarketIn, parse_market
 from routing.controls import Controls, InvalidMove
 from routing.world import world
 

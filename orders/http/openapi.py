@@ -52,7 +52,7 @@ def add_intake(result: dict[str, Any], generator: Any, request: Any, public: boo
     result["paths"]["/api/orders/batch"] = {
         "post": operation(
             "orders_batch",
-            "Takes up to 100 orders; each stands alone.",
+            "Takes up to 100 orders; each succeeds or fails by itself.",
             many,
             schema(BatchOut),
             (400, 401, 403, 413, 415, 429, 503),

@@ -1,6 +1,6 @@
 """Parameters of a query: known names, each once, none of them empty.
 
-An empty one is most often a variable that a script forgot to set, and a list that ignores it answers with other orders than
+An empty one is most often a variable that a script did not set, and a list that ignores it answers with other orders than
 those that were meant.
 """
 

@@ -95,7 +95,7 @@ class Sockets:
         await self._serve(scope, receive, send, self._quotes)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, handle: Handler) -> None:
-        """A refusal that has a close code is told right after the handshake, for browsers show scripts no HTTP status; all
+        """A refusal that has a close code is sent right after the handshake, for browsers show scripts no HTTP status; all
         that can be asked is asked before it, so that nothing is taken from a client in between."""
         if (await receive())["type"] != "websocket.connect":
             return
@@ -121,7 +121,7 @@ class Sockets:
         self.open.add(socket)
         self._of_account[account_id] += 1
         self._credentials.start()
-        listening = asyncio.create_task(socket.listen())
+        reading = asyncio.create_task(socket.read())
         try:
             async with asyncio.timeout(None) as socket.serving:
                 await handle(socket)
@@ -138,7 +138,7 @@ class Sockets:
             self._of_account[account_id] -= 1
             if not self._of_account[account_id]:
                 del self._of_account[account_id]
-            listening.cancel()
+            reading.cancel()
 
     async def _charge(self, scope: Scope) -> None:
         """Before a key is looked up, so that guesses are paid for."""

@@ -13,7 +13,7 @@ GIVE_BACK = "SELECT CASE WHEN %s THEN pg_advisory_unlock(%s) END, set_config('id
 
 
 @contextmanager
-def alone(connection: Connection, lock: int) -> Iterator[bool]:
+def exclusive(connection: Connection, lock: int) -> Iterator[bool]:
     """Yields whether the lock was taken. It is held inside, for as long as the connection is used every MAX_SILENT_S."""
     [ours, _] = connection.execute(TAKE, (lock, f"{MAX_SILENT_S}s")).fetchone() or (False, None)
     try:

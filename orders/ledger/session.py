@@ -28,8 +28,8 @@ class Session:
 
     def __init__(self, url: str, *, name: str, statement_timeout_ms: int) -> None:
         self._url = url
-        # Every statement goes by keys. A prepared one keeps the plan it got while the tables were small, and that read
-        # them whole: claims cost five times as much until the next analyze.
+        # Every statement goes by keys. A prepared one keeps the plan it got while the tables were small, and that scanned
+        # them: claims cost five times as much until the next analyze.
         self._options = (
             f"-c statement_timeout={statement_timeout_ms} -c application_name=orderengine:{name} -c timezone=UTC"
             " -c enable_seqscan=off"
@@ -41,7 +41,7 @@ class Session:
 
         `function` is called again, on a new connection, after an error that the server reported for a statement: such a
         statement had no effect. It is not called again after an `OperationalError`, where the statement may have been
-        committed; what that means only the caller can tell. What `function` commits in its earlier statements must be safe
+        committed; what that means only the caller knows. What `function` commits in its earlier statements must be safe
         to do again.
 
         Raises `psycopg.OperationalError` while Postgres is away or read-only, `psycopg.DataError` and

@@ -27,12 +27,12 @@ RETRY_S = 0.25
 """Seconds between two tries to write while Postgres is away."""
 
 
-def each_alone(
+def one_by_one(
     session: Session,
     function: Callable[[statements.Connection, Sequence[Any]], list[Result]],
     items: Sequence[Any],
 ) -> list[Result | psycopg.Error]:
-    """Writes items that could not be written together one by one, so that one bad item fails alone."""
+    """Writes one at a time items that could not be written together, so that a bad one does not fail the others."""
     results: list[Result | psycopg.Error] = []
     for item in items:
         try:
@@ -89,7 +89,7 @@ class Acceptor(SessionCommit[NewOrder, Answer | psycopg.Error]):
         try:
             results = self._session.run(statements.accept, orders)
         except ABOUT_THE_DATA:
-            results = [*each_alone(self._session, statements.accept, orders)]
+            results = [*one_by_one(self._session, statements.accept, orders)]
         pairs = zip(orders, results, strict=True)
         self._written([(order, new) for order, new in pairs if isinstance(new, Accepted) and not new.replayed])
         return results
@@ -183,7 +183,7 @@ class Recorder(SessionCommit[Change, Recorded | None]):
         try:
             return self._session.run(statements.record, changes)
         except ABOUT_THE_DATA:
-            outcomes = each_alone(self._session, statements.record, changes)
+            outcomes = one_by_one(self._session, statements.record, changes)
             return [outcome if isinstance(outcome, Recorded) else None for outcome in outcomes]
 
     @staticmethod

@@ -184,7 +184,7 @@ class EngineCommand(BaseCommand):
         except KeyboardInterrupt:
             Console(stderr=True, no_color=options["no_color"]).print("stopped looking; orders go on", style="dim")
         except BrokenPipeError:
-            # The reader, `head` perhaps, has closed the pipe; the interpreter must not try to write the rest at its end.
+            # The reader, `head` perhaps, has closed the pipe; the interpreter must not try to write what is left at its end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         finally:
             self.client.close()

@@ -79,7 +79,7 @@ def progress(order: dict[str, Any], events: list[dict[str, Any]], *, final: bool
 
 
 def order_table(orders: list[dict[str, Any]], width: int) -> Table:
-    """Ids whole, for they are copied; the time only where there is room for it."""
+    """Ids in full, for they are copied; the time only where there is room for it."""
     wide = width >= ROOMY
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     for name in ("placed", "id", "order", "status", "result")[not wide :]:

@@ -4,7 +4,7 @@ NAME = "orders_transaction_signature_814abff3_like"
 
 
 class Migration(migrations.Migration):
-    """Signatures are only compared whole: the index for patterns that Django made beside the key cost every order two writes."""
+    """Signatures are compared in full only: Django's index for patterns beside the key cost every order two writes."""
 
     atomic = False
     dependencies = [("orders", "0004_order_request_id")]

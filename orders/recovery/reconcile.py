@@ -15,7 +15,7 @@ from orders.dispatch import BROKER_AWAY
 from orders.effects import Effects, effects, of_disowned
 from orders.events import ErrorData, ExpireData, FailData, ReleaseData, Takeover
 from orders.ledger import statements
-from orders.ledger.advisory_lock import alone
+from orders.ledger.advisory_lock import exclusive
 from orders.ledger.statements import Connection
 from orders.ledger.values import Change, Position
 from orders.lifecycle import Event
@@ -51,7 +51,7 @@ CLAIMABLE = """
 UNCLAIMED = f"""
 (SELECT id FROM orders_order
 WHERE run_at < now() - %(grace_s)s * interval '1 second' AND {CLAIMABLE}
-    -- While wake-ups wait in the broker an order's own is most likely among them: it is dispatched once more, then left alone.
+    -- While wake-ups wait in the broker an order's own is most likely among them: it is dispatched once more, then not again.
     AND (NOT %(backlog)s OR run_at > now() - (%(grace_s)s + 2) * interval '1 second'
         OR run_at < now() - %(backlog_grace_s)s * interval '1 second')
 ORDER BY run_at LIMIT %(most)s)
@@ -83,7 +83,7 @@ ANNOUNCED = "UPDATE orders_deadletter SET announced_at = now() WHERE id = %s"
 class Watch:
     """For how long this process has read the ledger without a break, of its own or in Postgres' time.
 
-    After a break of its own it sees old heartbeats, and cannot tell whether the executors were away or it was. After a step of
+    After a break of its own it sees old heartbeats, and cannot know whether the executors were away or it was. After a step of
     Postgres' clock every heartbeat looks old, or lies in the future. Either way the executors get time to beat again.
     """
 
@@ -142,7 +142,7 @@ class Reconciler:
         watched_s = self.watch.look(postgres_s)
         if not anything:
             return dict.fromkeys(("dead", "taken_over", "dispatched", "announced"), 0)
-        with alone(connection, LOCK) as ours:
+        with exclusive(connection, LOCK) as ours:
             if not ours:
                 return {}
             return {

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from orders.ids import seconds_of, uuid7_at
-from orders.ledger.advisory_lock import alone
+from orders.ledger.advisory_lock import exclusive
 from orders.ledger.statements import Connection
 from orders.resting.placement import rest_of
 from triggers.book import Book, order_of
@@ -70,7 +70,7 @@ class Keeper:
 
     def run(self, connection: Connection) -> dict[str, int]:
         """One pass, unless another process is at one; returns how much was put right, by name. Raises `redis.RedisError`."""
-        with alone(connection, LOCK) as ours:
+        with exclusive(connection, LOCK) as ours:
             if not ours:
                 return {}
             self._passes += 1

@@ -74,7 +74,7 @@ def left(order_id: UUID, order: OfPair, seq: int) -> Left:
 
 
 def arm_again(order_id: UUID, order: Resting, seq: int, data: RestData) -> Arm:
-    """Where the order belongs that rests again. Every firing adds events, so `seq` tells how often it has been back.
+    """Where the order belongs that rests again. Every firing adds events, so `seq` shows how often it has been back.
 
     A limit whose own impact kept it from filling waits for the price at which it would fill; without that it would fire
     again at every tick. Pools get deeper, so after a while it is armed at its limit again. A limit whose transaction

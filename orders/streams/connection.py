@@ -95,7 +95,7 @@ class Socket:
         self.gone = True
         self.awake.set()
 
-    async def listen(self) -> None:
+    async def read(self) -> None:
         """Reads what the client sends, which says nothing to us, until it leaves or has sent too much."""
         frames, received, since = 0, 0, time.monotonic()
         with suppress(Exception):

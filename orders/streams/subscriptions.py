@@ -1,7 +1,7 @@
-"""Who in this process listens to which Channels group.
+"""Which sockets of this process subscribe to which Channels group.
 
-One channel of the layer serves every socket of the process: a group is joined with its first listener and left with its
-last. Joining happens in the background and is tried again for as long as somebody listens, because a Redis that is away
+One channel of the layer serves every socket of the process: a group is joined with its first subscriber and left with its
+last. Joining happens in the background and is tried again for as long as somebody subscribes, because a Redis that is away
 must not keep a socket from opening: its reader looks into the database meanwhile.
 
 Whoever can publish to Redis can write to every group. So a message is checked here, once for all sockets of the process,
@@ -25,11 +25,11 @@ from triggers.ticker import quotes_group
 log = logging.getLogger(__name__)
 
 JOIN_WAIT_S = 0.25
-"""How long a new listener waits to be sure that it misses nothing; beyond it the periodic re-read makes good."""
+"""How long a new subscriber waits to be sure that it misses nothing; beyond it the periodic re-read makes good."""
 JOIN_RETRY_S = 1.0
 
 
-class Listener(Protocol):
+class Subscriber(Protocol):
     def offer(self, published: Sequence[Published]) -> None:
         """Takes what was published to the group; returns at once."""
 
@@ -39,7 +39,7 @@ class Subscriptions:
 
     def __init__(self) -> None:
         self._layer = get_channel_layer()
-        self._listeners: dict[str, set[Listener]] = {}
+        self._subscribers: dict[str, set[Subscriber]] = {}
         self._joining: dict[str, asyncio.Task[None]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._channel: str | None = None
@@ -48,22 +48,22 @@ class Subscriptions:
         self.refused = 0
 
     def __len__(self) -> int:
-        return sum(len(listeners) for listeners in self._listeners.values())
+        return sum(len(subscribers) for subscribers in self._subscribers.values())
 
-    async def join(self, group: str, listener: Listener) -> None:
-        """Listens; returns when the group is joined, or after a moment when Redis does not answer."""
-        listeners = self._listeners.setdefault(group, set())
-        listeners.add(listener)
+    async def join(self, group: str, subscriber: Subscriber) -> None:
+        """Subscribes; returns when the group is joined, or after a moment when Redis does not answer."""
+        subscribers = self._subscribers.setdefault(group, set())
+        subscribers.add(subscriber)
         if group not in self._joining:
             self._joining[group] = asyncio.create_task(self._join(group))
         await asyncio.wait([self._joining[group]], timeout=JOIN_WAIT_S)
 
-    def leave(self, group: str, listener: Listener) -> None:
-        listeners = self._listeners.get(group, set())
-        listeners.discard(listener)
-        if listeners:
+    def leave(self, group: str, subscriber: Subscriber) -> None:
+        subscribers = self._subscribers.get(group, set())
+        subscribers.discard(subscriber)
+        if subscribers:
             return
-        self._listeners.pop(group, None)
+        self._subscribers.pop(group, None)
         joining = self._joining.pop(group, None)
         if joining is not None:
             joining.cancel()
@@ -82,9 +82,9 @@ class Subscriptions:
 
     async def _leave(self, group: str) -> None:
         try:
-            if self._channel is not None and group not in self._listeners:
+            if self._channel is not None and group not in self._subscribers:
                 await self._layer.group_discard(group, self._channel)
-            if group in self._listeners and group not in self._joining:
+            if group in self._subscribers and group not in self._joining:
                 self._joining[group] = asyncio.create_task(self._join(group))
         except Exception as error:
             log.warning("group %s not left: %s", group, error)
@@ -107,8 +107,8 @@ class Subscriptions:
             if published is None:
                 self._refuse()
                 continue
-            for listener in tuple(self._listeners.get(group, ())):
-                listener.offer(published)
+            for subscriber in tuple(self._subscribers.get(group, ())):
+                subscriber.offer(published)
 
     def _refuse(self) -> None:
         metrics.MESSAGES_REFUSED.inc()

@@ -1,6 +1,6 @@
 """The mock market's state: one small JSON file that every process reads and few ever write.
 
-Writers hold a lock and replace the file as a whole, so a reader sees the old or the new one and a killed
+Writers hold a lock and replace the complete file, so a reader sees the old or the new one and a killed
 writer leaves no half. Readers compare the file's stat before they use what they read last.
 """
 
@@ -98,7 +98,7 @@ class MarketFile:
         draft = self._path.with_suffix(".draft")
         draft.write_bytes(msgspec.json.encode(state))
         if self._path.exists():
-            # A file system's clock is coarse and inodes are used again: only a growing time tells readers.
+            # A file system's clock is coarse and inodes are used again: only a growing time shows readers a change.
             earlier, now = os.stat(self._path).st_mtime_ns, os.stat(draft).st_mtime_ns
             os.utime(draft, ns=(now, max(now, earlier + 1_000)))
         os.replace(draft, self._path)

@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS submissions (
 );
 CREATE INDEX IF NOT EXISTS submissions_reference ON submissions (reference);
 
--- How the chain was told to misbehave.
+-- The faults that the chain was commanded to show.
 CREATE TABLE IF NOT EXISTS faults (
     fault TEXT PRIMARY KEY,
     probability REAL NOT NULL,

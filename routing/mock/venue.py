@@ -70,7 +70,7 @@ class MockVenue:
         return quote_from_tick(pair, self._tick(pair), amount, cached=False)
 
     def price(self, pair: Pair, tick: Tick, amount: Decimal) -> Quote | None:
-        """See `Venue`. A mock pool's whole state is in its tick."""
+        """See `Venue`. All of a mock pool's state is in its tick."""
         return quote_from_tick(pair, tick, amount, cached=True)
 
     async def build(

@@ -1,7 +1,7 @@
 """How mock prices wander: a function of the seed and the time alone, so that processes agree.
 
 A sum of slow sines with phases drawn from the seed. Its steepest move is 0.07 % a second, so that a slippage
-of 50 bps practically never fails within the three seconds of an order; it strays by 3.3 % at most.
+of 50 bps practically never fails within the three seconds of an order; it moves by 3.3 % at most.
 """
 
 import math
@@ -12,7 +12,7 @@ from hashlib import blake2b
 _PRICE_WAVES = ((0.020, 600.0), (0.010, 240.0), (0.003, 90.0))
 """(Amplitude, period in seconds.)"""
 _VENUE_WAVES = ((0.0009, 75.0), (0.0004, 31.0))
-"""A venue strays from the market by up to 13 bps: enough for either to be the better one."""
+"""A venue differs from the market by up to 13 bps: enough for either to be the better one."""
 _VOLUME_WAVES = ((0.10, 120.0),)
 """Far below any factor that a volume sniper would wait for."""
 

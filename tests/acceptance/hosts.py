@@ -60,7 +60,7 @@ class Host:
                 )
 
     def cut(self) -> None:
-        """Nothing passes and nobody is told: as if the cable were pulled."""
+        """Nothing passes and no connection is closed: as if the cable were pulled."""
         for cable in self.cables:
             cable.swallow()
 

@@ -282,7 +282,7 @@ async def test_pipelined_requests_are_answered_in_order(engine: Engine) -> None:
 async def test_requests_that_wait_for_slow_answers_are_not_late(engine: Engine) -> None:
     """The last head arrives in part with the first ones; the rest of it is not read before there is room for it."""
     request = b"GET /api/schema HTTP/1.1\r\nHost: localhost\r\nX-Fill: " + b"x" * 400 + b"\r\n\r\n"
-    count = 40
+    count = 240
     async with wire(engine) as client:
         await client.send(request * count)
         began = time.monotonic()
@@ -369,19 +369,19 @@ async def flood(client: Wire, data: bytes, *, seconds: float, read: bool) -> tup
     """Sends until the server ends the connection. Returns after how long, and what was received."""
     start, received = time.monotonic(), bytearray()
 
-    async def listen() -> None:
+    async def consume() -> None:
         with contextlib.suppress(ConnectionError):
             while piece := await client.reader.read(65536):
                 received.extend(piece)
 
-    listening = asyncio.create_task(listen()) if read else None
+    consuming = asyncio.create_task(consume()) if read else None
     with contextlib.suppress(ConnectionError, TimeoutError):
         async with asyncio.timeout(seconds):
-            while not (listening and listening.done()):
+            while not (consuming and consuming.done()):
                 await client.send(data)
                 await asyncio.sleep(0)
-    if listening:
-        listening.cancel()
+    if consuming:
+        consuming.cancel()
     return time.monotonic() - start, bytes(received)
 
 

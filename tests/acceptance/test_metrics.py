@@ -1,4 +1,4 @@
-"""`GET /metrics` tells of every process, moves with load, and the dashboards and alerts ask for nothing else."""
+"""`GET /metrics` covers every process, moves with load, and the dashboards and alerts ask for nothing else."""
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families

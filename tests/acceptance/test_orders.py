@@ -104,7 +104,7 @@ async def test_two_hundred_orders_are_each_watched_from_their_post_to_their_end(
     assert await asyncio.gather(*(one() for _ in range(200))) == [ALL] * 200
 
 
-async def test_the_account_s_feed_tells_of_every_order(client: Client) -> None:
+async def test_the_account_s_feed_has_every_order(client: Client) -> None:
     seen: dict[str, list[tuple[int, str]]] = {}
     async with connect(f"{client.engine.ws_url}/ws/orders") as socket:
         assert json.loads(await socket.recv())["type"] == "snapshot"
@@ -460,7 +460,7 @@ async def test_a_ticket_opens_one_socket(client: Client) -> None:
 
 
 async def test_a_socket_that_idles_stays_open(client: Client) -> None:
-    """redis-py ends a read after five seconds unless told otherwise, and the channel layer closed with it."""
+    """redis-py ends a read after five seconds by default, and the channel layer closed with it."""
     order_id = await rests(client)
     async with (
         connect(f"{client.engine.ws_url}/ws/{order_id}") as socket,

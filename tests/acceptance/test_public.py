@@ -130,7 +130,7 @@ def spent(public: Engine, account: str) -> list[httpx.Response]:
         return [*answers, client.post(order, json=ORDER)]
 
 
-def test_an_account_is_stopped_at_its_limit_and_told_so(public: Engine) -> None:
+def test_an_account_is_stopped_at_its_limit_with_the_reason(public: Engine) -> None:
     # Whom Redis keeps waiting is let through uncounted: then the next account tries.
     for n in range(10):
         answers = spent(public, f"eager-{n}")
@@ -217,7 +217,7 @@ def test_bodies_are_bounded(public: Engine) -> None:
     refused(send("PATCH", f"{public.url}/api/orders/{order}", content=big, headers=headers), "BODY_TOO_LARGE")
 
 
-def test_a_wrong_method_is_told_the_right_one(public: Engine) -> None:
+def test_the_answer_to_a_wrong_method_names_the_right_one(public: Engine) -> None:
     answer = send("TRACE", f"{public.url}/api/orders/execute")
     refused(answer, "METHOD_NOT_ALLOWED")
     assert answer.headers["allow"] == "POST, OPTIONS"

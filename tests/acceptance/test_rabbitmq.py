@@ -144,7 +144,7 @@ def test_orders_go_through_quorum_queues_with_their_retries(engine: Engine, rabb
     samples = scrape(engine)
     assert sum(n for name, n in samples.items() if "attempts_failed_total" in name) > 0, "some attempts were repeated"
     assert samples["orderengine_dependency_up{dependency=broker}"] == 1
-    assert "not sent" not in engine.log("orders-1"), "retries are rung for, however soon they are due"
+    assert "not sent" not in engine.log("orders-1"), "retries are dispatched, however soon they are due"
     for worker in ("orders-1", "quotes", "limit", "sniper", "dbsync"):
         assert '"critical"' not in engine.log(worker), engine.log(worker)
 

@@ -1,4 +1,4 @@
-"""Orders that wait, on a running engine: the market is moved through the API, the story is told by REST and WebSocket alike."""
+"""Orders that wait, on a running engine: the market is moved through the API, REST and WebSocket give the same events."""
 
 import json
 import threading
@@ -102,19 +102,19 @@ DONE = ["pending", "routing", "building", "submitted", "confirmed"]
 def test_a_limit_rests_fires_and_fills_at_no_worse_than_asked(trader: Trader) -> None:
     trader.price("100")
     order_id = trader.order(limitPrice="105")
-    told: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
     key = trader.engine.credentials["staffApiKey"]
 
-    def listen() -> None:
+    def read() -> None:
         with connect(
             f"{trader.engine.ws_url}/ws/{order_id}",
             additional_headers={"Authorization": f"Bearer {key}"},
             open_timeout=LIMIT_S,
         ) as ws:
-            told.extend(json.loads(frame) for frame in ws)
+            received.extend(json.loads(frame) for frame in ws)
 
-    listener = threading.Thread(target=listen)
-    listener.start()
+    reader = threading.Thread(target=read)
+    reader.start()
     until(lambda: trader.armed(order_id), "arming")
     assert trader.redis.zrange("limit_bucket:SOL-USDC:105", 0, -1) == [order_id]
     trader.price("104.9")
@@ -122,7 +122,7 @@ def test_a_limit_rests_fires_and_fills_at_no_worse_than_asked(trader: Trader) ->
 
     trader.price("106")
     events = trader.ends(order_id)
-    listener.join(LIMIT_S)
+    reader.join(LIMIT_S)
 
     assert statuses(events) == DONE
     assert events[0]["data"] == {"resting": True}
@@ -131,8 +131,8 @@ def test_a_limit_rests_fires_and_fills_at_no_worse_than_asked(trader: Trader) ->
     assert 0 <= trigger["lagMs"] < 30_000
     assert Decimal(trader.get(order_id)["executedPrice"]) >= 105
     assert not trader.armed(order_id)
-    assert told[0]["type"] == "snapshot"
-    live = [*told[0]["events"], *({k: v for k, v in frame.items() if k in events[0]} for frame in told[1:])]
+    assert received[0]["type"] == "snapshot"
+    live = [*received[0]["events"], *({k: v for k, v in frame.items() if k in events[0]} for frame in received[1:])]
     assert live == events
 
 

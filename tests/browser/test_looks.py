@@ -22,7 +22,7 @@ PHONE: dict[str, Any] = {
 MAX_FIRST_LOAD = 300_000
 MAX_READY_MS = 3_000
 MAX_LOADS = 8
-"""Each in a browser context of its own, without a cache: the quickest tells of the page, the others of the machine."""
+"""Each in a browser context of its own, without a cache: the quickest measures the page, the others the machine."""
 
 
 def grave(page: Page, context: str | None = None) -> list[str]:

@@ -42,12 +42,12 @@ async def trials(faults: list[Fault], seed: int, folder: Path) -> int:
             continue
         port = int(os.environ.get("PORT", "0")) or None
         async with Arena(shape, random.Random(seed), folder / shape.name, port).running() as arena:
-            told: set[str] = set()
+            reported: set[str] = set()
             for each in mine:
                 # A fault's dice depend on the seed and its name alone, so that it replays by itself.
                 result = await run(each, arena, random.Random(f"{seed}:{each.name}"))
-                fresh = [found for found in result.violations if found not in told]
-                told.update(fresh)
+                fresh = [found for found in result.violations if found not in reported]
+                reported.update(fresh)
                 broken += len(fresh)
                 print(result.line(), flush=True)
                 for found in fresh[:8]:

@@ -20,7 +20,7 @@ import redis
 
 from orderengine.host import embedded
 from orderengine.host.launch import PARENT
-from orderengine.host.supervise import Supervisor
+from orderengine.host.supervisor import Supervisor
 from routing.mock.chain import MockChain
 from routing.mock.world import mock_world
 from tests import template
@@ -241,8 +241,8 @@ class Arena:
             await asyncio.sleep(0.02)
         return int(self.fired.read_text())
 
-    # --- Wholeness ---------------------------------------------------------------------------------------------------
-    def whole(self) -> bool:
+    # --- What runs ---------------------------------------------------------------------------------------------------
+    def all_runs(self) -> bool:
         """Whether the web answers, every order worker beats and the reconciler is at work: in the lives they live now."""
         with contextlib.suppress(OSError, ValueError, psutil.Error, psycopg.Error, httpx.HTTPError):
             httpx.get(f"{self.engine.url}/healthz", timeout=2).raise_for_status()
@@ -260,9 +260,9 @@ class Arena:
             ] > 0
         return False
 
-    async def until_whole(self, limit_s: float) -> bool:
+    async def until_all_runs(self, limit_s: float) -> bool:
         ends = time.monotonic() + limit_s
-        while not await asyncio.to_thread(self.whole):
+        while not await asyncio.to_thread(self.all_runs):
             if time.monotonic() > ends:
                 return False
             await asyncio.sleep(0.3)

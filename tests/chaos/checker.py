@@ -169,14 +169,14 @@ def resolutions_are_true(seen: Evidence) -> Iterator[str]:
                 yield f"{order_id}: {row['signature'][:8]} is resolved as {row['resolution']}; the chain says otherwise"
 
 
-def streams_are_whole(seen: Evidence) -> Iterator[str]:
+def streams_are_complete(seen: Evidence) -> Iterator[str]:
     for order_id, stream in seen.load.streams.items():
-        told = [(seq, status, data) for seq, status, _, data in stream.events]
+        received = [(seq, status, data) for seq, status, _, data in stream.events]
         true = [(event["seq"], event["status"], event["data"]) for event in seen.events.get(order_id, ())]
         # A stream ends with the order's end; should somebody requeue it, that is a new one.
-        whole = told == true[: len(told)] and (len(told) == len(true) or stream.ended)
-        if stream.faults or not whole:
-            path = " ".join(f"{seq}:{status}" for seq, status, _ in told)
+        complete = received == true[: len(received)] and (len(received) == len(true) or stream.ended)
+        if stream.faults or not complete:
+            path = " ".join(f"{seq}:{status}" for seq, status, _ in received)
             yield f"{order_id}: over {stream.sockets} sockets a client got {path} {stream.faults}; the ledger has {len(true)}"
 
 
@@ -193,7 +193,7 @@ INVARIANTS = (
     intent_comes_first,
     nothing_stays_open,
     resolutions_are_true,
-    streams_are_whole,
+    streams_are_complete,
 )
 
 

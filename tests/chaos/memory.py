@@ -1,4 +1,4 @@
-"""The world in memory: a ledger with the fences of the SQL one, a chain, and a router to it, on a clock that is turned by hand.
+"""The world in memory: a ledger with the fences of the SQL one, a chain, and a router to it, on a clock that the test sets.
 
 Every call of an executor waits at its gate until it is let through, so that the model may stop it between any two.
 """
@@ -82,7 +82,7 @@ class Transaction:
     swap: Swap
     lands_at: datetime | None
     promised: bool = False
-    """Somebody was told that it expired, or that it is refused."""
+    """The chain has answered that it expired, or that it is refused."""
 
 
 class MemoryChain:

@@ -18,16 +18,16 @@ from tests.chaos.faults.registry import thaw
 from tests.chaos.trial import Fault, Trial, run
 
 HERE = Path(__file__).parent / "guards_off"
-BITES_WITHIN_S = 60
-IN_HAND = "SELECT 1 FROM orders_order WHERE status IN ('routing', 'building', 'submitted')"
+RED_WITHIN_S = 60
+IN_WORK = "SELECT 1 FROM orders_order WHERE status IN ('routing', 'building', 'submitted')"
 
 
 async def until(met: Callable[[], object]) -> None:
-    await asyncio.to_thread(waiting.until, met, BITES_WITHIN_S, 0.2)
+    await asyncio.to_thread(waiting.until, met, RED_WITHIN_S, 0.2)
 
 
 async def worker_frozen(trial: Trial) -> None:
-    """Until it is taken for dead: only then there is another hand on its orders."""
+    """Until it counts as crashed: only then its orders have another owner."""
     arena, before = trial.arena, dead_executors(trial)
     arena.arm("before_intent", "STOP")
     pid = await arena.until_fired()
@@ -45,18 +45,18 @@ async def nothing_broken(trial: Trial) -> None:
 
 async def worker_killed(trial: Trial) -> None:
     await trial.load.burst(10)
-    await until(lambda: trial.arena.sql(IN_HAND))
+    await until(lambda: trial.arena.sql(IN_WORK))
     trial.arena.signal("orders-1")
 
 
 TRIALS = {
     # Guard → the fault that finds it missing, and by which invariant at least. As short as may be: CI runs them all.
     "fence": (
-        Fault("worker_frozen", "two", worker_frozen, rate=12, within_s=4, whole_within_s=1),
+        Fault("worker_frozen", "two", worker_frozen, rate=12, within_s=4, runs_within_s=1),
         "nothing_lands_twice",
     ),
     "intent": (Fault("nothing_broken", "one", nothing_broken, within_s=4), "intent_comes_first"),
-    # An engine that is whole again has long had its orders back: they are 7 s behind the death.
+    # When all of the engine runs again, its orders have long been taken over: that is 7 s after the kill.
     "reconciler": (Fault("worker_killed", "one", worker_killed, rate=0, within_s=10), "everything_ends"),
 }
 
@@ -64,7 +64,7 @@ TRIALS = {
 async def violations(guard: str, folder: Path) -> list[str]:
     fault, _ = TRIALS[guard]
     shape = SHAPES[fault.shape]
-    # A transaction is to be valid still when its worker is thawed, however late a busy machine takes it for dead.
+    # A transaction is to be valid still when its worker is thawed, however late a busy machine counts it as crashed.
     unguarded = {"GUARD_OFF": guard, "PYTHONPATH": str(HERE), "MOCK_VALID_S": "90"}
     shape = dataclasses.replace(shape, environment={**shape.environment, **unguarded})
     async with Arena(shape, random.Random(1), folder / guard).running() as arena:
@@ -72,23 +72,23 @@ async def violations(guard: str, folder: Path) -> list[str]:
 
 
 def main() -> int:
-    root = Path(tempfile.mkdtemp(prefix="orderengine-teeth-", dir=os.environ.get("DATA_DIR")))
-    toothless = 0
+    root = Path(tempfile.mkdtemp(prefix="orderengine-mutations-", dir=os.environ.get("DATA_DIR")))
+    unnoticed = 0
     try:
         for guard in sys.argv[1:] or TRIALS:
             fault, invariant = TRIALS[guard]
             found = asyncio.run(violations(guard, root))
-            bites = [each for each in found if each.startswith(invariant)]
-            toothless += not bites
+            expected = [each for each in found if each.startswith(invariant)]
+            unnoticed += not expected
             print(
-                f"without {guard}: {fault.name} {'is red' if bites else 'STAYS GREEN'}, {len(found)} violations",
+                f"without {guard}: {fault.name} {'is red' if expected else 'STAYS GREEN'}, {len(found)} violations",
                 flush=True,
             )
-            for each in (bites or found)[:2]:
+            for each in (expected or found)[:2]:
                 print(f"    {each}", flush=True)
     finally:
         shutil.rmtree(root, ignore_errors=True)
-    return 1 if toothless else 0
+    return 1 if unnoticed else 0
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ def to_unix(path: str) -> Open:
 
 
 class Proxy:
-    """Forwards until told otherwise: the attributes may be changed at any moment, for connections that exist too."""
+    """Forwards unless an attribute says otherwise. They may be changed at any moment, for connections that exist too."""
 
     def __init__(self, upstream: Open, rng: random.Random) -> None:
         self._upstream = upstream

@@ -19,7 +19,7 @@ from tests.chaos.clients import Load
 
 FINAL_WITHIN_S = 30.0
 """After healing, for every accepted order: healed is the engine once all of it runs again."""
-WHOLE_WITHIN_S = 90.0
+RUNS_WITHIN_S = 90.0
 """A worker takes a few seconds to start, and many times that on a machine that is busy with other things."""
 NORMAL_WITHIN_S = 15.0
 
@@ -55,11 +55,11 @@ class Fault:
     """Orders a second."""
     flaky: float = 0.2
     within_s: float = FINAL_WITHIN_S
-    whole_within_s: float = WHOLE_WITHIN_S
+    runs_within_s: float = RUNS_WITHIN_S
     from_strike: bool = False
     """Its limit counts from the fault itself, restarts included."""
     unanswerable: frozenset[str] = frozenset()
-    """Invariants that cannot be told under this fault: they compare clocks that it steps."""
+    """Invariants that cannot be judged under this fault: they compare clocks that it steps."""
     short: bool = False
     """Belongs to the selection for CI."""
 
@@ -104,14 +104,14 @@ async def run(fault: Fault, arena: Arena, rng: random.Random) -> Result:
             trial.problems.append(f"the fault could not be injected to its end: {str(error).partition(chr(10))[0]}")
         trial.healed = trial.healed or time.time()
         trial.expect(
-            await arena.until_whole(fault.whole_within_s),
-            f"not all of it runs {fault.whole_within_s:.0f} s after healing",
+            await arena.until_all_runs(fault.runs_within_s),
+            f"not all of it runs {fault.runs_within_s:.0f} s after healing",
         )
-        whole = trial.healed if fault.from_strike else time.time()
+        running_since = trial.healed if fault.from_strike else time.time()
         await asyncio.sleep(max(0.0, trial.healed + 2.0 - time.time()) if fault.rate else 0)
         await load.stop()
-        await load.settle(max(5.0, whole + fault.within_s - time.time()) + 3.0)
-        seen = await asyncio.to_thread(_final, arena, load, whole + fault.within_s)
+        await load.settle(max(5.0, running_since + fault.within_s - time.time()) + 3.0)
+        seen = await asyncio.to_thread(_final, arena, load, running_since + fault.within_s)
         found = [
             *trial.problems,
             *violations(seen, fault.unanswerable),
@@ -125,10 +125,10 @@ async def run(fault: Fault, arena: Arena, rng: random.Random) -> Result:
         for row in mine
         if row["finished_at"] and row["created_at"].timestamp() <= trial.healed < row["finished_at"].timestamp()
     ]
-    late = [seconds for seconds in recovery if seconds > whole - trial.healed + fault.within_s]
+    late = [seconds for seconds in recovery if seconds > running_since - trial.healed + fault.within_s]
     if late and LATE not in fault.unanswerable:
         found.append(
-            f"everything_ends: {len(late)} orders ended later than {fault.within_s:.0f} s after the engine was whole"
+            f"everything_ends: {len(late)} orders ended later than {fault.within_s:.0f} s after all of the engine ran"
         )
     return Result(fault.name, len(mine), recovery, found, time.time() - started)
 

@@ -17,7 +17,7 @@ from routing.venues import RAYDIUM, registered
 
 
 class Clock:
-    """Moved by hand, so that validity ends without waiting for it."""
+    """Set by the test, so that validity ends without waiting for it."""
 
     def __init__(self) -> None:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
@@ -81,11 +81,11 @@ class MockKit:
         )
 
     def lose_next(self) -> None:
-        """The next submission is accepted and never heard of again."""
+        """The next submission is accepted and never seen again."""
         self.chain.misbehave(Fault.DROP, count=1)
 
     def leave_next_unanswered(self) -> None:
-        """The next submission lands, and its sender is not told."""
+        """The next submission lands, and its sender gets no answer."""
         self.chain.misbehave(Fault.LAND_THEN_TIMEOUT, count=1)
 
     def refuse_next(self) -> None:

@@ -74,7 +74,7 @@ async def test_a_delayed_transaction_lands_later(tmp_path: Path) -> None:
     await kit.chain.close()
 
 
-async def test_a_fault_is_told_in_one_process_and_committed_in_another(tmp_path: Path) -> None:
+async def test_a_fault_is_commanded_in_one_process_and_committed_in_another(tmp_path: Path) -> None:
     kit = MockKit(tmp_path)
     other = kit.open()
     kit.chain.misbehave(Fault.REFUSE, count=2)
@@ -113,7 +113,7 @@ def test_a_chain_may_be_used_from_one_loop_after_another(tmp_path: Path) -> None
     asyncio.run(kit.chain.close())
 
 
-async def test_a_killed_writer_loses_nothing_that_it_was_told(tmp_path: Path) -> None:
+async def test_a_killed_writer_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     writer = await asyncio.create_subprocess_exec(
         sys.executable, "-c", WRITER, str(tmp_path), stdout=asyncio.subprocess.PIPE, cwd=ROOT
     )
@@ -187,7 +187,7 @@ async def test_an_order_takes_two_to_three_seconds(tmp_path: Path) -> None:
     async with Stalls() as stalls:
         spans = await asyncio.gather(*(execute(f"order-{i}") for i in range(50)))
     assert min(quoting for quoting, _ in spans) >= 0.2
-    assert min(rest for _, rest in spans) >= 2.0
+    assert min(landing for _, landing in spans) >= 2.0
     # The slowest of them takes 2.9 s; the rest is for the threads of a busy machine, whose loop's own stalls are known.
     assert max(sum(span) for span in spans) - stalls.seconds < 3.5
     await world.close()

@@ -107,7 +107,7 @@ def test_a_stream_is_read_on_the_host(server: Server) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://localhost:{port}", "http://127.0.0.1:{port}/"])
-def test_they_work_in_a_container_that_is_told_where_the_web_process_is(server: Server, url: str) -> None:
+def test_they_work_in_a_container_that_knows_where_the_web_process_is(server: Server, url: str) -> None:
     given = {"HOST": "0.0.0.0", "PORT": "1", "ORDERENGINE_URL": url.format(port=server.port)}
     assert server.manage("orders", "--json", **given).returncode == DONE
 

@@ -81,7 +81,7 @@ def test_claims_come_in_batches(book: Book) -> None:
     assert [order_id for batch in batches for order_id in batch] == [each.order_id for each in expected]
 
 
-def test_later_news_of_an_order_wins_whatever_comes_first(book: Book) -> None:
+def test_a_later_change_of_an_order_wins_whatever_comes_first(book: Book) -> None:
     order = rest("100", seq=1)
     moved = rest("120", seq=3, order_id=order.order_id)
     assert book.change([Arm(moved), Arm(order)]) == 1
@@ -113,7 +113,7 @@ def test_a_tick_finds_what_is_due_at_the_edge(book: Book) -> None:
     assert book.claim_snipers(PAIR, "liquidity", Decimal(5000), most=9, again_in_ms=FAR) == []
 
 
-def test_a_pair_nobody_waits_for_is_forgotten(book: Book) -> None:
+def test_a_pair_nobody_waits_for_is_dropped(book: Book) -> None:
     order = rest("100")
     book.change([Arm(order)])
     book.peek([Edge(PAIR, Decimal(1), None, None, None)])
@@ -163,7 +163,7 @@ def test_the_book_does_what_a_plain_list_does(book: Book, operations: list[tuple
             resting.pop(n, None)
             claimed_.pop(n, None)
         elif what == "late":
-            # News that was overtaken changes nothing.
+            # A change that was overtaken has no effect.
             if n in resting and seqs[n] > 1:
                 book.change([Arm(Rest(ids[n], PAIR, seqs[n] - 1, kind, Decimal(price)))])
                 book.change([Left(ids[n], PAIR, seqs[n] - 1, sniper=False)])
@@ -255,7 +255,7 @@ def kept(database: Connection, book: Book, account: int) -> Kept:
     return Kept(database, book, account)
 
 
-def test_a_wiped_book_is_whole_again_after_one_pass(kept: Kept, book: Book) -> None:
+def test_a_wiped_book_is_complete_again_after_one_pass(kept: Kept, book: Book) -> None:
     orders = [kept.rest(limit_price=Decimal(100 + n)) for n in range(5)]
     sniper = accepted(
         kept.database,
@@ -273,24 +273,24 @@ def test_a_wiped_book_is_whole_again_after_one_pass(kept: Kept, book: Book) -> N
     assert fire(book, "102") == [order.id for order in orders[:3]]
 
 
-def test_an_order_that_comes_to_rest_during_a_sweep_is_not_lost(kept: Kept, book: Book) -> None:
-    sweep = book.begin_rebuild()
+def test_an_order_that_comes_to_rest_during_a_rebuild_is_not_lost(kept: Kept, book: Book) -> None:
+    rebuild = book.begin_rebuild()
     order = kept.rest()
     book.change([Arm(rest_of(order.id, order, 1))])
-    assert book.end_rebuild(sweep)
+    assert book.end_rebuild(rebuild)
     assert kept.armed() == {order.id}
 
 
-@pytest.mark.parametrize("mishap", ["wiped", "doubted"])
-def test_a_sweep_that_something_happened_to_is_not_trusted(book: Book, mishap: str) -> None:
-    sweep = book.begin_rebuild()
+@pytest.mark.parametrize("mishap", ["wiped", "invalidated"])
+def test_a_rebuild_that_something_happened_to_is_not_trusted(book: Book, mishap: str) -> None:
+    rebuild = book.begin_rebuild()
     book.redis.flushdb() if mishap == "wiped" else book.invalidate()
-    assert not book.end_rebuild(sweep)
+    assert not book.end_rebuild(rebuild)
     assert not book.is_complete()
 
 
 def test_what_was_claimed_and_never_taken_comes_back(kept: Kept, book: Book) -> None:
-    """The matcher died between the claim and the dispatch, or its message was lost."""
+    """The matcher crashed between the claim and the dispatch, or its message was lost."""
     order = kept.rest(limit_price=Decimal(100))
     kept.keeper.run(kept.database)
     assert book.claim_limits(PAIR, "gte", Decimal(100), most=9, again_in_ms=0) == [order.id]
@@ -342,7 +342,7 @@ def test_the_newest_are_armed_though_clocks_differ(kept: Kept, book: Book, monke
     assert kept.armed() == {order.id}
 
 
-def test_what_was_claimed_and_rests_no_more_is_forgotten(kept: Kept, book: Book) -> None:
+def test_what_was_claimed_and_rests_no_more_is_dropped(kept: Kept, book: Book) -> None:
     order = kept.rest(limit_price=Decimal(100))
     kept.keeper.run(kept.database)
     book.claim_limits(PAIR, "gte", Decimal(100), most=9, again_in_ms=0)

@@ -75,7 +75,7 @@ def addresses(pid: int) -> set[tuple[str, int]]:
 
 
 @pytest.mark.parametrize(("host", "workers"), [("127.0.0.1", "2"), ("::1", "1")])
-def test_web_listens_where_it_is_told(database: Connection, tmp_path: Path, host: str, workers: str) -> None:
+def test_web_listens_where_the_settings_say(database: Connection, tmp_path: Path, host: str, workers: str) -> None:
     port = free_port()
     with running(tmp_path, "web", HOST=host, PORT=str(port), WEB_WORKERS=workers) as web:
         where = f"[{host}]" if ":" in host else host
@@ -100,7 +100,7 @@ def test_web_listens_where_it_is_told(database: Connection, tmp_path: Path, host
         ("oders", {}, "there is no process 'oders'"),
     ],
 )
-def test_what_cannot_be_is_told_in_one_line(tmp_path: Path, name: str, variables: dict[str, str], why: str) -> None:
+def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path, name: str, variables: dict[str, str], why: str) -> None:
     with running(tmp_path, name, **variables) as child:
         assert child.wait(30) == 1
     [line] = said(tmp_path, name).splitlines()

@@ -2,6 +2,7 @@
 
 import fcntl
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -24,7 +25,14 @@ def samples(families: list[GaugeMetricFamily]) -> dict[str, float]:
     }
 
 
-def test_executors_are_alive_by_their_heartbeat(database: Connection) -> None:
+@pytest.fixture
+def outside() -> Iterator[metrics.Outside]:
+    made = metrics.Outside(settings)
+    yield made
+    made.close()
+
+
+def test_executors_are_alive_by_their_heartbeat(database: Connection, outside: metrics.Outside) -> None:
     """Nobody notes a crashed executor while `dbsync` is down."""
     for age_s in (0, 42):
         database.execute(
@@ -32,25 +40,26 @@ def test_executors_are_alive_by_their_heartbeat(database: Connection) -> None:
             " VALUES (%s, 'orders-1', 1, 0, 'alive', now() - interval '1 hour', now() - %s * interval '1 second')",
             [uuid4(), age_s],
         )
-    assert samples(metrics.from_database())["orderengine_executors_alive"] == 1
+    assert samples(outside.from_database())["orderengine_executors_alive"] == 1
 
 
-def test_a_missing_process_is_a_fact(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "METRICS_DIR", tmp_path)
-    assert samples([metrics.processes()])["orderengine_processes_alivedbsync"] == 0
+def test_a_missing_process_is_a_fact(tmp_path: Path) -> None:
+    assert samples([metrics.processes(tmp_path)])["orderengine_processes_alivedbsync"] == 0
     (tmp_path / "dbsync.1.lock").touch()
-    assert samples([metrics.processes()])["orderengine_processes_alivedbsync"] == 0, "a file of a process that ended"
+    assert samples([metrics.processes(tmp_path)])["orderengine_processes_alivedbsync"] == 0, (
+        "a file of a process that ended"
+    )
     with (tmp_path / "dbsync.1.lock").open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert slots.living(tmp_path) == {"dbsync": 1}
-        assert samples([metrics.processes()])["orderengine_processes_alivedbsync"] == 1
+        assert samples([metrics.processes(tmp_path)])["orderengine_processes_alivedbsync"] == 1
 
 
-def test_the_age_of_a_task_s_last_turn_is_told() -> None:
+def test_the_age_of_a_task_s_last_turn_is_in_them(outside: metrics.Outside) -> None:
     with redis.Redis.from_url(settings.REDIS_URL) as store:
         store.hset(pulse.PULSE, "reconcile", int((time.time() - 30) * 1000))
         try:
-            assert 29 < samples(metrics.turns())["orderengine_task_age_secondsreconcile"] < 40
+            assert 29 < samples(outside.turns())["orderengine_task_age_secondsreconcile"] < 40
         finally:
             store.delete(pulse.PULSE)
-        assert "orderengine_task_age_secondsreconcile" not in samples(metrics.turns())
+        assert "orderengine_task_age_secondsreconcile" not in samples(outside.turns())

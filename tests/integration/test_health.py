@@ -50,7 +50,7 @@ def test_a_session_that_takes_no_writes_is_not_ready(database: Connection, probe
     assert (status, said, dependencies["postgres"]) == (503, "unavailable", "read-only")
 
 
-def test_a_redis_that_refuses_writes_is_told(
+def test_a_redis_that_refuses_writes_is_reported(
     database: Connection, probe: health.RedisProbe, store: "redis.Redis"
 ) -> None:
     assert asked()[2]["redis"] == "ok"
@@ -60,7 +60,7 @@ def test_a_redis_that_refuses_writes_is_told(
 
 
 @pytest.mark.parametrize(("name", "key"), health.TURNS.items())
-def test_a_task_that_stands_still_is_told(
+def test_a_task_that_stands_still_is_reported(
     database: Connection, probe: health.RedisProbe, store: "redis.Redis", name: str, key: str
 ) -> None:
     assert name not in asked()[2], "what was never there is not known to be missing"

@@ -16,7 +16,7 @@ from orders.effects import accept_data
 from orders.ledger import statements
 from orders.ledger.statements import Accepted, Answer, Connection, KeyConflict, NewOrder, Unknown
 from orders.ledger.writers import Acceptor
-from tests.factories import Told, accepted, claimed, connect, limit_order, new_order
+from tests.factories import Committed, accepted, claimed, connect, limit_order, new_order
 
 OTHER = bytes([1]) * 32
 
@@ -164,7 +164,7 @@ def test_the_same_key_from_ten_threads_makes_one_order(database: Connection, acc
 
 
 async def test_an_acceptor_writes_orders_together(database: Connection, account: int, database_url: str) -> None:
-    acceptor = Acceptor(database_url, window_ms=500, max_batch=100, capacity=100, timeout_ms=5_000, written=Told())
+    acceptor = Acceptor(database_url, window_ms=500, max_batch=100, capacity=100, timeout_ms=5_000, written=Committed())
 
     results = await asyncio.gather(*(acceptor.submit(new_order(account)) for _ in range(60)))
 
@@ -177,7 +177,7 @@ async def test_one_bad_order_does_not_take_its_batch_along(
     database: Connection, account: int, database_url: str
 ) -> None:
     """The checks let none pass; should one, the database refuses it alone."""
-    acceptor = Acceptor(database_url, window_ms=20, max_batch=100, capacity=100, timeout_ms=5_000, written=Told())
+    acceptor = Acceptor(database_url, window_ms=20, max_batch=100, capacity=100, timeout_ms=5_000, written=Committed())
     bad: list[dict[str, Any]] = [{"amount": Decimal(-1)}, {"token_in": "USDC"}, {"client_order_id": "a\0b"}]
 
     results = await asyncio.gather(*(acceptor.submit(new_order(account, **fields)) for fields in ({}, *bad, {})))
@@ -192,7 +192,7 @@ async def test_an_acceptor_fails_while_postgres_is_away_and_goes_on_after(
     database: Connection, account: int, database_url: str, unused_tcp_port: int
 ) -> None:
     away = psycopg.conninfo.make_conninfo(database_url, host="127.0.0.1", port=str(unused_tcp_port))
-    acceptor = Acceptor(away, window_ms=1, max_batch=100, capacity=100, timeout_ms=10_000, written=Told())
+    acceptor = Acceptor(away, window_ms=1, max_batch=100, capacity=100, timeout_ms=10_000, written=Committed())
     async with asyncio.timeout(30):
         results = await asyncio.gather(*(acceptor.submit(new_order(account)) for _ in range(3)), return_exceptions=True)
     assert all(isinstance(result, psycopg.OperationalError) for result in results)
@@ -206,7 +206,9 @@ async def test_an_acceptor_survives_the_loss_of_its_connection(
     database: Connection, account: int, database_url: str
 ) -> None:
     # The two that lose their connection are to be in one batch.
-    acceptor = Acceptor(database_url, window_ms=200, max_batch=100, capacity=100, timeout_ms=10_000, written=Told())
+    acceptor = Acceptor(
+        database_url, window_ms=200, max_batch=100, capacity=100, timeout_ms=10_000, written=Committed()
+    )
     await acceptor.submit(new_order(account))
     database.execute(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'orderengine:accept'"

@@ -1,4 +1,4 @@
-"""Claiming and recording: of two executors one gets the order; a change is written as a whole or not at all."""
+"""Claiming and recording: of two executors one gets the order; a change is written completely or not at all."""
 
 import threading
 from collections.abc import Callable
@@ -238,7 +238,7 @@ def test_one_statement_carries_many_orders_and_the_lost_ones_lose_alone(database
         assert len(events(one.id)) == (2 if at is None else 3)
 
 
-def test_events_are_contiguous_over_a_whole_life(database: Connection, account: int) -> None:
+def test_events_are_contiguous_over_a_life(database: Connection, account: int) -> None:
     order = accepted(database, new_order(account))
     first = claimed(database, order)
     statements.record(database, [change(first, Event.RETRY, data={"error": ERROR}, delay_ms=0)])
@@ -297,7 +297,7 @@ def test_the_next_intent_follows_the_resolution_of_the_last(database: Connection
     assert resolutions == {intent.signature: "expired", second.signature: None}
 
 
-def test_a_failed_order_is_a_dead_letter_with_its_whole_history(database: Connection, account: int) -> None:
+def test_a_failed_order_is_a_dead_letter_with_its_complete_history(database: Connection, account: int) -> None:
     order = accepted(database, new_order(account))
     for attempt in (1, 2):
         taken = claimed(database, order)

@@ -21,7 +21,7 @@ from orders.http.intake import Intake
 from orders.ledger.statements import Connection
 from orders.ledger.writers import Acceptor
 from tests.chaos.proxy import Proxy, to_unix
-from tests.factories import Told, connect
+from tests.factories import Committed, connect
 from tests.freezing import frozen
 from tests.waiting import Stalls
 
@@ -38,7 +38,7 @@ def key(account: int) -> str:
 @asynccontextmanager
 async def intake() -> AsyncIterator[Intake]:
     acceptor = Acceptor(
-        settings.DATABASE_URL, window_ms=1, max_batch=10, capacity=100, timeout_ms=60_000, written=Told()
+        settings.DATABASE_URL, window_ms=1, max_batch=10, capacity=100, timeout_ms=60_000, written=Committed()
     )
     limiter = Limiter(settings.REDIS_URL, account=None, address=None)
     try:

@@ -44,11 +44,11 @@ def test_hot_statements_read_orders_and_intents_by_key(database: Connection, sta
     [[[found]]] = session.run(lambda connection: connection.execute(explain).fetchall())
     session.close()
 
-    whole = [
+    scans = [
         node
         for node in nodes(found["Plan"])
         if node.get("Relation Name") in TABLES
         and node["Node Type"].endswith("Scan")
         and not ("Index Cond" in node or "Recheck Cond" in node)
     ]
-    assert not whole, whole
+    assert not scans, scans

@@ -21,8 +21,8 @@ def test_each_socket_gets_what_it_has_not_seen(database: Connection, account: in
 
     asked = [(order.id, 3), (order.id, 1), (untouched, 1), (uuid4(), 0), (order.id, 0)]
     assert read_since(database, asked) == [[], stored[1:], [], [], stored]
-    whole = read(database, [(order.id, 1), (order.id, 0)])
-    assert [snapshot.events for snapshot in whole if snapshot] == [stored[1:], stored]
+    both = read(database, [(order.id, 1), (order.id, 0)])
+    assert [snapshot.events for snapshot in both if snapshot] == [stored[1:], stored]
     [up_to_date, unknown] = read(database, [(order.id, 3), (uuid4(), 0)])
     assert up_to_date is not None and up_to_date.events == [] and unknown is None
     assert up_to_date.order == order_out(Order.objects.get(pk=order.id))

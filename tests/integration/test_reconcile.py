@@ -18,7 +18,7 @@ import celery_app  # noqa: F401  (the broker)
 from orders.aftercommit import AfterCommit
 from orders.dispatch import dispatch, dispatches_waiting
 from orders.ledger import statements
-from orders.ledger.advisory_lock import MAX_SILENT_S, alone
+from orders.ledger.advisory_lock import MAX_SILENT_S, exclusive
 from orders.ledger.statements import Connection
 from orders.ledger.values import Change, Claimed
 from orders.lifecycle import Event, Status
@@ -63,7 +63,7 @@ class Sent:
     def publish(self, events: list[Any]) -> None:
         self.published += events
 
-    def tell(self, *changes: Any) -> None:
+    def change(self, *changes: Any) -> None:
         raise AssertionError("no resting order is taken over")
 
     def announce(self, dead_letter: int, order_id: UUID, reason: str) -> None:
@@ -209,7 +209,7 @@ def test_reconcilers_at_the_same_time_do_everything_once(database: Connection, a
 def test_a_frozen_reconciler_does_not_hold_the_others_up(database: Connection, account: int) -> None:
     order = accepted(database, new_order(account))
     sent = Sent()
-    with connect() as frozen, pytest.raises(psycopg.OperationalError), alone(frozen, LOCK) as ours:
+    with connect() as frozen, pytest.raises(psycopg.OperationalError), exclusive(frozen, LOCK) as ours:
         assert ours and reconciler(sent).run(database) == {}
         until(lambda: reconciler(sent).run(database), MAX_SILENT_S + 10)
         frozen.execute("SELECT 1")
@@ -226,7 +226,7 @@ def test_where_nothing_is_to_be_done_neither_the_lock_nor_the_broker_is_asked(
     def waiting() -> int:
         raise AssertionError("the broker was asked")
 
-    with connect() as other, alone(other, LOCK):
+    with connect() as other, exclusive(other, LOCK):
         done = replace(reconciler(Sent()), waiting=waiting).run(database)
     assert done == {"dead": 0, "taken_over": 0, "dispatched": 0, "announced": 0}
 

@@ -15,12 +15,12 @@ from orders.ledger.values import Claimed
 from orders.ledger.writers import Claimer, Recorder
 from orders.lifecycle import Event, Status
 from tests.chaos.proxy import Proxy, to_unix
-from tests.factories import ERROR, FILL, TAKEOVER, Told, accepted, change, claimed, executor, new_order, swap
+from tests.factories import ERROR, FILL, TAKEOVER, Committed, accepted, change, claimed, executor, new_order, swap
 
 
 @pytest.fixture
-def told() -> Told:
-    return Told()
+def committed() -> Committed:
+    return Committed()
 
 
 @pytest.fixture
@@ -55,9 +55,9 @@ async def written_by(database: Connection, taken: Claimed, status: str) -> None:
 
 
 @pytest.fixture
-async def recorder(wire_url: str, told: Told) -> AsyncIterator[Recorder]:
+async def recorder(wire_url: str, committed: Committed) -> AsyncIterator[Recorder]:
     # A window in which two changes come together: the second would wait for as long as the first's answer is lost.
-    made = Recorder(wire_url, window_ms=100, max_batch=100, capacity=1_000, written=told)
+    made = Recorder(wire_url, window_ms=100, max_batch=100, capacity=1_000, written=committed)
     yield made
     made.give_up()
     await made.close()
@@ -74,11 +74,11 @@ def statuses(database: Connection, taken: Claimed) -> list[str]:
 
 
 async def test_a_change_whose_answer_was_lost_is_recognised_as_ours(
-    database: Connection, taken: Claimed, wire: Proxy, recorder: Recorder, told: Told
+    database: Connection, taken: Claimed, wire: Proxy, recorder: Recorder, committed: Committed
 ) -> None:
     """Committed, and the connection broke before the answer: it is neither written twice nor taken for another's."""
     await warm(recorder, database, taken.account_id)
-    told.clear()
+    committed.clear()
     lose_answers(wire)
 
     waiting = recorder.submit(change(taken, Event.BUILD, data={"venue": "RAYDIUM"}))
@@ -91,7 +91,7 @@ async def test_a_change_whose_answer_was_lost_is_recognised_as_ours(
     [when] = database.execute("SELECT at FROM orders_orderevent WHERE order_id = %s AND seq = 3", (taken.id,))
     assert when == (recorded.at,)
     assert statuses(database, taken) == ["pending", "routing", "building"]
-    assert [(change.seq, row) for change, row in told] == [(3, recorded)]
+    assert [(change.seq, row) for change, row in committed] == [(3, recorded)]
 
 
 async def warm(recorder: Recorder, database: Connection, account_id: int) -> None:
@@ -101,12 +101,12 @@ async def warm(recorder: Recorder, database: Connection, account_id: int) -> Non
 
 
 async def test_a_backend_that_is_killed_at_its_commit_changes_nothing_for_the_caller(
-    database: Connection, account: int, database_url: str, told: Told
+    database: Connection, account: int, database_url: str, committed: Committed
 ) -> None:
     """Over and over at any moment: written or not, each change is there once in the end and its caller knows."""
-    recorder = Recorder(database_url, window_ms=1, max_batch=100, capacity=1_000, written=told)
-    hand = executor(database)
-    orders = [claimed(database, accepted(database, new_order(account)), hand) for _ in range(120)]
+    recorder = Recorder(database_url, window_ms=1, max_batch=100, capacity=1_000, written=committed)
+    owner = executor(database)
+    orders = [claimed(database, accepted(database, new_order(account)), owner) for _ in range(120)]
 
     async def kill() -> None:
         rng = random.Random(1)
@@ -129,7 +129,7 @@ async def test_a_backend_that_is_killed_at_its_commit_changes_nothing_for_the_ca
     assert all(times)
     written = dict(database.execute("SELECT order_id, at FROM orders_orderevent WHERE seq = 3").fetchall())
     assert written == {taken.id: row.at for taken, row in zip(orders, times, strict=True) if row is not None}
-    assert sorted(one.order_id for one, _ in told) == sorted(written)
+    assert sorted(one.order_id for one, _ in committed) == sorted(written)
 
 
 async def test_two_changes_of_one_order_whose_answer_was_lost(
@@ -148,11 +148,11 @@ async def test_two_changes_of_one_order_whose_answer_was_lost(
 
 
 async def test_what_another_wrote_meanwhile_is_not_taken_for_ours(
-    database: Connection, taken: Claimed, wire: Proxy, recorder: Recorder, told: Told
+    database: Connection, taken: Claimed, wire: Proxy, recorder: Recorder, committed: Committed
 ) -> None:
     """The connection breaks before the statement arrives, and the order gets another owner."""
     await warm(recorder, database, taken.account_id)
-    told.clear()
+    committed.clear()
     cut(wire)
     waiting = recorder.submit(change(taken, Event.BUILD))
     statements.record(database, [change(taken, Event.RELEASE, data=TAKEOVER, delay_ms=0)])
@@ -162,14 +162,14 @@ async def test_what_another_wrote_meanwhile_is_not_taken_for_ours(
 
     assert await waiting is None
     assert statuses(database, taken) == ["pending", "routing", "pending", "routing", "building"]
-    assert told == []
+    assert committed == []
 
 
 async def test_recording_waits_for_postgres_and_loses_nothing(
     database: Connection, account: int, wire: Proxy, recorder: Recorder
 ) -> None:
-    hand = executor(database)
-    orders = [claimed(database, accepted(database, new_order(account)), hand) for _ in range(20)]
+    owner = executor(database)
+    orders = [claimed(database, accepted(database, new_order(account)), owner) for _ in range(20)]
     await warm(recorder, database, account)
     cut(wire)
     first = [recorder.submit(change(taken, Event.BUILD)) for taken in orders]
@@ -201,8 +201,8 @@ async def test_a_stopping_process_does_not_wait_for_postgres(
 async def test_one_bad_change_does_not_take_its_batch_along(
     database: Connection, account: int, recorder: Recorder
 ) -> None:
-    hand = executor(database)
-    good, bad, last = [claimed(database, accepted(database, new_order(account)), hand) for _ in range(3)]
+    owner = executor(database)
+    good, bad, last = [claimed(database, accepted(database, new_order(account)), owner) for _ in range(3)]
 
     results = await asyncio.gather(
         recorder.submit(change(good, Event.BUILD)),
@@ -218,7 +218,7 @@ async def test_an_order_stands_twice_in_a_batch_of_claims_and_is_claimed_once(
     database: Connection, account: int, database_url: str
 ) -> None:
     order = accepted(database, new_order(account))
-    claimer = Claimer(database_url, executor(database), window_ms=20, max_batch=100, capacity=100, written=Told())
+    claimer = Claimer(database_url, executor(database), window_ms=20, max_batch=100, capacity=100, written=Committed())
 
     results = await asyncio.gather(claimer.submit((order.id, None)), claimer.submit((order.id, None)))
 
@@ -232,14 +232,16 @@ def claimed_or_fail(one: Claimed | None) -> Claimed:
     return one
 
 
-async def test_updates_stay_on_their_page(database: Connection, account: int, database_url: str, told: Told) -> None:
+async def test_updates_stay_on_their_page(
+    database: Connection, account: int, database_url: str, committed: Committed
+) -> None:
     """Of an order's four updates all but the last, which leaves an index, are HOT: no index entry, no bloat."""
-    recorder = Recorder(database_url, window_ms=5, max_batch=500, capacity=10_000, written=told)
-    hand = executor(database)
+    recorder = Recorder(database_url, window_ms=5, max_batch=500, capacity=10_000, written=committed)
+    owner = executor(database)
     orders = [new_order(account) for _ in range(300)]
     statements.accept(database, orders)
     before = updates(database)
-    taken = statements.claim(database, hand, [order.id for order in orders], {})
+    taken = statements.claim(database, owner, [order.id for order in orders], {})
     for at, event, data in ((2, Event.BUILD, {}), (3, Event.SUBMIT, {}), (4, Event.CONFIRM, FILL)):
         wanted = []
         for one in taken:
@@ -285,8 +287,8 @@ async def test_a_claim_whose_answer_was_lost_is_orphaned(
     database: Connection, account: int, wire: Proxy, wire_url: str
 ) -> None:
     """The caller gets an error; the row says that the executor has it, which its audit finds."""
-    hand = executor(database)
-    claimer = Claimer(wire_url, hand, window_ms=1, max_batch=100, capacity=100, written=Told())
+    owner = executor(database)
+    claimer = Claimer(wire_url, owner, window_ms=1, max_batch=100, capacity=100, written=Committed())
     warm_up, order = [accepted(database, new_order(account)) for _ in range(2)]
     await claimer.submit((warm_up.id, None))
     lose_answers(wire)
@@ -295,7 +297,7 @@ async def test_a_claim_whose_answer_was_lost_is_orphaned(
         await claimer.submit((order.id, None))
 
     row = database.execute("SELECT status, executor FROM orders_order WHERE id = %s", (order.id,)).fetchone()
-    assert row == ("routing", hand)
+    assert row == ("routing", owner)
     await claimer.close()
 
 

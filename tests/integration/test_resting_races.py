@@ -18,7 +18,7 @@ RIVALS: tuple[Event | None, ...] = (None, Event.CANCEL, Event.AMEND, Event.EXPIR
 ENDS = {Event.CANCEL: Status.CANCELLED, Event.EXPIRE: Status.EXPIRED}
 
 
-def all_at_once(order: NewOrder, hand: UUID, first: int) -> tuple[bool, list[Event]]:
+def all_at_once(order: NewOrder, owner: UUID, first: int) -> tuple[bool, list[Event]]:
     """Whether the trigger's claim had it, and which of the changes were written."""
     rivals = (*RIVALS[first:], *RIVALS[:first])
     together = threading.Barrier(len(rivals))
@@ -27,7 +27,7 @@ def all_at_once(order: NewOrder, hand: UUID, first: int) -> tuple[bool, list[Eve
         with connect() as connection:
             together.wait(60)
             if event is None:
-                return statements.claim(connection, hand, [order.id], {order.id: {"price": "200"}})
+                return statements.claim(connection, owner, [order.id], {order.id: {"price": "200"}})
             return statements.record(connection, [change(order, event)])[0]
 
     with ThreadPoolExecutor(len(rivals)) as threads:
@@ -36,13 +36,13 @@ def all_at_once(order: NewOrder, hand: UUID, first: int) -> tuple[bool, list[Eve
 
 
 def test_one_of_them_has_it(database: Connection, account: int) -> None:
-    hand = executor(database)
+    owner = executor(database)
     outcomes = set()
     for n in range(ROUNDS):
         order = accepted(database, limit_order(account))
 
         # Whoever starts last may well be first at the row: each has its turn, or one could win every time.
-        claimed, written = all_at_once(order, hand, n % len(RIVALS))
+        claimed, written = all_at_once(order, owner, n % len(RIVALS))
 
         row = Order.objects.get(pk=order.id)
         events = list(OrderEvent.objects.filter(order_id=order.id).order_by("seq").values_list("seq", "status"))

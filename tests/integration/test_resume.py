@@ -129,7 +129,7 @@ def statuses_now(database: Connection) -> Counter[str]:
     return Counter(dict(database.execute("SELECT status, count(*) FROM orders_order GROUP BY status").fetchall()))
 
 
-async def died_at(database: Connection, world: MockWorld, account: int, at: str) -> tuple[Claimed, list[str]]:
+async def crashed_at(database: Connection, world: MockWorld, account: int, at: str) -> tuple[Claimed, list[str]]:
     """An order whose executor crashed; and the statuses that it has been through."""
     order = accepted(database, new_order(account))
     dead = executor(database)
@@ -154,7 +154,7 @@ async def died_at(database: Connection, world: MockWorld, account: int, at: str)
 async def test_another_owner_finishes_it(
     database: Connection, account: int, world: MockWorld, owner: Owner, at: str
 ) -> None:
-    taken, before = await died_at(database, world, account, at)
+    taken, before = await crashed_at(database, world, account, at)
 
     assert reconcile(database) == [taken.id]
     await owner.execute(taken.id)
@@ -199,7 +199,7 @@ async def test_nothing_is_sent_before_it_is_written_down(
     assert database.execute("SELECT count(*) FROM orders_transaction").fetchone() == (0,)
 
 
-async def test_the_intent_is_there_when_the_chain_hears_of_it(
+async def test_the_intent_is_there_when_the_chain_gets_it(
     database: Connection, account: int, world: MockWorld, owner: Owner
 ) -> None:
     order = accepted(database, new_order(account))
@@ -227,8 +227,8 @@ async def test_two_wake_ups_are_one_execution(
     await asyncio.gather(*(each.execute(order.id) for order in orders for each in (owner, second, owner, second)))
     await second.close()
 
-    whole = ["pending", "routing", "building", "submitted", "confirmed"]
-    assert all(statuses(database, order.id) == whole for order in orders)
+    complete = ["pending", "routing", "building", "submitted", "confirmed"]
+    assert all(statuses(database, order.id) == complete for order in orders)
     report = world.chain.report()
     assert (report["landed"], report["ordersLandedTwice"], len(report["submissions"])) == (20, 0, 20)
 

@@ -1,4 +1,4 @@
-"""What retention forgets, and what it must not; a backup that is restored; migrations that do not stand in the way."""
+"""What retention purges, and what it must not; a backup that is restored; migrations that do not stand in the way."""
 
 import os
 import subprocess
@@ -46,7 +46,7 @@ def left(connection: Connection) -> set[UUID]:
     return {row[0] for row in connection.execute("SELECT id FROM orders_order")}
 
 
-def test_only_old_finished_and_decided_orders_are_forgotten(database: Connection, account: int) -> None:
+def test_only_old_finished_and_decided_orders_are_purged(database: Connection, account: int) -> None:
     old = {aged(database, account, 40) for _ in range(3)}
     kept = {
         aged(database, account, 20),

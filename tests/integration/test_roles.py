@@ -177,7 +177,7 @@ def asked(what: str, client: Client, order_id: UUID) -> int:
             return from_socket(client, order_id)
         case "dead letters":
             return client.get("/api/dead-letters").status_code
-        case "mock market":  # Nothing has this name, so who may ask is told so.
+        case "mock market":  # Nothing has this name, so who may ask gets that answer.
             return client.post("/api/mock/market", {"pair": "NONE-USDC"}, **json).status_code
         case "mock chain":
             return client.get("/api/mock/chain").status_code

@@ -19,7 +19,7 @@ from orders.lifecycle import Event
 from orders.models import Order
 from orders.recovery.reconcile import Reconciler, Watch
 from orders.streams.snapshots import Reader
-from tests.factories import Told, accepted, change, claimed, connect, executor, limit_order, new_order
+from tests.factories import Committed, accepted, change, claimed, connect, executor, limit_order, new_order
 
 COLUMNS = {
     "venue": ("varchar(40)", "varchar(16)"),
@@ -45,8 +45,8 @@ def migrate(database: Connection) -> Iterator[Any]:
 async def test_accepting_goes_on_after_a_schema_change(
     database: Connection, account: int, database_url: str, migrate: Any
 ) -> None:
-    told = Told()
-    acceptor = Acceptor(database_url, window_ms=1, max_batch=10, capacity=10, timeout_ms=5_000, written=told)
+    committed = Committed()
+    acceptor = Acceptor(database_url, window_ms=1, max_batch=10, capacity=10, timeout_ms=5_000, written=committed)
     first = new_order(account, client_order_id="again")
     await acceptor.submit(first)
     # Answered by the statement that finds earlier orders, which is prepared by that.
@@ -61,7 +61,7 @@ async def test_accepting_goes_on_after_a_schema_change(
         (first.id, True),
         (new.id, False),
     ]
-    assert [order.id for order, _ in told] == [first.id, new.id]
+    assert [order.id for order, _ in committed] == [first.id, new.id]
 
 
 def test_an_order_whose_acceptance_is_tried_again_is_found_by_its_id(database: Connection, account: int) -> None:
@@ -78,7 +78,7 @@ async def test_claiming_goes_on_after_a_schema_change(
     database: Connection, account: int, database_url: str, migrate: Any
 ) -> None:
     orders = [accepted(database, new_order(account)) for _ in range(2)]
-    claimer = Claimer(database_url, executor(database), window_ms=1, max_batch=9, capacity=9, written=Told())
+    claimer = Claimer(database_url, executor(database), window_ms=1, max_batch=9, capacity=9, written=Committed())
     assert await claimer.submit((orders[0].id, None))
     migrate()
 
@@ -92,7 +92,7 @@ async def test_recording_goes_on_after_a_schema_change(
     database: Connection, account: int, database_url: str, migrate: Any
 ) -> None:
     taken = [claimed(database, accepted(database, new_order(account))) for _ in range(2)]
-    recorder = Recorder(database_url, window_ms=1, max_batch=10, capacity=10, written=Told())
+    recorder = Recorder(database_url, window_ms=1, max_batch=10, capacity=10, written=Committed())
     assert await recorder.submit(change(taken[0], Event.BUILD, data={"venue": "RAYDIUM"}))
     migrate()
 
@@ -204,7 +204,7 @@ async def demote_with(server: Connection, writer: Any) -> None:
 
 @pytest.fixture
 async def acceptor(database: Connection, database_url: str) -> AsyncIterator[Acceptor]:
-    made = Acceptor(database_url, window_ms=1, max_batch=10, capacity=10, timeout_ms=5_000, written=Told())
+    made = Acceptor(database_url, window_ms=1, max_batch=10, capacity=10, timeout_ms=5_000, written=Committed())
     yield made
     await made.close()
 
@@ -239,7 +239,7 @@ async def test_claiming_is_unavailable_on_a_read_only_server_and_recovers_by_its
     database: Connection, server: Connection, account: int, database_url: str
 ) -> None:
     order = accepted(database, new_order(account))
-    claimer = Claimer(database_url, executor(database), window_ms=1, max_batch=9, capacity=9, written=Told())
+    claimer = Claimer(database_url, executor(database), window_ms=1, max_batch=9, capacity=9, written=Committed())
     assert await claimer.submit((accepted(database, new_order(account)).id, None))
     await demote_with(server, claimer)
     with pytest.raises(psycopg.OperationalError):
@@ -257,7 +257,7 @@ async def test_recording_waits_for_a_writable_server_and_loses_nothing(
 ) -> None:
     taken = claimed(database, accepted(database, new_order(account)))
     other = claimed(database, accepted(database, new_order(account)))
-    recorder = Recorder(database_url, window_ms=1, max_batch=10, capacity=10, written=Told())
+    recorder = Recorder(database_url, window_ms=1, max_batch=10, capacity=10, written=Committed())
     assert await recorder.submit(change(other, Event.BUILD))
     await demote_with(server, recorder)
     waiting = recorder.submit(change(taken, Event.BUILD))

@@ -1,4 +1,4 @@
-"""Streams: one wire format with Channels, and whole whatever Redis loses."""
+"""Streams: one wire format with Channels, and complete whatever Redis loses."""
 
 import asyncio
 import contextlib
@@ -51,7 +51,7 @@ async def test_a_group_s_message_is_what_group_send_sends() -> None:
     assert message is not None and message["data"] == group_message(group, [ENTRY], signature(group, [ENTRY]))
 
 
-async def test_a_channel_of_the_layer_hears_what_the_publisher_says() -> None:
+async def test_a_channel_of_the_layer_receives_what_the_publisher_sends() -> None:
     layer = get_channel_layer()
     order_id, at = UUID(ENTRY[0]), datetime.now(UTC)
     channel = await layer.new_channel()

@@ -14,14 +14,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orderengine.host import pidfiles, supervise
+from orderengine.host import pidfiles, supervisor
 from tests.engine import Engine
 
 NAMES = ["web", "orders-1", "quotes", "limit", "sniper", "dbsync", "beat", "flower", "postgres", "redis"]
 RESTART_S = 10.0
 """Two on a machine of its own (0.1 to 0.3 measured); a busy one starts a process when it can."""
 ENDS_S = 120
-"""For a process that ends by itself, after a whole start at the worst."""
+"""For a process that ends by itself, after a complete start at the worst."""
 
 
 def processes_of(data_dir: Path) -> list[str]:
@@ -126,7 +126,7 @@ def leaves_nothing(engine: Engine, signum: int) -> None:
 
     assert code == 0
     # Ten seconds are promised, so that force is used before; what that itself takes is up to the machine.
-    assert supervise.STOP_S < 10 and time.monotonic() - start < supervise.STOP_S + 10
+    assert supervisor.STOP_S < 10 and time.monotonic() - start < supervisor.STOP_S + 10
     assert processes_of(engine.data_dir) == []
     assert list((engine.data_dir / "run").glob("*.pid")) == []
     with socket.socket() as probe:
@@ -144,7 +144,7 @@ def test_a_second_engine_runs_beside_the_first_and_stops_at_sigterm(
     assert pidfiles.ours(running.pid("web"), running.data_dir)
 
 
-def test_a_taken_port_is_told_in_one_line(running: Engine, start_engine: Callable[..., Engine]) -> None:
+def test_a_taken_port_is_reported_in_one_line(running: Engine, start_engine: Callable[..., Engine]) -> None:
     second = start_engine(wait=False, PORT=str(running.port))
 
     assert second.process is not None
@@ -153,7 +153,7 @@ def test_a_taken_port_is_told_in_one_line(running: Engine, start_engine: Callabl
     assert len(second.said().splitlines()) == 1
 
 
-def test_taken_data_are_told_in_one_line(running: Engine, start_engine: Callable[..., Engine]) -> None:
+def test_taken_data_are_reported_in_one_line(running: Engine, start_engine: Callable[..., Engine]) -> None:
     second = start_engine(running.data_dir, wait=False)
 
     assert second.process is not None
@@ -214,7 +214,7 @@ def test_a_killed_supervisord_takes_all_with_it(start_engine: Callable[..., Engi
 
 @pytest.fixture
 def hangups() -> Iterator[None]:
-    """A run under nohup hands on that it ignores them, and an engine that finds them ignored leaves it at that."""
+    """A run under nohup passes on that it ignores them, and an engine that finds them ignored leaves it at that."""
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, before)

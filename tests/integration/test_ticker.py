@@ -111,17 +111,17 @@ def test_an_older_look_does_not_overwrite_a_newer_one(bench: Bench) -> None:
     assert bench.store.read([NAME])[NAME].best == new.best
 
 
-def test_prices_are_told_to_those_who_listen_and_published_for_nobody(bench: Bench) -> None:
+def test_prices_go_to_subscribers_and_are_published_for_nobody_else(bench: Bench) -> None:
     raw = redis.Redis.from_url(settings.REDIS_URL)
-    with raw.pubsub(ignore_subscribe_messages=True) as listener, raw.pubsub() as published:
-        # A pattern sees what is published and does not count as a listener.
+    with raw.pubsub(ignore_subscribe_messages=True) as subscriber, raw.pubsub() as published:
+        # A pattern sees what is published and does not count as a subscriber.
         published.psubscribe("*quotes.*")
         bench.tick()
         bench.tick()
-        listener.subscribe(channel_of(NAME))
+        subscriber.subscribe(channel_of(NAME))
         until(lambda: raw.pubsub_numsub(channel_of(NAME))[0][1] == 1, 5)
         bench.tick()
-        until(lambda: listener.get_message(timeout=0.1), 5)
+        until(lambda: subscriber.get_message(timeout=0.1), 5)
         seen = [message["type"] for _ in range(4) if (message := published.get_message(timeout=0.2))]
     assert seen == ["psubscribe", "pmessage"]
 
@@ -227,8 +227,8 @@ async def test_the_fallback_goes_from_cache_to_venues_to_the_one_that_is_left(tm
     cached = await world.router.quote(PAIR, Decimal(1), fresh=False)
     assert [quote.cached for quote in cached.quotes] == [True, True]
 
-    alone = await world.router.quote(PAIR, Decimal(1))
-    assert alone.reason == "only METEORA answered"
+    single = await world.router.quote(PAIR, Decimal(1))
+    assert single.reason == "only METEORA answered"
     world.market.move(NAME, meteora="error")
     with pytest.raises(NoQuote) as caught:
         await world.router.quote(PAIR, Decimal(1))
@@ -249,7 +249,7 @@ def test_a_crossing_fires_with_price_and_time(bench: Bench) -> None:
     assert bench.matcher.match_limits(NAME) == 0
 
 
-def test_the_poller_fires_the_first_and_the_limit_worker_the_rest(bench: Bench) -> None:
+def test_the_poller_fires_the_first_and_the_limit_worker_the_others(bench: Bench) -> None:
     bench.tick()
     orders = [bench.arm("gte", "105").order_id for _ in range(MAX_FIRST + 5)]
     bench.move(price="106")

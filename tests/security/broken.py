@@ -137,8 +137,8 @@ def handshake(rng: random.Random, path: bytes = b"/ws/orders") -> bytes:
 def frame(rng: random.Random) -> bytes:
     """A frame with any opcode, flags and length; most of them break a rule."""
     size = rng.choice([0, 0, 1, 5, 125, 126, 2000])
-    told = rng.choice([size, size, size, 127])
-    length = bytes([0x80 | told]) if told < 126 else struct.pack("!BH", 0x80 | 126, size)
+    stated = rng.choice([size, size, size, 127])
+    length = bytes([0x80 | stated]) if stated < 126 else struct.pack("!BH", 0x80 | 126, size)
     if rng.random() < 0.05:
         length = struct.pack("!BQ", 0x80 | 127, rng.choice([2**63, 2**32, 65_536]))
     first = rng.choice([0x81, 0x82, 0x89, 0x8A, 0x00, 0x01, 0x80, 0x88, 0xC1, 0x8F, 0x09])

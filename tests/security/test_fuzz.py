@@ -1,4 +1,4 @@
-"""A short run of the fuzz: `python -m tests.security.fuzz` goes on for as long as it is told to."""
+"""A short run of the fuzz: `python -m tests.security.fuzz` goes on for as long as its arguments say."""
 
 import os
 

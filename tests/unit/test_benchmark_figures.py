@@ -99,7 +99,7 @@ def test_frames_are_put_together_and_pings_answered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seqs", "code", "whole"),
+    ("seqs", "code", "complete"),
     [
         ((2, 3, 4, 5), 1000, 1),
         ((2, 4, 5), 1000, 0),
@@ -108,7 +108,9 @@ def test_frames_are_put_together_and_pings_answered() -> None:
         ((2, 3, 4, 5), 1012, 0),
     ],
 )
-async def test_a_stream_with_a_gap_a_double_or_no_end_is_broken(seqs: tuple[int, ...], code: int, whole: int) -> None:
+async def test_a_stream_with_a_gap_a_double_or_no_end_is_broken(
+    seqs: tuple[int, ...], code: int, complete: int
+) -> None:
     watches = Watches("", 0, None)
     watches.started = 1
     watch = Watch(watches, "1")
@@ -118,4 +120,4 @@ async def test_a_stream_with_a_gap_a_double_or_no_end_is_broken(seqs: tuple[int,
         watch.said(f'{{"type":"event","seq":{seq},"status":"{status}","at":"2026-01-01T00:00:00Z"}}'.encode(), 0)
     watch.ended(code)
     await asyncio.sleep(0)
-    assert (watches.whole, watches.broken) == (whole, 1 - whole)
+    assert (watches.complete, watches.broken) == (complete, 1 - complete)

@@ -1,4 +1,4 @@
-"""What follows each event: who is told, where the trigger book puts the order, whether a worker is woken."""
+"""What follows each event: who gets it, where the trigger book puts the order, whether a worker is woken."""
 
 import ast
 import subprocess
@@ -71,7 +71,7 @@ def test_every_event_is_published_and_every_final_status_counted(status: Status,
 
 
 @pytest.mark.parametrize(("status", "event"), PAIRS)
-def test_the_book_never_hears_of_a_market_order(status: Status, event: Event) -> None:
+def test_a_market_order_never_reaches_the_book(status: Status, event: Event) -> None:
     assert after(event, status, MARKET).book is None
 
 

@@ -78,7 +78,7 @@ async def test_order_is_kept_and_nothing_is_written_twice_at_once() -> None:
     await commits.close()
 
 
-async def test_a_writer_rests_for_longer_than_it_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_writer_cools_down_for_longer_than_it_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groupcommit, "MAX_COOL_DOWN_S", 60)
     writer = Writer()
     writer.may_go.clear()

@@ -1,4 +1,4 @@
-"""The OpenAPI document is whole: every reference leads somewhere."""
+"""The OpenAPI document is complete: every reference leads somewhere."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The mock market: repeatable, shared, and moved by hand."""
+"""The mock market: repeatable, shared, and moved by commands."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -17,8 +17,8 @@ from routing.venues import METEORA, RAYDIUM, registered
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-class Hands:
-    """A clock that is moved by hand."""
+class SetClock:
+    """A clock that the test sets."""
 
     def __init__(self, now: datetime = START) -> None:
         self.now = now
@@ -34,17 +34,17 @@ def named(name: str) -> Pair:
 
 
 @pytest.fixture
-def clock() -> Hands:
-    return Hands()
+def clock() -> SetClock:
+    return SetClock()
 
 
 @pytest.fixture
-def market(tmp_path: Path, clock: Hands) -> Market:
+def market(tmp_path: Path, clock: SetClock) -> Market:
     return Market(tmp_path, seed=7, clock=clock)
 
 
 @pytest.fixture
-def tick(market: Market, clock: Hands) -> Callable[..., Tick]:
+def tick(market: Market, clock: SetClock) -> Callable[..., Tick]:
     def read(name: str, venue: VenueName = RAYDIUM) -> Tick:
         return market.tick(named(name), venue, clock.now)
 
@@ -54,7 +54,7 @@ def tick(market: Market, clock: Hands) -> Callable[..., Tick]:
 def test_the_same_seed_gives_the_same_prices_after_the_first_start(tmp_path: Path) -> None:
     prices = []
     for directory, start in (("a", START), ("b", START + timedelta(days=3))):
-        market = Market(tmp_path / directory, seed=7, clock=Hands(start))
+        market = Market(tmp_path / directory, seed=7, clock=SetClock(start))
         moments = [start + timedelta(seconds=s) for s in range(0, 600, 30)]
         prices.append([market.tick(named("SOL-USDC"), METEORA, at).price for at in moments])
     assert prices[0] == prices[1]
@@ -87,7 +87,7 @@ def test_either_venue_is_better_now_and_then(market: Market) -> None:
 
 
 def test_a_held_price_is_exact_on_both_venues_and_both_ways(
-    market: Market, clock: Hands, tick: Callable[..., Tick]
+    market: Market, clock: SetClock, tick: Callable[..., Tick]
 ) -> None:
     market.move("SOL-USDC", price=Decimal(150), hold=True)
     clock.now += timedelta(minutes=3)
@@ -98,7 +98,7 @@ def test_a_held_price_is_exact_on_both_venues_and_both_ways(
     assert market.is_held(named("USDC-SOL"))
 
 
-def test_a_price_that_is_not_held_wanders_on(market: Market, clock: Hands, tick: Callable[..., Tick]) -> None:
+def test_a_price_that_is_not_held_wanders_on(market: Market, clock: SetClock, tick: Callable[..., Tick]) -> None:
     market.move("SOL-USDC", price=Decimal(150))
     assert abs(tick("SOL-USDC").price / 150 - 1) < Decimal("0.002")
     clock.now += timedelta(minutes=2)
@@ -107,7 +107,7 @@ def test_a_price_that_is_not_held_wanders_on(market: Market, clock: Hands, tick:
 
 
 def test_hold_alone_holds_the_present_price_and_release_goes_on_from_it(
-    market: Market, clock: Hands, tick: Callable[..., Tick]
+    market: Market, clock: SetClock, tick: Callable[..., Tick]
 ) -> None:
     market.move("SOL-USDC", hold=True)
     held = tick("SOL-USDC").price
@@ -136,7 +136,7 @@ def test_listing_a_pool_lists_both_ways(market: Market, tick: Callable[..., Tick
         tick("NEW-USDC")
 
 
-def test_a_move_is_seen_by_other_processes_and_leaves_the_rest(tmp_path: Path, clock: Hands) -> None:
+def test_a_move_is_seen_by_other_processes_and_leaves_the_rest(tmp_path: Path, clock: SetClock) -> None:
     writer, reader = (Market(tmp_path, seed=7, clock=clock) for _ in range(2))
     pair = named("SOL-USDC")
     assert reader.health(pair, RAYDIUM) is Health.OK

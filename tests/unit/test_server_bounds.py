@@ -8,7 +8,7 @@ from orderengine.host.server.bounds import Bounds, Connections, address_of
 
 
 class Open:
-    def sweep(self, now: float) -> None:
+    def check_deadlines(self, now: float) -> None:
         pass
 
 

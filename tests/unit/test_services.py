@@ -17,8 +17,8 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("named", "alone"), CASES)
-def test_runs_of_unit_tests_alone_start_none(named: list[str], alone: bool) -> None:
+@pytest.mark.parametrize(("named", "only"), CASES)
+def test_runs_of_unit_tests_alone_start_none(named: list[str], only: bool) -> None:
     config: Any = SimpleNamespace(known_args_namespace=SimpleNamespace(file_or_dir=named))
 
-    assert only_unit_tests(config) is alone
+    assert only_unit_tests(config) is only

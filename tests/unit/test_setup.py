@@ -39,7 +39,7 @@ MACHINES = [
 
 
 @pytest.mark.parametrize(("system", "machine", "libc", "said"), MACHINES)
-def test_a_machine_without_wheels_of_the_services_is_told_the_remedy(
+def test_a_machine_without_wheels_of_the_services_gets_the_remedy(
     setup: ModuleType,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

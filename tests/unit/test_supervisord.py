@@ -25,7 +25,7 @@ ODD = [
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_every_legal_path_arrives_whole(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_legal_path_arrives_unchanged(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data_dir = tmp_path / name
     (data_dir / "log").mkdir(parents=True)
     (data_dir / "run").mkdir()

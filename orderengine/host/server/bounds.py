@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-SWEEP_S = 1.0
+CHECK_EVERY_S = 1.0
 """One timer looks at all connections. A timer for each request would cost more than its bounds; deadlines are a second coarse."""
 LINGER_S = 3.0
 """After a refusal what the client still sends is read and discarded for so long: closing at once would reset the
@@ -48,10 +48,10 @@ class Bounds:
         return any(peer.version == network.version and peer.network_address in network for network in networks)
 
 
-class Swept(Protocol):
+class Bounded(Protocol):
     """A connection that is looked at once a second."""
 
-    def sweep(self, now: float) -> None: ...
+    def check_deadlines(self, now: float) -> None: ...
 
 
 def address_of(transport: Any) -> str:
@@ -73,20 +73,20 @@ class Connections:
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
         self.now = 0.0
-        """The loop's time at the last sweep."""
-        self._addresses: dict[Swept, str] = {}
+        """The loop's time at the last check."""
+        self._addresses: dict[Bounded, str] = {}
         self._of_address: Counter[str] = Counter()
-        self._refused: set[Swept] = set()
-        self._sweeping = False
+        self._refused: set[Bounded] = set()
+        self._checking = False
 
     def __len__(self) -> int:
         return len(self._addresses)
 
-    def admit(self, connection: Swept, address: str, loop: asyncio.AbstractEventLoop) -> bool:
-        if not self._sweeping:
-            self._sweeping = True
+    def admit(self, connection: Bounded, address: str, loop: asyncio.AbstractEventLoop) -> bool:
+        if not self._checking:
+            self._checking = True
             self.now = loop.time()
-            loop.call_later(SWEEP_S, self._sweep, loop)
+            loop.call_later(CHECK_EVERY_S, self._check_all, loop)
         bounds = self.bounds
         if len(self._addresses) >= bounds.max_connections:
             return False
@@ -96,18 +96,18 @@ class Connections:
         self._of_address[address] += 1
         return True
 
-    def linger(self, connection: Swept) -> bool:
+    def linger(self, connection: Bounded) -> bool:
         """Whether a connection beyond the caps may stay to read its answer."""
         if len(self._refused) >= MAX_LINGERING:
             return False
         self._refused.add(connection)
         return True
 
-    def replace(self, former: Swept, present: Swept) -> None:
+    def replace(self, former: Bounded, present: Bounded) -> None:
         """The same connection under another protocol."""
         self._addresses[present] = self._addresses.pop(former)
 
-    def release(self, connection: Swept) -> None:
+    def release(self, connection: Bounded) -> None:
         self._refused.discard(connection)
         address = self._addresses.pop(connection, None)
         if address is None:
@@ -120,11 +120,11 @@ class Connections:
         """Up to a tenth longer than asked for: the connections of a pool do not end at the same moment."""
         return self.bounds.keep_alive_s * random.uniform(1.0, 1.1)
 
-    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _check_all(self, loop: asyncio.AbstractEventLoop) -> None:
         self.now = now = loop.time()
         for connection in (*self._addresses, *self._refused):
-            connection.sweep(now)
+            connection.check_deadlines(now)
         if self._addresses or self._refused:
-            loop.call_later(SWEEP_S, self._sweep, loop)
+            loop.call_later(CHECK_EVERY_S, self._check_all, loop)
         else:
-            self._sweeping = False
+            self._checking = False

@@ -89,7 +89,7 @@ class Protocol(HttpToolsProtocol):
         super().resume_writing()
         self._go_on()
 
-    def sweep(self, now: float) -> None:
+    def check_deadlines(self, now: float) -> None:
         bounds = self._bounds
         if self.transport.is_closing():
             self._closing_since = self._closing_since or now

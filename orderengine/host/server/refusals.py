@@ -27,7 +27,7 @@ class Refused(Exception):
 
 
 def answer(status: int) -> bytes:
-    """The whole answer; the connection ends after it."""
+    """The complete answer; the connection ends after it."""
     request_id = f"{getrandbits(64):016x}"
     body = msgspec.json.encode(ApiError(*CODES[status]).body(request_id))
     head = [

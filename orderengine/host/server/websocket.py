@@ -91,7 +91,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         self._stuck_since = self._all.now
         super().pause_writing()
 
-    def sweep(self, now: float) -> None:
+    def check_deadlines(self, now: float) -> None:
         write_s = self._bounds.write_s
         if self.transport.is_closing():
             self._closing_since = self._closing_since or now

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from orders.management.client import EngineCommand, segment
 
-VENUES = ("raydium", "meteora", "best")
+BESIDE_VENUES = frozenset({"type", "pair", "at", "best"})
+"""Fields of a message of prices that are no venue."""
 
 
 class Command(EngineCommand):
@@ -43,14 +44,14 @@ class Command(EngineCommand):
         """Every pair's quotes as they come, without an end. Raises what the first broken stream raises."""
         messages: queue.Queue[dict[str, Any] | CommandError] = queue.Queue()
         for pair in pairs:
-            threading.Thread(target=self.listen, args=(pair, messages), daemon=True).start()
+            threading.Thread(target=self.read, args=(pair, messages), daemon=True).start()
         while True:
             message = messages.get()
             if isinstance(message, CommandError):
                 raise message
             yield message
 
-    def listen(self, pair: str, messages: "queue.Queue[dict[str, Any] | CommandError]") -> None:
+    def read(self, pair: str, messages: "queue.Queue[dict[str, Any] | CommandError]") -> None:
         try:
             for message in self.client.stream(f"/ws/quotes/{segment(pair)}"):
                 messages.put(message)
@@ -70,8 +71,9 @@ def quote_table(shown: dict[str, dict[str, Any]]) -> Table:
         table.add_column(name, justify=side)  # type: ignore[arg-type]
     for pair, quotes in shown.items():
         best = quotes.get("best") or {}
-        for venue in VENUES[:2]:
-            quote = quotes.get(venue)
+        for venue, quote in quotes.items():
+            if venue in BESIDE_VENUES:
+                continue
             wins = best.get("venue", "").lower() == venue
             style = "bold green" if wins else None
             if quote is None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from tests.chaos.clients import LIMIT
-from tests.chaos.faults.readiness import tells
+from tests.chaos.faults.readiness import reports
 from tests.chaos.faults.registry import CLOCKS, fault
 from tests.chaos.trial import LATE, Trial
 
@@ -42,7 +42,7 @@ async def stepped(trial: Trial, name: str) -> None:
         trial.heal()
         await asyncio.sleep(0.5)
         await fires(trial, name, step_s)
-    await tells(trial, "ok", 15)
+    await reports(trial, "ok", 15)
 
 
 @fault(CLOCKS, unanswerable=BETWEEN_CLOCKS)
@@ -63,7 +63,7 @@ async def service_stepped(trial: Trial, which: str, says: Callable[[], float]) -
         trial.expect(abs(says() - time.time() - step_s) < 10, f"the clock of {which} is not {step_s:+.0f} s off")
         await asyncio.sleep(0.5)
         await fires(trial, which, step_s)
-    await tells(trial, "ok", 15)
+    await reports(trial, "ok", 15)
 
 
 @fault(CLOCKS, unanswerable=BETWEEN_CLOCKS)

@@ -4,7 +4,7 @@ import asyncio
 import errno
 
 from tests.chaos.faults.postgres import says_so
-from tests.chaos.faults.readiness import tells
+from tests.chaos.faults.readiness import reports
 from tests.chaos.faults.registry import SMALL, fault
 from tests.chaos.trial import Trial
 
@@ -31,10 +31,10 @@ async def disk_full(trial: Trial) -> None:
     for _ in range(3):
         await asyncio.to_thread(fill, trial)
         await asyncio.sleep(1)
-    await tells(trial, "unavailable")
+    await reports(trial, "unavailable")
     await says_so(trial, 12)
     lost = [name for name, pid in lives.items() if arena.engine.pid(name) != pid]
     (arena.engine.data_dir / "filler").unlink()
     trial.heal()
     trial.expect(not lost, f"processes lost to a full disk: {lost}")
-    await tells(trial, "ok", 30)
+    await reports(trial, "ok", 30)

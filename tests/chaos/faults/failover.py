@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from tests.chaos.faults.readiness import tells
+from tests.chaos.faults.readiness import reports
 from tests.chaos.faults.registry import STANDBY, fault
 from tests.chaos.trial import Trial
 
@@ -32,4 +32,4 @@ async def standby_promoted(trial: Trial) -> None:
         flush=True,
     )
     trial.expect(gap <= ACCEPTS_WITHIN_S, f"the first order was accepted {gap:.1f} s after the promotion")
-    await tells(trial, "ok", 15)
+    await reports(trial, "ok", 15)

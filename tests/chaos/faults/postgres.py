@@ -7,7 +7,7 @@ import time
 import psutil
 import psycopg
 
-from tests.chaos.faults.readiness import tells
+from tests.chaos.faults.readiness import reports
 from tests.chaos.faults.registry import TWO, fault
 from tests.chaos.trial import Trial
 from tests.freezing import frozen
@@ -22,7 +22,7 @@ async def postgres_away(trial: Trial, seconds: float) -> None:
 
 
 SAYS_SO_S = 4.0
-"""Two are promised; what a busy machine keeps the web process from its work for cannot be told from here."""
+"""Two are promised; how long a busy machine keeps the web process from its work is not known here."""
 
 
 async def says_so(trial: Trial, seconds: float) -> None:
@@ -98,7 +98,7 @@ async def schema_changed(trial: Trial) -> None:
         trial.arena.sql(f"ALTER TABLE orders_order ALTER COLUMN venue TYPE {kind}")  # noqa: S608
         trial.arena.sql(f"ALTER TABLE orders_transaction ALTER COLUMN venue TYPE {kind}")
         trial.heal()
-        await tells(trial, "ok")
+        await reports(trial, "ok")
         await asyncio.sleep(4)
 
 
@@ -106,11 +106,11 @@ async def schema_changed(trial: Trial) -> None:
 async def postgres_read_only(trial: Trial) -> None:
     """For 12 s every session is one of a server that was demoted: it reads and does not write."""
     read_only(trial, True)
-    await tells(trial, "unavailable")
+    await reports(trial, "unavailable")
     await says_so(trial, 8)
     read_only(trial, False)
     trial.heal()
-    await tells(trial, "ok")
+    await reports(trial, "ok")
 
 
 def read_only(trial: Trial, on: bool) -> None:

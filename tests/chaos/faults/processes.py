@@ -62,8 +62,8 @@ async def order_that_kills_its_worker(trial: Trial) -> None:
     letter = await dead_letter(trial, order_id)
     trial.expect(letter["reason"] == "EXECUTOR_LOST", f"the dead letter says {letter}")
     await asyncio.sleep(3)
-    told = [message for message in arena.redis().lrange("dead", 0, -1) if order_id.encode() in body_of(message)]
-    trial.expect(len(told) == 1, f"{len(told)} messages on the queue dead")
+    announced = [message for message in arena.redis().lrange("dead", 0, -1) if order_id.encode() in body_of(message)]
+    trial.expect(len(announced) == 1, f"{len(announced)} messages on the queue dead")
     await asyncio.to_thread(arena.staff, "POST", f"/api/dead-letters/{letter['id']}/requeue")
     trial.heal()
     ends = time.monotonic() + 30

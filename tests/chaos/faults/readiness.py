@@ -8,14 +8,14 @@ import httpx
 
 from tests.chaos.trial import Trial
 
-TELLS_WITHIN_S = 5.0
+REPORTS_WITHIN_S = 5.0
 
 
-async def tells(trial: Trial, status: str, within_s: float = TELLS_WITHIN_S) -> None:
+async def reports(trial: Trial, status: str, within_s: float = REPORTS_WITHIN_S) -> None:
     """`/readyz` comes to say `ok`, `degraded` or `unavailable`, and answers 503 with the last and only then."""
     ends, stalled = time.monotonic() + within_s, trial.load.stalled
     said: tuple[int, object] = (0, None)
-    async with httpx.AsyncClient(timeout=TELLS_WITHIN_S) as client:
+    async with httpx.AsyncClient(timeout=REPORTS_WITHIN_S) as client:
         while time.monotonic() < ends + trial.load.stalled - stalled:
             with contextlib.suppress(httpx.HTTPError, ValueError):
                 answer = await client.get(f"{trial.arena.engine.url}/readyz")

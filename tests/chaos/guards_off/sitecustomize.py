@@ -14,7 +14,7 @@ from typing import Any
 
 
 def no_fence(ledger: Any) -> None:
-    """A write that was refused passes for written: whoever lost an order goes on with it."""
+    """A write that was refused passes for written: a previous owner goes on with the order."""
     from datetime import UTC, datetime
 
     record = ledger.record
@@ -27,7 +27,7 @@ def no_fence(ledger: Any) -> None:
 
 
 def no_heartbeat_fence(worker: Any) -> None:
-    """Whoever was taken for dead does not learn it."""
+    """An executor that was declared crashed does not learn it."""
     assert " AND state = 'alive'" in worker.BEAT
     worker.BEAT = worker.BEAT.replace(" AND state = 'alive'", "")
 

@@ -8,7 +8,7 @@ function group(least, most) {
   return grouped.get(key);
 }
 
-/** A price with as many places as tell: 104.27, 0.5012, 0.00002013. */
+/** A price with as many places as matter: 104.27, 0.5012, 0.00002013. */
 export function price(value) {
   const number = Number(value);
   if (value === null || value === undefined || !Number.isFinite(number)) return "–";

@@ -3,7 +3,7 @@
 import { socketUrl } from "./api.js";
 
 const FIRST_MS = 500;
-const MOST_MS = 8000;
+const MAX_MS = 8000;
 const GIVEN_UP = new Set([1000, 4401, 4404]);
 
 export class Live {
@@ -67,7 +67,7 @@ export class Live {
   #later() {
     if (this.#closed) return;
     const wait = this.#waits * (0.75 + Math.random() / 2);
-    this.#waits = Math.min(MOST_MS, this.#waits * 1.7);
+    this.#waits = Math.min(MAX_MS, this.#waits * 1.7);
     this.state("offline", wait);
     this.#timer = setTimeout(() => this.#open(), wait);
   }

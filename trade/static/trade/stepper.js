@@ -30,7 +30,7 @@ function label(stage, order) {
   return order.resting ? "waiting" : order.attempts > 0 && stage.state === "now" ? "retrying" : "pending";
 }
 
-/** Draws into the list; returns what a screen reader should hear. */
+/** Draws into the list; returns the text for screen readers. */
 export function draw(list, order, events, now) {
   const steps = stages(order, events);
   list.replaceChildren(

@@ -1,0 +1,18 @@
+"""Postgres and Redis for a laptop: the programs inside two wheels, in the foreground under supervision."""
+
+from orderengine.host.embedded.place import SOCKET_NAME as SOCKET_NAME
+from orderengine.host.embedded.place import Unavailable as Unavailable
+from orderengine.host.embedded.place import data_folder as data_folder
+from orderengine.host.embedded.place import free_port as free_port
+from orderengine.host.embedded.place import launch_command as launch_command
+from orderengine.host.embedded.place import private_folder as private_folder
+from orderengine.host.embedded.place import publish as publish
+from orderengine.host.embedded.place import secret as secret
+from orderengine.host.embedded.place import service_options as service_options
+from orderengine.host.embedded.place import socket_folder as socket_folder
+from orderengine.host.embedded.postgres_cluster import Postgres as Postgres
+from orderengine.host.embedded.postgres_cluster import give as give
+from orderengine.host.embedded.postgres_cluster import postgres as postgres
+from orderengine.host.embedded.redis_server import Redis as Redis
+from orderengine.host.embedded.redis_server import redis as redis
+from orderengine.host.embedded.redis_server import redis_program as redis_program
