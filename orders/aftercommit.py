@@ -43,9 +43,19 @@ class AfterCommit:
 
     def recorded(self, written: Sequence[tuple[Change, Recorded]]) -> None:
         """Carries out what follows changes that were recorded."""
-        self.carry_out([effects(change, row) for change, row in written])
+        try:
+            self.carry_out([effects(change, row) for change, row in written])
+        except Exception:  # The changes are committed: their callers must not be told otherwise.
+            log.exception("what follows a commit could not be decided; the reconciler makes it good")
 
     def carry_out(self, all_effects: Sequence[Effects]) -> None:
+        """Never raises: what is committed is committed, and every effect can be derived again."""
+        try:
+            self._carry_out(all_effects)
+        except Exception:
+            log.exception("what follows a commit was not carried out; the reconciler makes it good")
+
+    def _carry_out(self, all_effects: Sequence[Effects]) -> None:
         self._publisher.publish([each.event for each in all_effects if each.event is not None])
         if book := [each.book for each in all_effects if each.book is not None]:
             self._book.change(*book)

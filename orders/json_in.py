@@ -6,7 +6,7 @@ in a string follows JSON's grammar (Python's `Decimal` also reads `1_000`, full-
 
 import json
 import re
-from decimal import Decimal
+from decimal import Decimal, DecimalException
 from typing import Any, TypeVar
 
 import msgspec
@@ -19,7 +19,8 @@ NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 """RFC 8259 section 6; used with `fullmatch`."""
 MAX_MESSAGE = 300
 """Characters; msgspec's messages repeat the value that was sent."""
-MAX_WHOLE = Decimal(2**63)
+MAX_WHOLE_DIGITS = 18
+"""A larger whole number stands nowhere in a body, and 64 bits hold no more."""
 FIELD = re.compile(r"`\$\.?([\w.\[\]]+)")
 MISSING = re.compile(r"(?:missing required|unknown) field `(\w+)`")
 HALF_PAIR = re.compile("[\ud800-\udfff]")
@@ -55,6 +56,8 @@ class Reader:
             raise validation_error(error) from None
         except RepeatedKey as error:
             raise invalid(error.key[:MAX_MESSAGE], "stands twice in an object") from None
+        except DecimalException:
+            raise invalid("body", "holds a number beyond all bounds") from None
         except OverflowError as error:  # A moment whose UTC form lies outside the calendar.
             raise invalid("expiresAt", str(error)) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -69,7 +72,8 @@ class Reader:
         for name in self._wholes:
             value = found.get(name)
             if isinstance(value, Decimal):
-                if not abs(value) < MAX_WHOLE or value != value.to_integral_value():
+                # By its exponent first: arithmetic on a number of a million digits fails, or takes its time.
+                if value.adjusted() > MAX_WHOLE_DIGITS or value != value.to_integral_value():
                     raise invalid(path + name, "must be a whole number")
                 found[name] = int(value)
         for name, reader in self._inner.items():

@@ -4,6 +4,7 @@ Whoever may write to Redis can put something onto a queue that is no message. ko
 the worker's loop, which ends the process.
 """
 
+import json
 import logging
 from queue import Empty
 from typing import Any
@@ -11,21 +12,47 @@ from typing import Any
 from kombu.transport import redis
 
 log = logging.getLogger(__name__)
-MALFORMED = (ValueError, KeyError, TypeError, AttributeError, IndexError)
-"""What the decoding of an entry raises when it is no message of kombu's."""
+
+
+def is_message(entry: Any) -> bool:
+    """Whether kombu can deliver it: an object with a body, headers and the properties that name its delivery."""
+    if not isinstance(entry, dict) or "body" not in entry or not isinstance(entry.get("headers", {}), dict):
+        return False
+    properties = entry.get("properties")
+    return (
+        isinstance(properties, dict)
+        and isinstance(properties.get("delivery_tag"), str)
+        and isinstance(properties.get("delivery_info", {}), dict)
+    )
 
 
 class Channel(redis.Channel):
-    """Drops an entry that is no message; kombu has taken it off its queue by then."""
+    """Drops an entry that is no JSON. kombu has taken it off its queue by then."""
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
             return super()._brpop_read(**options)  # type: ignore[no-untyped-call]
-        except MALFORMED as error:
-            log.error("an entry on a queue is no message and is dropped: %s: %s", type(error).__name__, error)
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            dropped(error)
             raise Empty from None
+
+
+def deliver(transport: redis.Transport, message: Any, queue: str) -> None:
+    """Drops an entry that is JSON and no message, before anybody counts on its parts."""
+    if is_message(message):
+        KOMBU_DELIVERS(transport, message, queue)  # type: ignore[no-untyped-call]
+    else:
+        dropped(TypeError(f"{type(message).__name__} without the parts of a message"))
+
+
+KOMBU_DELIVERS = redis.Transport._deliver
+
+
+def dropped(error: Exception) -> None:
+    log.error("an entry on a queue is no message and is dropped: %s", error)
 
 
 def install() -> None:
     """For every connection of this process."""
     redis.Transport.Channel = Channel
+    redis.Transport._deliver = deliver  # type: ignore[method-assign, assignment]

@@ -41,6 +41,7 @@ class Arming:
         self._closing = True
         self._queue.put(None)
         self._thread.join(timeout_s)
+        self._book.close()
 
     def _run(self) -> None:
         ended = False

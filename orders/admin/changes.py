@@ -31,6 +31,6 @@ def cancel(order: Order) -> None:
     commands.cancel(order)
 
 
-def requeue(order: Order, by: str) -> None:
-    """The new epoch is committed before the message is sent; without a broker the reconciler dispatches it."""
-    commands.requeue(order, by)
+def requeue(order: Order, by: str, *, epoch: int | None = None) -> None:
+    """`epoch` is that of the dead letter that asks for it: an older letter changes nothing."""
+    commands.requeue(order, by, epoch=epoch)

@@ -69,4 +69,5 @@ class DeadLetterAdmin(KeysetMixin, ReadOnlyAdmin):
     @admin.action(description="Requeue the chosen orders", permissions=["operate"])
     def requeue_letters(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
         by = request.user.get_username()
-        on_each(request, [letter.order for letter in queryset], lambda order: requeue(order, by), "requeued")
+        letters = {letter.order: letter.epoch for letter in queryset if letter.resolved_at is None}
+        on_each(request, list(letters), lambda order: requeue(order, by, epoch=letters[order]), "requeued")

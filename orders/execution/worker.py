@@ -216,7 +216,7 @@ class Worker:
         executor = self._claimer.executor
         try:
             await self._query(lambda c: c.execute(STOP, (executor,)))
-        except psycopg.OperationalError as error:
+        except psycopg.Error as error:
             log.warning("the executor could not be signed off: %s", str(error).strip())
         self._publisher.close()
         self._arming.close()

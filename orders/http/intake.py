@@ -10,11 +10,11 @@ import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from functools import cache
+from hashlib import sha256
 from typing import Any
 
 import msgspec
 import psycopg
-from django.conf import settings
 
 from accounts.auth import Caller, KeyRing
 from accounts.limits import Limiter
@@ -29,8 +29,9 @@ from orders.http.protocol import (
     body_of,
     check_no_query,
     check_single,
+    cors,
     idempotency_key,
-    key_of_one,
+    is_like_of_batch,
     respond,
 )
 from orders.ledger.statements import Accepted, Answer, KeyConflict, NewOrder, Unknown
@@ -85,7 +86,7 @@ class Intake:
         request = Request.of(scope, clock() + self._timeout_s)
         extra = {"X-Request-Id": request.request_id}
         if self._origins:
-            extra |= self._cors(request)
+            extra |= cors(request.header(b"origin"), self._origins)
         try:
             check_single(scope["headers"])
             if request.method != "POST":
@@ -109,20 +110,10 @@ class Intake:
         await respond(send, status, extra | headers, answer)
         answered(scope["path"], status, time.perf_counter() - began)
 
-    def _cors(self, request: Request) -> dict[str, str]:
-        """What lets a page of an allowed origin read the answer; preflights are Django's (`orderengine.asgi`)."""
-        origin = request.header(b"origin")
-        if origin not in self._origins:
-            return {"Vary": "origin"}
-        return {
-            "Vary": "origin",
-            "Access-Control-Allow-Origin": origin,
-            "Access-Control-Expose-Headers": ", ".join(settings.CORS_EXPOSE_HEADERS),
-        }
-
     async def _execute(self, request: Request, caller: Caller, body: bytes) -> tuple[dict[str, str], Any]:
         order = order_in.parse_order(body)
-        sent = await self._submitted(order, key_of_one(idempotency_key(request)), request, caller)
+        key = idempotency_key(request)
+        sent = await self._submitted(order, key, request, caller, alone=is_like_of_batch(key))
         crash_point("before_accept_commit")
         accepted = await self._outcome(sent)
         headers = {"Idempotency-Replayed": "true"} if accepted.replayed else {}
@@ -139,6 +130,9 @@ class Intake:
                 sent.append(await self._submitted(order_in.parse_order(raw), key and f"{key}#{n}", request, caller))
             except ApiError as error:
                 sent.append(error)
+            except Exception:  # Those before it are on their way already: their answers must not be lost with it.
+                log.exception("order %d of a batch failed", n)
+                sent.append(ApiError("INTERNAL_ERROR", "The engine failed at this order; it is logged."))
         crash_point("before_accept_commit")
         results: list[Any] = []
         for each in sent:
@@ -150,12 +144,16 @@ class Intake:
                 results.append(error.body(request.request_id))
         return {}, BatchOut(results)
 
-    async def _submitted(self, order: order_in.OrderIn, key: str | None, request: Request, caller: Caller) -> Sent:
-        """Checks an order and submits it to the group commit."""
+    async def _submitted(
+        self, order: order_in.OrderIn, key: str | None, request: Request, caller: Caller, *, alone: bool = False
+    ) -> Sent:
+        """Checks an order and hands it to the group commit. `alone`: it is none of a batch, though its key looks like it."""
         now = datetime.now(UTC)
         new = order_in.checked(
             order, account_id=caller.account_id, idempotency_key=key, now=now, request_id=request.given_id
         )
+        if alone:
+            new = msgspec.structs.replace(new, request_hash=sha256(b"alone" + new.request_hash).digest())
         new, refusal = await self._screened(order, new, now)
         try:
             return Sent(new, self._acceptor.submit(new, request.ends), refusal)

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import cache
 from typing import Any
 
@@ -101,10 +101,9 @@ def idempotency_key(request: Request) -> str | None:
     return key
 
 
-def key_of_one(key: str | None) -> str | None:
-    """As it is stored. The orders of a batch have `<key>#<n>`; a client's own key of that form is another one, which it
-    cannot send, for the character is not printable."""
-    return f"{key}\x1f" if key is not None and LIKE_OF_BATCH.fullmatch(key) else key
+def is_like_of_batch(key: str | None) -> bool:
+    """The orders of a batch have `<key>#<n>`. A single order with a key of that form must not pass for one of them."""
+    return key is not None and LIKE_OF_BATCH.fullmatch(key) is not None
 
 
 async def body_of(request: Request, receive: Receive, max_bytes: int) -> bytes:
@@ -169,10 +168,25 @@ async def respond(send: Send, status: int, headers: dict[str, str], answer: Any,
     await send({"type": f"{prefix}.response.body", "body": body})
 
 
+def cors(origin: str | None, allowed: Collection[str]) -> dict[str, str]:
+    """What lets a page of an allowed origin read an answer that does not pass Django; preflights are Django's."""
+    if not allowed:
+        return {}
+    if origin not in allowed:
+        return {"Vary": "origin"}
+    return {
+        "Vary": "origin",
+        "Access-Control-Allow-Origin": str(origin),
+        "Access-Control-Expose-Headers": ", ".join(settings.CORS_EXPOSE_HEADERS),
+    }
+
+
 async def respond_error(scope: Scope, send: Send, error: ApiError) -> None:
     """To a request that reaches no endpoint; to a WebSocket's handshake as the HTTP answer that refuses it."""
-    request_id = request_id_of(dict(scope["headers"]).get(b"x-request-id", b"").decode("latin-1"))
-    headers = {"X-Request-Id": request_id} | headers_of(error)
+    sent = dict(scope["headers"])
+    request_id = request_id_of(sent.get(b"x-request-id", b"").decode("latin-1"))
+    origin = sent[b"origin"].decode("latin-1") if b"origin" in sent else None
+    headers = {"X-Request-Id": request_id} | headers_of(error) | cors(origin, settings.CORS_ALLOWED_ORIGINS)
     if scope["type"] == "http":
         await respond(send, status_of(error), headers, error.body(request_id))
     elif "websocket.http.response" in scope.get("extensions", ()):

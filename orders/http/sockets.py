@@ -123,8 +123,11 @@ class Sockets:
         self._credentials.start()
         reading = asyncio.create_task(socket.read())
         try:
-            async with asyncio.timeout(None) as socket.serving:
-                await handle(socket)
+            try:
+                async with asyncio.timeout(None) as socket.serving:
+                    await handle(socket)
+            finally:
+                socket.serving = None  # What is finished cannot be interrupted any more.
         except Closed as closed:
             if closed.code is not None:
                 await socket.close(closed.code)
@@ -133,7 +136,6 @@ class Sockets:
                 log.error("a socket failed", exc_info=error)
             await socket.close(socket.ended or RESTART)
         finally:
-            socket.serving = None
             self.open.discard(socket)
             self._of_account[account_id] -= 1
             if not self._of_account[account_id]:

@@ -52,6 +52,9 @@ class Session:
         except (psycopg.OperationalError, *ABOUT_THE_DATA):
             raise
         except psycopg.Error as error:
+            if error.sqlstate is None:
+                # The client's own failure, not the server's word: the statement may have been committed.
+                raise psycopg.OperationalError(str(error)) from error
             log.warning("a database session is replaced: %s", str(error).strip())
         try:
             return self._run_once(function, arguments)

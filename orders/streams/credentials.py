@@ -50,5 +50,9 @@ class CredentialCheck:
         now = await asyncio.to_thread(standing, self._keys, tuple(held))
         for credential, sockets in held.items():
             for socket in sockets:
-                if not socket.may_go_on(now.get(credential)):
+                if socket.may_go_on(now.get(credential)):
+                    continue
+                try:
                     socket.end(UNAUTHENTICATED)
+                except RuntimeError:  # It is ending by itself. The others must not wait for it.
+                    log.exception("a socket could not be ended")

@@ -108,7 +108,10 @@ class Subscriptions:
                 self._refuse()
                 continue
             for subscriber in tuple(self._subscribers.get(group, ())):
-                subscriber.offer(published)
+                try:
+                    subscriber.offer(published)
+                except Exception:  # One subscriber must not end the passing on to all others.
+                    log.exception("a subscriber of %s failed", group)
 
     def _refuse(self) -> None:
         metrics.MESSAGES_REFUSED.inc()

@@ -89,7 +89,8 @@ async def placed(engine: Engine, order: dict[str, object], count: int) -> list[s
 def test_it_finishes_what_an_earlier_version_left(tmp_path: Path, earlier: Path, services: dict[str, str]) -> None:
     data, port = tmp_path / "data", str(free_port())
     before = Engine(data, code=earlier, PORT=port, MOCK_SEED="7", **services)
-    with before.output.open(), psycopg.connect(services["DATABASE_URL"], autocommit=True) as database:
+    with contextlib.ExitStack() as stack:
+        database = stack.enter_context(psycopg.connect(services["DATABASE_URL"], autocommit=True))
 
         def of(status: str) -> set[str]:
             rows = database.execute("SELECT id FROM orders_order WHERE status = %s AND NOT resting", (status,))
@@ -112,8 +113,10 @@ def test_it_finishes_what_an_earlier_version_left(tmp_path: Path, earlier: Path,
         try:
             until(lambda: set(working) <= of("confirmed") | of("failed"), 120)
             assert submitted <= of("confirmed")
-            staff = httpx.Client(
-                base_url=now.url, headers={"Authorization": f"Bearer {now.credentials['staffApiKey']}"}, timeout=30
+            staff = stack.enter_context(
+                httpx.Client(
+                    base_url=now.url, headers={"Authorization": f"Bearer {now.credentials['staffApiKey']}"}, timeout=30
+                )
             )
             letters = {each["orderId"]: each["id"] for each in staff.get("/api/dead-letters").json()["deadLetters"]}
             assert set(hopeless) <= letters.keys()

@@ -19,8 +19,8 @@ def engine() -> Iterator[Engine]:
 
 
 def answer(engine: Engine, path: str, *, signed: bool = False) -> int:
-    admin = engine.credentials["admin"]
-    pair = base64.b64encode(f"{admin['username']}:{admin['password']}".encode()).decode()
+    secret = (engine.data_dir / "flower.password").read_text().strip()
+    pair = base64.b64encode(f"flower:{secret}".encode()).decode()
     headers = {"Authorization": f"Basic {pair}"} if signed else {}
     try:
         return httpx.get(f"{engine.services['flowerUrl']}{path}", headers=headers, timeout=PATIENCE_S).status_code

@@ -360,9 +360,49 @@ async def test_a_batch_s_key_is_no_single_order_s(client: Client) -> None:
     single = await client.execute({"Idempotency-Key": "desk#0"})
     again = await client.execute({"Idempotency-Key": "desk#0"})
 
-    assert single.status_code == 200 and "idempotency-replayed" not in single.headers
-    assert single.json()["orderId"] != batch.json()["results"][0]["orderId"]
-    assert again.json()["orderId"] == single.json()["orderId"] and again.headers["idempotency-replayed"] == "true"
+    for answer in (single, again):
+        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "IDEMPOTENCY_CONFLICT")
+    repeated = await client.http.post(
+        "/api/orders/batch", json={"orders": [ORDER]}, headers={"Idempotency-Key": "desk"}
+    )
+    assert repeated.json()["results"][0]["orderId"] == batch.json()["results"][0]["orderId"]
+
+
+async def test_a_single_order_s_key_may_look_like_a_batch_s(client: Client) -> None:
+    key = {"Idempotency-Key": "order#17"}
+    first, again = await client.execute(key), await client.execute(key)
+    assert first.status_code == 200 and "idempotency-replayed" not in first.headers
+    assert again.json()["orderId"] == first.json()["orderId"] and again.headers["idempotency-replayed"] == "true"
+    batch = await client.http.post(
+        "/api/orders/batch", json={"orders": [ORDER] * 18}, headers={"Idempotency-Key": "order"}
+    )
+    *others, last = batch.json()["results"]
+    assert last["error"]["code"] == "IDEMPOTENCY_CONFLICT" and not any("error" in each for each in others)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        '"slippageBps": 1e4000000',
+        '"amount": 1e99999999999999999999',
+        '"slippageBps": 1e-99999999999999999999',
+        '"limitPrice": 1e999999999',
+    ],
+)
+async def test_a_number_beyond_all_bounds_is_refused_and_costs_a_batch_nothing(client: Client, raw: str) -> None:
+    good = json.dumps(ORDER)
+    bad = good[:-1] + f", {raw}" + "}" if "amount" not in raw else good.replace('"amount": "1.5"', raw)
+    headers = {"Content-Type": "application/json"}
+    alone = await client.http.post("/api/orders/execute", content=bad, headers=headers)
+    assert (alone.status_code, alone.json()["error"]["code"]) == (400, "VALIDATION_FAILED"), alone.text
+    batch = await client.http.post(
+        "/api/orders/batch", content=f'{{"orders": [{good}, {bad}, {good}]}}', headers=headers
+    )
+    if batch.status_code == 200:
+        first, refused, last = batch.json()["results"]
+        assert "error" in refused and "orderId" in first and "orderId" in last
+    else:
+        assert batch.status_code == 400, batch.text
 
 
 async def test_every_request_has_an_id(client: Client) -> None:

@@ -83,7 +83,7 @@ class Stage:
 
     def wake(self, order_id: UUID, countdown_s: float | None = None) -> None:
         """Sends the order's message; its delay is by this process's clock, which is right."""
-        with Celery(broker=for_kombu(self.server.url)) as sender:
+        with Celery(broker=for_kombu(self.server.url), set_as_current=False) as sender:
             arguments = {"order_ids": [str(order_id)]}
             sender.send_task("execute_orders", kwargs=arguments, queue="orders", countdown=countdown_s)
 

@@ -19,7 +19,9 @@ MIB = 1024 * 1024
 SHARE = """
 import sys
 from pathlib import Path
-from runtime import metrics, slots
+from orders import metrics
+from routing import metrics as venues
+from runtime import slots
 metrics.FENCED.inc(3)
 folder = Path(sys.argv[1])
 try:
@@ -31,7 +33,7 @@ metrics.STAGE_SECONDS.labels("routing").observe(0.3)
 sys.stdin.readline()
 slots.take(folder, "orders")
 for n in range(2000):
-    metrics.VENUE_ERRORS.labels("RAYDIUM", f"CODE_{n}").inc()
+    venues.VENUE_ERRORS.labels("RAYDIUM", f"CODE_{n}").inc()
 print("shared", metrics.FENCED._value.get(), flush=True)
 sys.stdin.readline()
 """
