@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+from runtime.redis_url import for_kombu
 from tests.chaos.faults.registry import TWO, fault
 from tests.chaos.trial import Trial
 
@@ -15,7 +16,7 @@ def dispatch(trial: Trial, order_ids: list[str], times: int) -> None:
     """Messages as the engine's own, straight to the broker."""
     from celery import Celery
 
-    app = Celery(broker=trial.arena.redis_url, set_as_current=False)
+    app = Celery(broker=for_kombu(trial.arena.redis_url), set_as_current=False)
     with app.connection_for_write() as connection, app.amqp.producer_pool.acquire() as producer:
         del connection
         for _ in range(times):
