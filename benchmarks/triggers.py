@@ -146,14 +146,14 @@ def measure(size: int, rounds: int) -> dict[str, float]:
     from routing.world import world
     from runtime import redis_url
     from triggers.book import Arm, Book, Rest
-    from triggers.tasks import owners, send_due
+    from triggers.tasks import Calls, owners
     from triggers.ticker import Ticker
 
     assert celery_app.app.conf.broker_url == redis_url.for_kombu(settings.REDIS_URL)
     client = redis.Redis.from_url(settings.REDIS_URL)
     client.flushdb()
     book, store = Book(settings.REDIS_URL), PriceStore(settings.REDIS_URL)
-    ticker = Ticker(world().router, store, book, owners.matcher(), send_due, pairs=[], deadline_ms=100)
+    ticker = Ticker(world().router, store, book, owners.matcher(), Calls().send, pairs=[], deadline_ms=100)
     queue = Queue(redis.Redis.from_url(settings.REDIS_URL))
 
     def tick(price: Decimal) -> float:

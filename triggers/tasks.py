@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -26,9 +27,25 @@ It replaces an expiry time in the messages, which a worker would compare with a 
 """
 
 
-def send_due(task: str, pair: str) -> None:
-    if (messages_waiting(QUEUES[task]) or 0) < MAX_WAITING:
-        current_app.send_task(task, kwargs={"pair": pair}, queue=QUEUES[task])
+DEPTH_KEPT_S = 0.25
+"""One question a queue serves all pairs of a tick: with a slow broker each further one would publish prices later."""
+
+
+class Calls:
+    """Calls the matchers for pairs that are due, as far as their queues have room. Safe from any thread."""
+
+    def __init__(self) -> None:
+        self._depths: dict[str, tuple[float, int]] = {}
+
+    def send(self, task: str, pair: str) -> None:
+        queue, now = QUEUES[task], time.monotonic()
+        asked_at, waiting = self._depths.get(queue, (-DEPTH_KEPT_S, 0))
+        if now - asked_at >= DEPTH_KEPT_S:
+            asked_at, waiting = now, messages_waiting(queue) or 0
+        if waiting < MAX_WAITING:
+            current_app.send_task(task, kwargs={"pair": pair}, queue=queue)
+            waiting += 1
+        self._depths[queue] = asked_at, waiting
 
 
 def send_fired(order_ids: Sequence[UUID], trigger: dict[str, Any]) -> None:
@@ -68,7 +85,7 @@ class Owners:
                     prices,
                     book,
                     self.matcher(),
-                    send_due,
+                    Calls().send,
                     pairs=pairs,
                     deadline_ms=settings.POLL_DEADLINE_MS,
                 )
