@@ -139,7 +139,15 @@ def _object_file(code: bytes, calls: list[tuple[int, str]]) -> bytes:
     table_at = names_at + len(names)
 
     def section(
-        name: str, kind: int, flags: int, at: int, size: int, link: int = 0, info: int = 0, align: int = 8, entry: int = 0
+        name: str,
+        kind: int,
+        flags: int,
+        at: int,
+        size: int,
+        link: int = 0,
+        info: int = 0,
+        align: int = 8,
+        entry: int = 0,
     ) -> bytes:
         place = names.index(b"\0" + name.encode() + b"\0") + 1
         address = 0 if name == ".shstrtab" else at
