@@ -1,0 +1,106 @@
+"""A new chain's accounts: tokens at their mainnet addresses, a faucet, and the pools of both programs."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from solders.account import Account
+from solders.pubkey import Pubkey
+from solders.token.associated import get_associated_token_address
+from solders.token.state import Mint
+
+from localnet.accounts import config_data, config_of, observation, owned, pool_data, token_account
+from localnet.addresses import SYSTEM, TOKEN
+from localnet.chain import Chain
+from localnet.formats import CPMM, FORMATS, Format
+from localnet.program import assembled
+
+SUPPLY = 10**18
+FAUCET_LAMPORTS = 10**18
+PROGRAM_LAMPORTS = 10**9
+
+
+@dataclass(frozen=True)
+class Token:
+    symbol: str
+    mint: Pubkey
+    decimals: int
+
+    def units(self, amount: Decimal | str) -> int:
+        return int(Decimal(amount).scaleb(self.decimals))
+
+
+USDC = Token("USDC", Pubkey.from_string("EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v"), 6)
+SOL = Token("SOL", Pubkey.from_string("So11111111111111111111111111111111111111112"), 9)
+JUP = Token("JUP", Pubkey.from_string("JUPyiwrYJFskUPiHa7hkeR8VUtAeFoSYbKedZNsDvCN"), 6)
+BONK = Token("BONK", Pubkey.from_string("DezXAZ8z7PnrnRJjz3wXBoRgixCa6xjnB7YaB1pPB263"), 5)
+NEW = Token("NEW", Pubkey.from_string("BvfLMhjxiFGmQ5PKaykzpSMLdgKWZmQYh88JX33gqB8K"), 6)
+"""Has no pool until it is launched."""
+TOKENS = {token.symbol: token for token in (USDC, SOL, JUP, BONK, NEW)}
+BY_MINT = {token.mint: token for token in TOKENS.values()}
+RATES = {"RAYDIUM": 2_500, "METEORA": 2_000_000}
+"""Trade fees in the program's own units: 25 and 20 basis points."""
+POOLS = (
+    (SOL, USDC, "80000", "8000000"),
+    (JUP, USDC, "6000000", "3000000"),
+    (BONK, USDC, "200000000000", "4000000"),
+)
+"""Base, quote, and what each side holds at the start, at Raydium; Meteora's pools are `DEPTH` as deep."""
+DEPTH = {"RAYDIUM": Decimal(1), "METEORA": Decimal("0.7")}
+
+
+def programs() -> dict[Pubkey, bytes]:
+    return {format_.program: assembled(format_) for format_ in FORMATS.values()}
+
+
+def genesis(chain: Chain) -> None:
+    chain.put(chain.faucet.pubkey(), owned(FAUCET_LAMPORTS, b"", SYSTEM))
+    for token in TOKENS.values():
+        mint = Mint(chain.faucet.pubkey(), SUPPLY, token.decimals, True, None)
+        chain.put(token.mint, owned(PROGRAM_LAMPORTS, bytes(mint), TOKEN))
+    for venue, format_ in FORMATS.items():
+        chain.put(config_of(format_), owned(PROGRAM_LAMPORTS, config_data(RATES[venue]), format_.program))
+        for base, quote, of_base, of_quote in POOLS:
+            sides = (Decimal(of_base) * DEPTH[venue], Decimal(of_quote) * DEPTH[venue])
+            make_pool(chain, venue, (base, quote), (base.units(sides[0]), quote.units(sides[1])))
+
+
+def make_pool(
+    chain: Chain, venue: str, tokens: tuple[Token, Token], reserves: tuple[int, int], *, opens_at: int = 0
+) -> Pubkey:
+    """A pool that holds so many base units of each; its address."""
+    format_ = FORMATS[venue]
+    mints = (tokens[0].mint, tokens[1].mint)
+    pool = format_.pool(config_of(format_), *mints)
+    vaults = (format_.vault(pool, mints[0]), format_.vault(pool, mints[1]))
+    authority = format_.authority[0]
+    for vault, mint, reserve in zip(vaults, mints, reserves, strict=True):
+        chain.put(vault, token_account(mint, authority, reserve))
+    chain.put(pool, _pool_account(format_, tokens, vaults, RATES[venue], opens_at))
+    if format_ is CPMM:
+        chain.put(observation(pool), owned(PROGRAM_LAMPORTS, bytes(100), format_.program))
+    return pool
+
+
+def _pool_account(
+    format_: Format, tokens: tuple[Token, Token], vaults: tuple[Pubkey, Pubkey], rate: int, opens_at: int
+) -> Account:
+    data = pool_data(
+        format_,
+        config=config_of(format_),
+        mints=(tokens[0].mint, tokens[1].mint),
+        vaults=vaults,
+        programs=(TOKEN, TOKEN),
+        decimals=(tokens[0].decimals, tokens[1].decimals),
+        rate=rate,
+        opens_at=opens_at,
+    )
+    return owned(PROGRAM_LAMPORTS, data, format_.program)
+
+
+def give(chain: Chain, owner: Pubkey, token: Token, amount: int) -> Pubkey:
+    """Adds base units to the owner's associated account, out of nothing; its address."""
+    address = get_associated_token_address(owner, token.mint)
+    held = chain.get(address)
+    before = int.from_bytes(held.data[64:72], "little") if held else 0
+    chain.put(address, token_account(token.mint, owner, before + amount))
+    return address

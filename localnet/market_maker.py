@@ -1,0 +1,96 @@
+"""Somebody else who trades: prices wander because swaps land, drawn from a seed."""
+
+import math
+import random
+from dataclasses import dataclass
+
+from solders.compute_budget import set_compute_unit_price
+from solders.hash import Hash
+from solders.instruction import Instruction
+from solders.keypair import Keypair
+from solders.message import MessageV0
+from solders.token.associated import get_associated_token_address
+from solders.transaction import VersionedTransaction
+
+from localnet import pools
+from localnet.accounts import owned
+from localnet.addresses import MEMO, SYSTEM
+from localnet.chain import Chain
+from localnet.formats import FORMATS
+from localnet.genesis import BY_MINT, POOLS, Token, give
+
+VOLATILITY = 0.004
+"""Standard deviation of a step of the logarithm of a price."""
+HOME = 0.02
+"""The part of its distance from where it began that a price comes back at each step."""
+WITHIN = 0.05
+"""No step leads further from there than this, up or down."""
+WEALTH = 10**17
+LAMPORTS = 10**13
+
+
+@dataclass
+class Market:
+    tokens: tuple[Token, Token]
+    start: float
+    """Base units of the quote token for one of the base token."""
+    aim: float = 0.0
+    """The logarithm of price ÷ start that is traded to."""
+
+
+class MarketMaker:
+    def __init__(self, chain: Chain, seed: int) -> None:
+        self._chain = chain
+        self._rng = random.Random(seed)
+        self._key = Keypair.from_seed(seed.to_bytes(8, "big").rjust(32, b"m"))
+        self._count = 0
+        self._wealthy: set[str] = set()
+        self.markets: dict[tuple[str, str], Market] = {}
+        """By the two symbols, base first."""
+        for base, quote, of_base, of_quote in POOLS:
+            start = quote.units(of_quote) / base.units(of_base)
+            self.markets[base.symbol, quote.symbol] = Market((base, quote), start)
+        chain.put(self._key.pubkey(), owned(LAMPORTS, b"", SYSTEM))
+
+    def step(self) -> int:
+        """Moves every market a little; how many swaps were sent."""
+        sent = 0
+        for market in self.markets.values():
+            drawn = market.aim * (1 - HOME) + self._rng.gauss(0, VOLATILITY)
+            market.aim = max(-WITHIN, min(WITHIN, drawn))
+            for venue in FORMATS:
+                sent += self.trade_to(venue, market.tokens, market.start * math.exp(market.aim))
+        return sent
+
+    def trade_to(self, venue: str, tokens: tuple[Token, Token], price: float) -> int:
+        """Sends the swap after which the pool's price is `price` (base units of quote for one of base), fee aside."""
+        base, quote = tokens
+        pool = pools.find(self._chain.get, FORMATS[venue], base.mint, quote.mint)
+        if pool is None:
+            return 0
+        product = pool.sold.reserve * pool.bought.reserve
+        wanted = math.isqrt(int(product / price)) if price > 0 else 0
+        amount, way = wanted - pool.sold.reserve, pool
+        if amount < 0:
+            way_back = pools.find(self._chain.get, FORMATS[venue], quote.mint, base.mint)
+            assert way_back is not None
+            amount, way = math.isqrt(int(product * price)) - way_back.sold.reserve, way_back
+        if amount <= 0 or way.pays(amount) == 0:
+            return 0
+        self._send(way, amount)
+        return 1
+
+    def _send(self, pool: pools.Pool, amount: int) -> None:
+        key = self._key.pubkey()
+        for side in (pool.sold, pool.bought):
+            if str(side.mint) not in self._wealthy:
+                give(self._chain, key, BY_MINT[side.mint], WEALTH)
+                self._wealthy.add(str(side.mint))
+        source, destination = (get_associated_token_address(key, side.mint) for side in (pool.sold, pool.bought))
+        self._count += 1
+        memo = Instruction(MEMO, f"market/{self._count}".encode(), [])
+        swap = pool.swap(amount, 0, key, source, destination)
+        blockhash = next(reversed(self._chain.window))
+        instructions = [set_compute_unit_price(1_000), swap, memo]
+        message = MessageV0.try_compile(key, instructions, [], Hash.from_string(blockhash))
+        self._chain.submit(VersionedTransaction(message, [self._key]))

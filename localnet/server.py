@@ -1,0 +1,145 @@
+"""The process: one ASGI application for JSON-RPC, subscriptions, the trade APIs and the controls of a test."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from localnet.chain import Chain
+from localnet.control import Control, Refused
+from localnet.market_maker import MarketMaker
+from localnet.rpc import NoAnswer, Rpc
+from localnet.subscriptions import Subscriptions
+from localnet.trade.jupiter import BadRequest, Jupiter
+from localnet.trade.limits import RateLimit
+from localnet.trade.raydium import Raydium
+
+log = logging.getLogger(__name__)
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+MAX_BODY = 1 << 20
+NO_ANSWER_S = 60.0
+"""How long a client that gets no answer is kept, at most."""
+WANDER_EVERY_S = 1.0
+
+
+class Server:
+    """`slot_s` between two blocks, 0: blocks come by the control `tick` alone. `wander`: prices move by themselves."""
+
+    def __init__(self, chain: Chain, *, slot_s: float, seed: int, wander: bool, requests_per_s: float = 0) -> None:
+        self._chain, self._slot_s, self._wander = chain, slot_s, wander
+        self._rpc = Rpc(chain)
+        self._subscriptions = Subscriptions(chain, self._rpc.node)
+        self._market = MarketMaker(chain, seed)
+        control = Control(chain, self._market)
+        raydium, jupiter = Raydium(chain, self._rpc.node), Jupiter(chain, self._rpc.node)
+        self._limits = {name: RateLimit(requests_per_s, 5) for name in ("raydium", "jupiter")}
+        self._routes: dict[tuple[str, str], Callable[[dict[str, str], Any], Any]] = {
+            ("GET", "/raydium/main/auto-fee"): raydium.auto_fee,
+            ("GET", "/raydium/compute/swap-base-in"): raydium.quote_in,
+            ("GET", "/raydium/compute/swap-base-out"): raydium.quote_out,
+            ("POST", "/raydium/transaction/swap-base-in"): raydium.build,
+            ("POST", "/raydium/transaction/swap-base-out"): raydium.build,
+            ("GET", "/jupiter/swap/v2/build"): jupiter.build,
+            ("GET", "/jupiter/swap/v2/program-id-to-label"): jupiter.labels,
+            **{("POST", f"/control/{name}"): act for name, act in control.acts.items()},
+        }
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        match scope["type"]:
+            case "lifespan":
+                await self._lifespan(receive, send)
+            case "websocket":
+                await self._subscriptions.serve(receive, send)
+            case _:
+                await self._http(scope, receive, send)
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        if self._slot_s:
+            self._tasks.append(asyncio.create_task(self._blocks()))
+            if self._wander:
+                self._tasks.append(asyncio.create_task(self._prices()))
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        for task in self._tasks:
+            task.cancel()
+        self._chain.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _blocks(self) -> None:
+        """One every `slot_s`, by the monotonic clock; a disk that takes nothing costs blocks, not the process."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            due = max(due + self._slot_s, loop.time())
+            await asyncio.sleep(due - loop.time())
+            try:
+                self._chain.tick()
+            except Exception:
+                log.exception("no block was made")
+
+    async def _prices(self) -> None:
+        while True:
+            await asyncio.sleep(max(WANDER_EVERY_S, self._slot_s))
+            self._market.step()
+
+    async def _http(self, scope: Any, receive: Receive, send: Send) -> None:
+        method, path = scope["method"], scope["path"]
+        body = await _body(receive)
+        if body is None:
+            return await _respond(send, 413, {"error": "too large"})
+        if method == "POST" and path == "/":
+            return await self._answer_rpc(body, send)
+        route = self._routes.get((method, path.rstrip("/")))
+        if route is None:
+            return await _respond(send, 404, {"error": "not found"})
+        headers: dict[str, str] = {}
+        if limit := self._limits.get(path.split("/")[1]):
+            allowed, headers = limit.take(), limit.headers
+            if not allowed:
+                return await _respond(send, 429, {"error": "Too many requests"}, headers)
+        try:
+            answer = route(dict(parse_qsl(scope["query_string"].decode())), msgspec.json.decode(body) if body else {})
+            await _respond(send, 200, answer, headers)
+        except BadRequest as error:
+            await _respond(send, 400, error.body, headers)
+        except (Refused, msgspec.DecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
+            await _respond(send, 400, {"error": str(error)}, headers)
+
+    async def _answer_rpc(self, body: bytes, send: Send) -> None:
+        try:
+            request = msgspec.json.decode(body)
+        except msgspec.DecodeError:
+            error = {"code": -32700, "message": "Parse error"}
+            return await _respond(send, 200, {"jsonrpc": "2.0", "error": error, "id": None})
+        try:
+            await _respond(send, 200, self._rpc.answer(request))
+        except NoAnswer:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(NO_ANSWER_S)
+            await _respond(send, 504, {})
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """None: it is larger than any request is."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY:
+            return None
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+async def _respond(send: Send, status: int, answer: Any, headers: dict[str, str] | None = None) -> None:
+    found = [(b"content-type", b"application/json")]
+    found += [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
+    await send({"type": "http.response.start", "status": status, "headers": found})
+    await send({"type": "http.response.body", "body": msgspec.json.encode(answer)})

@@ -1,0 +1,61 @@
+"""A localnet of a test's own, as a process."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from orderengine.host.processes import BASE_DIR
+
+START_S = 60
+
+
+class Localnet:
+    """`slot_ms` 0: blocks come by `tick` alone."""
+
+    def __init__(self, folder: Path | None = None, *, slot_ms: int = 0, **options: str) -> None:
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="orderengine-localnet-"))
+        self._options = ["--slot-ms", str(slot_ms)]
+        for name, value in options.items():
+            self._options += [f"--{name.replace('_', '-')}", *([value] if value else [])]
+        self.addresses: dict[str, str] = {}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> "Localnet":
+        info = self.folder / "info.json"
+        info.unlink(missing_ok=True)
+        command = [sys.executable, "-m", "localnet", str(self.folder / "chain"), "--info", str(info), *self._options]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, cwd=BASE_DIR, env=dict(os.environ), stdout=log, stderr=log)
+        ends = time.monotonic() + START_S
+        while not info.exists():
+            assert time.monotonic() < ends and self.process.poll() is None, (self.folder / "log").read_text()
+            time.sleep(0.02)
+        self.addresses = json.loads(info.read_text())
+        return self
+
+    def stop(self, signum: int = signal.SIGTERM) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signum)
+            self.process.wait(30)
+
+    def rpc(self, method: str, *params: Any) -> Any:
+        """The result; the error where it is one."""
+        body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+        answer = httpx.post(self.addresses["rpcUrl"], json=body, timeout=30).json()
+        return answer["result"] if "result" in answer else answer["error"]
+
+    def control(self, name: str, **body: Any) -> Any:
+        answer = httpx.post(f"{self.addresses['controlUrl']}/{name}", json=body, timeout=60)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def tick(self, blocks: int = 1) -> Any:
+        return self.control("tick", blocks=blocks)
