@@ -6,12 +6,12 @@ WITH wanted AS (
     SELECT * FROM unnest(%(n)s::int[], %(id)s::uuid[], %(account)s::bigint[], %(client)s::text[], %(key)s::text[])
         AS t(n, id, account, client, key)
 )
-SELECT n, o.id, o.created_at, o.status, o.request_hash
-FROM wanted JOIN orders_order o ON o.account_id = account AND o.client_order_id = client
-UNION
-SELECT n, o.id, o.created_at, o.status, o.request_hash
-FROM wanted JOIN orders_order o ON o.account_id = account AND o.idempotency_key = key
-UNION
-SELECT n, o.id, o.created_at, o.status, o.request_hash
 -- LIMIT makes it one look-up for each: a plan that was made while there were few orders read them all.
+SELECT n, o.id, o.created_at, o.status, o.request_hash
+FROM wanted, LATERAL (SELECT * FROM orders_order WHERE account_id = account AND client_order_id = client LIMIT 1) o
+UNION
+SELECT n, o.id, o.created_at, o.status, o.request_hash
+FROM wanted, LATERAL (SELECT * FROM orders_order WHERE account_id = account AND idempotency_key = key LIMIT 1) o
+UNION
+SELECT n, o.id, o.created_at, o.status, o.request_hash
 FROM wanted, LATERAL (SELECT * FROM orders_order WHERE orders_order.id = wanted.id LIMIT 1) o
