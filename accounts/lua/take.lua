@@ -19,6 +19,8 @@ for request = 2 * #KEYS + 1, #ARGV, 2 do
     local period, limit = tonumber(ARGV[2 * n - 1]), tonumber(ARGV[2 * n])
     local token = period / limit
     local before = math.max(now, tonumber(redis.call('GET', KEYS[n]) or 0))
+    -- Nothing that was let through makes a bucket full later than one period from then: the clock was set back since.
+    if before > now + period then before = now end
     local after = before + math.min(cost, limit) * token
     local wait = after - now - period
     if wait > 0 then through = 0 end

@@ -448,3 +448,18 @@ async def test_a_handshake_that_the_socket_library_refuses_is_answered(engine: E
 def test_nothing_of_it_is_an_error_of_ours(engine: Engine) -> None:
     errors: list[Any] = [line for line in engine.log("web").splitlines() if "Traceback" in line]
     assert errors == [], engine.report("web")
+
+
+async def test_a_refused_handshake_is_answered_and_logs_no_fault(engine: Engine) -> None:
+    async with wire(engine) as client:
+        await client.send(
+            b"GET /ws/orders HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+            b"Authorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n"
+        )
+        status, _, body = await client.answer()
+    assert (status, json.loads(body)["error"]["code"]) == (400, "VALIDATION_FAILED")
+    async with wire(engine) as client:
+        await client.send(GET)
+        assert (await client.answer())[0] == 200, "what the handshake's task had to log is logged by now"
+    assert "without completing handshake" not in engine.log("web")

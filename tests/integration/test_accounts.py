@@ -94,6 +94,19 @@ def test_a_bucket_fills_again(patience: None) -> None:
         pass
 
 
+def test_a_bucket_of_before_redis_clock_was_set_back_holds_nobody_up(patience: None) -> None:
+    """Its moment lies a day ahead then; a bucket that is really used up still refuses."""
+    limits = limiter(account=Rate(2, 3600))
+    one = limits.ask(1, None)
+    assert one
+    [taken] = limits.decide([one])
+    assert taken and taken.through
+    [key] = limits._redis.keys("*")
+    limits._redis.set(key, int(limits._redis.get(key) or 0) + 86_400_000_000)
+    through = [decision.through for _ in range(3) if (decision := limits.decide([one])[0])]
+    assert through == [True, True, False]
+
+
 def test_without_redis_everybody_is_let_through_and_few_ask() -> None:
     now = [0.0]
     limits = Limiter("redis://127.0.0.1:1/0", account=Rate(1, 60), address=None, now=lambda: now[0])

@@ -48,6 +48,12 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             if self._frames > bounds.max_frames or self._bytes > bounds.max_frame_bytes:
                 self._drop()
 
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            # It was refused with an answer of its own; uvicorn takes that for an unfinished handshake, a log line each.
+            self.handshake_complete = True
+
     def handle_cont(self, event: Frame) -> None:
         self._count(super().handle_cont, event)
 
