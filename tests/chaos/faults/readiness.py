@@ -20,7 +20,7 @@ async def reports(trial: Trial, status: str, within_s: float = REPORTS_WITHIN_S)
             with contextlib.suppress(httpx.HTTPError, ValueError):
                 answer = await client.get(f"{trial.arena.engine.url}/readyz")
                 said = answer.status_code, answer.json()
-                if said[1]["status"] == status:
+                if isinstance(said[1], dict) and said[1].get("status") == status:
                     return trial.expect(said[0] == (503 if status == "unavailable" else 200), f"/readyz: {said}")
             await asyncio.sleep(0.2)
     trial.expect(False, f"/readyz does not say {status} within {within_s:.0f} s: {said}")
