@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg
 
 from orderengine.host.launch import PARENT
+from runtime.redis_url import for_kombu
 from tests.acceptance.client import ORDER, Client
 from tests.engine import BASE_DIR, Engine
 from tests.waiting import until
@@ -36,6 +37,8 @@ def older(engine: Engine, folder: Path) -> "subprocess.Popen[bytes]":
     environment = engine.env | {
         "DATABASE_URL": engine.services["databaseUrl"],
         "REDIS_URL": engine.services["redisUrl"],
+        # In Celery's own form of a Unix socket's address: earlier versions hand it on as it is.
+        "CELERY_BROKER_URL": for_kombu(engine.services["redisUrl"]),
         "EMBEDDED": "1",
         "DJANGO_SETTINGS_MODULE": "orderengine.settings",
         PARENT: str(os.getpid()),
