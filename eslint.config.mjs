@@ -22,8 +22,9 @@ const rules = {
 export default [
   { ignores: ["**/node_modules/", ".venv/", "static-root/", ".data*/"] },
   js.configs.recommended,
-  { files: ["**/*.js"], rules, linterOptions: { reportUnusedDisableDirectives: "error" } },
+  { files: ["**/*.js", "tests/**/*.mjs"], rules, linterOptions: { reportUnusedDisableDirectives: "error" } },
   { files: ["trade/**/*.js", "console/**/*.js"], languageOptions: { sourceType: "module", globals: globals.browser } },
+  { files: ["tests/**/*.mjs"], languageOptions: { sourceType: "module", globals: globals.node } },
   {
     files: ["k6/**/*.js"],
     languageOptions: { sourceType: "module", globals: { __ENV: "readonly", __VU: "readonly", __ITER: "readonly", console: "readonly" } },
