@@ -16,6 +16,7 @@ from orders.ledger import statements
 from orders.ledger.statements import Connection
 from orders.ledger.values import Accepted, Change, Claimed, NewOrder, Position
 from orders.lifecycle import Event, Status
+from orders.recovery.reconcile import Reconciler, Watch
 from orders.transitions import transition
 from routing.values import Swap, Validity
 from routing.venues import RAYDIUM
@@ -61,6 +62,49 @@ def limit_order(account_id: int, **fields: Any) -> NewOrder:
         "resting": True,
     }
     return new_order(account_id, **(values | fields))
+
+
+def claim(**fields: Any) -> Claimed:
+    """What a claim of a new market order gives to its executor."""
+    values: dict[str, Any] = {
+        "id": uuid7(),
+        "account_id": 1,
+        "epoch": 1,
+        "seq": 2,
+        "status": Status.ROUTING,
+        "attempts": 1,
+        "type": "market",
+        "token_in": "SOL",
+        "token_out": "USDC",
+        "amount": Decimal(1),
+        "slippage_bps": 50,
+        "limit_price": None,
+        "trigger_condition": None,
+        "max_price_impact_bps": None,
+        "request_id": None,
+        "venue": None,
+        "at": datetime.now(UTC),
+        "event": {},
+        "swap": None,
+    }
+    return Claimed(**(values | fields))
+
+
+def reconciler(**options: Any) -> Reconciler:
+    """Waits for nothing and tells nobody, unless `options` say so."""
+    values: dict[str, Any] = {
+        "watch": Watch(gap_s=3),
+        "max_attempts": 3,
+        "dead_after_s": 6,
+        "settle_s": 4,
+        "grace_s": 0,
+        "backlog_grace_s": 20,
+        "dispatch": lambda _: None,
+        "waiting": lambda: 0,
+        "announce": lambda *_: None,
+        "carry_out": lambda _: None,
+    }
+    return Reconciler(**(values | options))
 
 
 def accepted(connection: Connection, order: NewOrder) -> NewOrder:

@@ -22,6 +22,7 @@ from routing.selection import select
 from routing.values import Fate, Fill, Pair, Quote, Selection, Swap, SwapStatus, Validity, VenueName
 from routing.venue import SubmitUnknown, SwapRefused
 from routing.venues import RAYDIUM
+from tests.factories import claim
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 VALID = timedelta(seconds=30)
@@ -219,25 +220,13 @@ class MemoryLedger:
             row.status, row.seq, row.attempts = Status.ROUTING, row.seq + 1, row.attempts + 1
             row.path.append(row.status)
         row.epoch, row.executor = row.epoch + 1, executor
-        return Claimed(
+        return claim(
             id=row.id,
-            account_id=1,
             epoch=row.epoch,
             seq=row.seq,
             status=row.status,
             attempts=row.attempts,
-            type="market",
-            token_in="SOL",
-            token_out="USDC",
-            amount=Decimal(1),
-            slippage_bps=50,
-            limit_price=None,
-            trigger_condition=None,
-            max_price_impact_bps=None,
-            request_id=None,
-            venue=None,
             at=self._loop.now,
-            event={},
             swap=row.unresolved,
         )
 

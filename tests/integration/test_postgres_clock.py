@@ -19,10 +19,10 @@ from orders.execution.worker import BEAT
 from orders.ledger import statements
 from orders.ledger.statements import Connection
 from orders.lifecycle import Event, Status
-from orders.recovery.reconcile import Reconciler, Watch
+from orders.recovery.reconcile import Watch
 from tests import template
 from tests.clocks import Clocks
-from tests.factories import accepted, change, claimed, executor, new_order, submitted
+from tests.factories import accepted, change, claimed, executor, new_order, reconciler, submitted
 from tests.waiting import until
 
 DAY_S = 86_400
@@ -90,17 +90,12 @@ class Passes:
 
     def __init__(self) -> None:
         self.dispatched: list[UUID] = []
-        self.reconciler = Reconciler(
+        self.reconciler = reconciler(
             watch=Watch(gap_s=1),
-            max_attempts=3,
             dead_after_s=DEAD_AFTER_S,
             settle_s=1.0,
             grace_s=GRACE_S,
-            backlog_grace_s=20,
             dispatch=self.dispatched.extend,
-            waiting=lambda: 0,
-            announce=lambda *_: None,
-            carry_out=lambda _: None,
         )
 
     def run(self, connection: Connection) -> dict[str, int]:

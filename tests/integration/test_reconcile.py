@@ -23,6 +23,7 @@ from orders.ledger.statements import Connection
 from orders.ledger.values import Change, Claimed
 from orders.lifecycle import Event, Status
 from orders.recovery.reconcile import LOCK, Reconciler, Watch
+from tests import factories
 from tests.factories import ERROR, TAKEOVER, accepted, change, claimed, connect, executor, new_order, submitted
 from tests.waiting import until
 
@@ -72,13 +73,9 @@ class Sent:
 
 
 def reconciler(sent: Sent, watch: Watch | None = None, waiting: int = 0) -> Reconciler:
-    return Reconciler(
+    return factories.reconciler(
         watch=watch or Watch(gap_s=3),
-        max_attempts=3,
         dead_after_s=DEAD_AFTER_S,
-        settle_s=4,
-        grace_s=0,
-        backlog_grace_s=20,
         dispatch=sent.dispatch,
         waiting=lambda: waiting,
         announce=sent.announce,

@@ -21,12 +21,11 @@ from orders.ledger.statements import Connection
 from orders.ledger.values import Claimed
 from orders.ledger.writers import Claimer, Recorder
 from orders.lifecycle import Event, Status
-from orders.recovery.reconcile import Reconciler, Watch
 from routing.mock import tokens
 from routing.mock.faults import Fault
 from routing.mock.world import MockWorld, mock_world
 from routing.values import Pair, Swap
-from tests.factories import accepted, change, claimed, executor, new_order
+from tests.factories import accepted, change, claimed, executor, new_order, reconciler
 from tests.waiting import until
 
 
@@ -102,16 +101,9 @@ def submit(database: Connection, taken: Claimed, swap: Swap) -> None:
 def reconcile(database: Connection) -> list[UUID]:
     """One pass; the orders that it dispatched."""
     dispatched: list[UUID] = []
-    Reconciler(
-        watch=Watch(gap_s=3),
-        max_attempts=3,
-        dead_after_s=6,
-        settle_s=4,
+    reconciler(
         grace_s=2,
-        backlog_grace_s=20,
         dispatch=dispatched.extend,
-        waiting=lambda: 0,
-        announce=lambda *_: None,
         carry_out=lambda effects: dispatched.extend(each.order_id for each in effects if each.dispatch_ms is not None),
     ).run(database)
     return dispatched

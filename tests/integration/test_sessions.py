@@ -17,9 +17,8 @@ from orders.ledger.values import Accepted
 from orders.ledger.writers import Acceptor, Claimer, Recorder
 from orders.lifecycle import Event
 from orders.models import Order
-from orders.recovery.reconcile import Reconciler, Watch
 from orders.streams.snapshots import Reader
-from tests.factories import Committed, accepted, change, claimed, connect, executor, limit_order, new_order
+from tests.factories import Committed, accepted, change, claimed, connect, executor, limit_order, new_order, reconciler
 from tests.waiting import until
 
 COLUMNS = {
@@ -122,23 +121,12 @@ def test_reconciling_goes_on_after_a_schema_change(
 ) -> None:
     order = accepted(database, new_order(account))
     dispatched: list[Any] = []
-    reconciler = Reconciler(
-        watch=Watch(gap_s=3),
-        max_attempts=3,
-        dead_after_s=6,
-        settle_s=4,
-        grace_s=0,
-        backlog_grace_s=20,
-        dispatch=dispatched.extend,
-        waiting=lambda: 0,
-        announce=lambda *_: None,
-        carry_out=lambda effects: None,
-    )
+    reconciling = reconciler(dispatch=dispatched.extend)
     session = Session(database_url, name="dbsync", statement_timeout_ms=10_000)
 
     def one_pass(connection: Connection) -> None:
         connection.prepare_threshold = 0  # As after five passes.
-        reconciler.run(connection)
+        reconciling.run(connection)
         connection.execute("SELECT * FROM orders_order").fetchall()
 
     session.run(one_pass)

@@ -19,7 +19,7 @@ from orders.ledger.values import LIMIT, MARKET, SNIPER, Attempts, Change, Claime
 from orders.lifecycle import FINAL, SUCCESSORS, Event, IllegalTransition, Status, advance
 from orders.models import OrderType
 from orders.transitions import transition
-from tests.factories import DATA, HANDOVER, TAKEOVER, limit_order, new_order
+from tests.factories import DATA, HANDOVER, TAKEOVER, claim, limit_order, new_order
 from triggers.changes import Arm, Left
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -125,27 +125,8 @@ def test_a_new_order_is_counted_and_dispatched_or_armed() -> None:
 
 
 def claimed(type_: str, event: dict[str, Any] | None) -> Claimed:
-    return Claimed(
-        id=UUID(int=5),
-        account_id=1,
-        epoch=1,
-        seq=2,
-        status=Status.ROUTING if event is not None else Status.SUBMITTED,
-        attempts=1,
-        type=type_,
-        token_in="SOL",
-        token_out="USDC",
-        amount=Decimal(1),
-        slippage_bps=50,
-        limit_price=None,
-        trigger_condition=None,
-        max_price_impact_bps=None,
-        request_id=None,
-        venue=None,
-        at=AT,
-        event=event,
-        swap=None,
-    )
+    status = Status.ROUTING if event is not None else Status.SUBMITTED
+    return claim(id=UUID(int=5), status=status, type=type_, at=AT, event=event)
 
 
 def test_a_claimed_order_leaves_the_book_and_a_new_owner_is_no_event() -> None:
