@@ -1,9 +1,9 @@
 """What each event of an order says, and how a committed event reads to a client. Pure.
 
 The structs are the `data` of events as clients get them (camelCase; amounts and prices are decimal texts, moments RFC 3339)
-and the one source of the order's columns: `record.sql` takes venue, executedPrice, amountOut, fee, txHash, error and
-amended from them. A field may be added; none is renamed or removed while events that have it are kept, because processes
-of the version before read and write the same events.
+and the one source of the order's columns: `record.sql` takes venue, executedPrice, amountOut, fee, txHash, slot, fees,
+error and amended from them. A field may be added; none is renamed or removed while events that have it are kept, because
+processes of the version before read and write the same events.
 """
 
 from collections.abc import Iterable, Mapping
@@ -85,6 +85,14 @@ class SubmitData(Data, frozen=True, kw_only=True):
     valid_until: datetime
 
 
+class FeeData(Data, frozen=True, kw_only=True):
+    """A part of what a transaction cost: `kind` as in `routing.values.Fee`, `token` a mint."""
+
+    kind: str
+    token: str
+    amount: str
+
+
 class ConfirmData(Data, frozen=True, kw_only=True):
     """`confirmed`: what was traded. `fee` is the venue's, in tokenOut."""
 
@@ -95,6 +103,11 @@ class ConfirmData(Data, frozen=True, kw_only=True):
     fee: str
     tx_hash: str
     landed_at: datetime
+    slot: int | UnsetType = UNSET
+    fees: list[FeeData] | UnsetType = UNSET
+    """All of them; the venue's stands in `fee` as well, where it is in tokenOut."""
+    units: int | UnsetType = UNSET
+    """Compute units used."""
 
 
 class FailedAttempt(Data, frozen=True, kw_only=True):

@@ -63,7 +63,11 @@ class Order(models.Model):
     launched_before = models.BooleanField(null=True, blank=True)
     """Of a launch sniper: the pair was already traded when the order came, so it waits for another launch."""
     max_price_impact_bps = models.IntegerField(null=True, blank=True)
+    max_fee_lamports = models.BigIntegerField(null=True, blank=True)
+    """What it pays the chain at most, rent apart. Null: what the engine allows."""
     expires_at = models.DateTimeField(null=True, blank=True)
+    mode = models.CharField(max_length=8, null=True, blank=True)
+    """`EXECUTION_MODE` at its intake: executors of another mode leave it alone. Null in older rows, all of the mock."""
 
     status = models.CharField(max_length=9, choices=choices(Status), default=Status.PENDING)
     seq = models.IntegerField(default=1)
@@ -82,6 +86,9 @@ class Order(models.Model):
     amount_out = models.DecimalField(null=True, blank=True, **PRICE)
     fee = models.DecimalField(null=True, blank=True, **PRICE)
     tx_hash = models.CharField(max_length=96, null=True, blank=True)
+    slot = models.BigIntegerField(null=True, blank=True)
+    fees = models.JSONField(null=True, blank=True)
+    """What it cost, all kinds: the JSON of `orders.events.FeeData`."""
     failure_code = models.CharField(max_length=64, null=True, blank=True)
     failure_message = models.TextField(null=True, blank=True)
     created_at = models.DateTimeField()

@@ -10,6 +10,7 @@ from decimal import Context, Decimal
 from typing import Annotated, Any, Literal
 
 import msgspec
+from django.conf import settings
 
 from orders.errors import ApiError, invalid
 from orders.ids import uuid7
@@ -28,6 +29,10 @@ U64 = 2**64
 MAX_PRICE = Decimal(10) ** 18
 MIN_PRICE = Decimal(10) ** -18
 MAX_DIGITS = 60
+MAX_FEE_LAMPORTS = 10**12
+"""1,000 SOL: what is above is a mistake. The engine's own ceiling is far lower."""
+LATER_FIELDS = frozenset({"max_fee_lamports"})
+"""Came after the first version. Unset they are left out of a request's hash, so that the version before made the same one."""
 EXACT = Context(prec=200)
 """Rounds nothing that MAX_DIGITS lets pass."""
 MAX_EXPIRY = timedelta(days=366)
@@ -52,6 +57,7 @@ class OrderIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen
     allow_far_price: bool = False
     trigger: SniperTrigger | None = None
     max_price_impact_bps: Annotated[int, msgspec.Meta(ge=0, le=10_000)] | None = None
+    max_fee_lamports: Annotated[int, msgspec.Meta(ge=1, le=MAX_FEE_LAMPORTS)] | None = None
 
 
 class AmendIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen=True):
@@ -135,15 +141,18 @@ def checked(
         "volume_factor": checked_threshold("trigger.volumeFactor", trigger.volume_factor) if trigger else None,
         "max_price_impact_bps": order.max_price_impact_bps,
         "expires_at": moment(order.expires_at, now),
+        "max_fee_lamports": order.max_fee_lamports,
     }
+    hashed = {name: value for name, value in asked.items() if value is not None or name not in LATER_FIELDS}
     return NewOrder(
         id=uuid7(),
         account_id=account_id,
         idempotency_key=idempotency_key,
         # Of what was understood: `1.50` is `1.5`, a mint is its symbol, a default may be written out.
-        request_hash=hashlib.sha256(canonical(asked)).digest(),
+        request_hash=hashlib.sha256(canonical(hashed)).digest(),
         resting=order.type != "market",
         request_id=request_id,
+        mode=settings.EXECUTION_MODE,
         **asked,
     )
 

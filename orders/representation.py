@@ -17,6 +17,9 @@ Uuid = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
 PerTokenIn = Annotated[str, msgspec.Meta(description="tokenOut per tokenIn.")]
 StatusName = Annotated[str, msgspec.Meta(extra_json_schema={"enum": [status.value for status in Status]})]
 
+MOCK = "mock"
+"""The mode of rows that were written before there were modes."""
+
 
 class Out(msgspec.Struct, rename="camel"):
     """An answer: its fields give the JSON and the OpenAPI schema. Amounts and prices are decimal strings."""
@@ -38,6 +41,12 @@ class TriggerOut(Out, omit_defaults=True):
     volume_factor: str | None = None
 
 
+class FeeOut(Out):
+    kind: Literal["venue", "network", "priority", "tip", "rent"]
+    token: Annotated[str, msgspec.Meta(description="Mint.")]
+    amount: str
+
+
 class OrderOut(Out):
     """The contract's "order out"."""
 
@@ -52,6 +61,7 @@ class OrderOut(Out):
     trigger_condition: Literal["gte", "lte"] | None
     trigger: TriggerOut | None
     max_price_impact_bps: int | None
+    max_fee_lamports: Annotated[int, msgspec.Meta(description="What it pays the chain at most, rent apart.")] | None
     expires_at: Moment | None
     status: StatusName
     resting: Annotated[bool, msgspec.Meta(description="Waits for its trigger.")]
@@ -62,6 +72,9 @@ class OrderOut(Out):
     amount_out: str | None
     fee: Annotated[str, msgspec.Meta(description="The venue's, in tokenOut.")] | None
     tx_hash: str | None
+    mode: Annotated[str, msgspec.Meta(description="`EXECUTION_MODE` at its intake.")]
+    slot: int | None
+    fees: list[FeeOut] | None
     failure: FailureOut | None
     created_at: Moment
     updated_at: Moment
@@ -97,6 +110,7 @@ def order_out(order: Order) -> OrderOut:
         trigger_condition=order.trigger_condition,  # type: ignore[arg-type]
         trigger=trigger,
         max_price_impact_bps=order.max_price_impact_bps,
+        max_fee_lamports=order.max_fee_lamports,
         expires_at=None if order.expires_at is None else timestamp(order.expires_at),
         status=order.status,
         resting=order.resting,
@@ -107,6 +121,9 @@ def order_out(order: Order) -> OrderOut:
         amount_out=number(order.amount_out),
         fee=number(order.fee),
         tx_hash=order.tx_hash,
+        mode=order.mode or MOCK,
+        slot=order.slot,
+        fees=None if order.fees is None else [FeeOut(**fee) for fee in order.fees],
         failure=failure,
         created_at=timestamp(order.created_at),
         updated_at=timestamp(order.updated_at),

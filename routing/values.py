@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import NewType
+from typing import Literal, NewType
 
 import msgspec
 
@@ -120,6 +120,23 @@ class Swap(msgspec.Struct, frozen=True):
     """About the time at which its validity ends, for people to read; estimated where the chain counts in something else."""
     validity: Validity
     """Past it the chain refuses the transaction for good."""
+    wallet: str | None = None
+    """Base58 public key of who pays and signs; None on a chain without wallets."""
+
+
+FeeKind = Literal["venue", "network", "priority", "tip", "rent"]
+
+
+class Fee(msgspec.Struct, frozen=True):
+    """A part of what a transaction cost.
+
+    `rent` is no cost of the trade but a deposit for an account that was made; it comes back when the account is closed.
+    """
+
+    kind: FeeKind
+    token: str
+    """Mint; fees of the chain itself are in that of wrapped SOL."""
+    amount: Decimal
 
 
 class Fill(msgspec.Struct, frozen=True):
@@ -132,6 +149,13 @@ class Fill(msgspec.Struct, frozen=True):
     fee: Decimal
     """Venue's fee, in tokenOut."""
     landed_at: datetime
+    amount_in: Decimal | None = None
+    """What was really taken of tokenIn; None where the chain does not say."""
+    slot: int | None = None
+    fees: tuple[Fee, ...] = ()
+    """All of them, by kind and token; one of a kind and token."""
+    units: int | None = None
+    """Compute units used."""
 
 
 class Fate(StrEnum):
@@ -153,3 +177,7 @@ class SwapStatus(msgspec.Struct, frozen=True):
     fill: Fill | None = None
     error: str | None = None
     """For `REVERTED`: the stable code, such as `SLIPPAGE_EXCEEDED` or `INSUFFICIENT_FUNDS`."""
+    message: str | None = None
+    """For `REVERTED`: the failure in words, where the chain says more than a code."""
+    logs: tuple[str, ...] = ()
+    """For `REVERTED`: the last log lines of the programs, where the chain keeps them."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Protocol
 
+from routing.signer import Signer
 from routing.values import Pair, Quote, Swap, SwapStatus, Tick, VenueName
 
 
@@ -59,6 +60,26 @@ class QuoteDeviates(VenueError):
     code = "QUOTE_DEVIATES"
 
 
+class InsufficientFunds(VenueError):
+    """The wallet holds less than the swap takes, fees and rent included."""
+
+    code = "INSUFFICIENT_FUNDS"
+    permanent = True
+
+
+class UnsafeTransaction(VenueError):
+    """The transaction would do more than the order asks for, or cost more than it allows: it was not signed."""
+
+    code = "UNSAFE_TRANSACTION"
+    permanent = True
+
+
+class SimulationFailed(VenueError):
+    """The transaction would fail now: it was not signed. `code` is the failure's own where it is known."""
+
+    code = "SIMULATION_FAILED"
+
+
 class SwapRefused(VenueError):
     """The transaction was refused before it was sent on: it has not landed and these bytes never will."""
 
@@ -94,14 +115,27 @@ class Venue(Protocol):
         ...
 
     async def build(
-        self, pair: Pair, quote: Quote, *, min_out: Decimal, slippage_bps: int, reference: str, attempt: int
+        self,
+        pair: Pair,
+        quote: Quote,
+        *,
+        min_out: Decimal,
+        slippage_bps: int,
+        reference: str,
+        attempt: int,
+        signer: Signer | None = None,
+        max_fee_lamports: int | None = None,
     ) -> Swap:
         """Builds and signs. Nothing is sent.
+
+        `signer` pays and signs; a chain without wallets takes none. `max_fee_lamports`: what the order pays the chain at most,
+        rent apart; None: what the world allows.
 
         A cached quote comes from where others may write. The venue holds it against its own present offer for the amount
         (`routing.selection.bound`): the swap's `min_out` is never further below that offer than `slippage_bps`.
 
-        Raises `VenueUnavailable`, `VenueTimeout`; for a cached quote `QuoteDeviates` and what `quote` raises.
+        Raises `VenueUnavailable`, `VenueTimeout`; for a cached quote `QuoteDeviates` and what `quote` raises; where
+        transactions are simulated `UnsafeTransaction`, `SimulationFailed`, `InsufficientFunds`.
         """
         ...
 

@@ -76,7 +76,7 @@ def kind(order: Order) -> str:
 def asked(order: Order) -> list[Fact]:
     price = order.limit_price
     sign = SIGNS[order.trigger_condition or "gte"]
-    impact = order.max_price_impact_bps
+    impact, most = order.max_price_impact_bps, order.max_fee_lamports
     return [
         Fact("Fires at", f"{sign} {text(price)} {order.token_out} per {order.token_in}" if price is not None else ""),
         Fact("Liquidity at least", number(order.min_liquidity)),
@@ -85,6 +85,7 @@ def asked(order: Order) -> list[Fact]:
         ),
         Fact("Slippage at most", percent(order.slippage_bps)),
         Fact("Price impact at most", "" if impact is None else percent(impact)),
+        Fact("Fees of the chain at most", "" if most is None else f"{most} lamports"),
         Fact("Expires (UTC)", moment(order.expires_at)),
     ]
 
@@ -97,6 +98,13 @@ def became(order: Order) -> list[Fact]:
         Fact("Executed at", "" if price is None else f"{text(price)} {order.token_out} per {order.token_in}"),
         Fact("Received", "" if order.amount_out is None else f"{text(order.amount_out)} {order.token_out}"),
         Fact("Fee", number(order.fee)),
+        Fact(
+            "All fees",
+            "; ".join(f"{fee['kind']} {fee['amount']} {fee['token']}" for fee in order.fees or ()),
+            long=True,
+        ),
+        Fact("Mode", order.mode or ""),
+        Fact("Slot", str(order.slot or "")),
         Fact("Attempts", str(order.attempts or "")),
         Fact("Executor", str(order.executor or ""), long=True),
         Fact("Transaction", order.tx_hash or "", long=True),

@@ -16,6 +16,7 @@ from orders.events import (
     ConfirmData,
     ErrorData,
     FailData,
+    FeeData,
     QuoteData,
     RefusalData,
     RestData,
@@ -139,6 +140,7 @@ class Steps:
             slippage_bps=order.slippage_bps,
             reference=str(order.id),
             attempt=order.attempts,
+            max_fee_lamports=order.max_fee_lamports,
         )
         work.swap = swap
         crash_point("before_intent")
@@ -263,4 +265,7 @@ def fill_out(swap: Swap, fill: Fill) -> ConfirmData:
         fee=text(fill.fee),
         tx_hash=fill.signature,
         landed_at=fill.landed_at,
+        slot=UNSET if fill.slot is None else fill.slot,
+        fees=[FeeData(kind=fee.kind, token=fee.token, amount=text(fee.amount)) for fee in fill.fees] or UNSET,
+        units=UNSET if fill.units is None else fill.units,
     )

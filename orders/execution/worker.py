@@ -90,6 +90,7 @@ class Worker:
             max_batch=MAX_ADMITTED_AT_ONCE,
             capacity=2 * settings.MAX_ORDERS_IN_FLIGHT,
             written=self._claimed,
+            mode=settings.EXECUTION_MODE,
         )
         steps = Steps(
             world().router,

@@ -1,13 +1,14 @@
 -- Gives due orders to an executor, in a new epoch; counts an attempt and writes the `routing` event of pending orders.
 -- Due is also what lies more than max_ahead_s seconds ahead: no delay is so long, so Postgres' clock was set back meanwhile.
--- Takes:   ids uuid[] the orders wanted; max_ahead_s float; executor uuid, which must be alive; fired uuid[] and triggers text[] (JSON), of one
+-- An order of another mode than the executor's is left alone: its wallet and its pools are on another chain.
+-- Takes:   ids uuid[] the orders wanted; mode text (EXECUTION_MODE); max_ahead_s float; executor uuid, which must be alive; fired uuid[] and triggers text[] (JSON), of one
 --          length: the resting orders whose trigger fired, and what fired them.
 -- Returns: one row for each order taken: the columns of orders.ledger.values.Claimed, `event` being the data of the routing
 --          event, and those of its unresolved intent, or nulls.
 -- Locks:   the rows taken; skips rows that another transaction has locked.
 WITH due AS MATERIALIZED (
     SELECT id FROM orders_order
-    WHERE id = ANY(%(ids)s::uuid[])
+    WHERE id = ANY(%(ids)s::uuid[]) AND COALESCE(mode, 'mock') = %(mode)s
         AND (status = 'pending' AND (run_at <= now() OR run_at > now() + %(max_ahead_s)s * interval '1 second'
                 OR resting AND id = ANY(%(fired)s::uuid[]))
             AND (expires_at IS NULL OR expires_at > now())
@@ -34,7 +35,7 @@ WITH due AS MATERIALIZED (
     SELECT id, seq, epoch, status, now(), event FROM taken WHERE event IS NOT NULL
 )
 SELECT c.id, c.account_id, c.epoch, c.seq, c.status, c.attempts, c.type, c.token_in, c.token_out, c.amount, c.slippage_bps,
-    c.limit_price, c.trigger_condition, c.max_price_impact_bps, c.request_id, c.venue, now() AS at, c.event,
+    c.limit_price, c.trigger_condition, c.max_price_impact_bps, c.max_fee_lamports, c.request_id, c.venue, now() AS at, c.event,
     t.signature, t.attempt, t.venue AS swap_venue, t.payload, t.min_out, t.valid_until,
     COALESCE(t.validity, (extract(epoch FROM t.valid_until) * 1000000)::bigint) AS validity
 -- LIMIT makes it one look-up an order: a plan made while there were few intents read all that were open for each.

@@ -26,6 +26,7 @@ WITH change AS MATERIALIZED (
         venue = COALESCE(c.data ->> 'venue', o.venue),
         executed_price = (c.data ->> 'executedPrice')::numeric, amount_out = (c.data ->> 'amountOut')::numeric,
         fee = (c.data ->> 'fee')::numeric, tx_hash = c.data ->> 'txHash',
+        slot = (c.data ->> 'slot')::bigint, fees = c.data -> 'fees',
         failure_code = CASE WHEN c.status = 'failed' THEN c.data -> 'error' ->> 'code' END,
         failure_message = CASE WHEN c.status = 'failed' THEN c.data -> 'error' ->> 'message' END
     FROM change c

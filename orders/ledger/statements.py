@@ -101,15 +101,18 @@ def claim(
     executor: UUID,
     order_ids: Sequence[UUID],
     triggers: Mapping[UUID, Mapping[str, Any]],
+    mode: str = "mock",
 ) -> list[Claimed]:
     """Takes those of the orders that are due, for this executor; the others have another owner or are final.
 
+    Those of another `mode` (`EXECUTION_MODE`) are not this executor's.
     `triggers` maps orders whose trigger fired to what fired them, with the moment that was observed (`observedAt`, RFC 3339);
     a resting order is taken only with its trigger. An attempt is counted before any work is done, so that an order that
     kills its worker comes to an end.
     """
     parameters = {
         "ids": list(order_ids),
+        "mode": mode,
         "max_ahead_s": MAX_AHEAD_S,
         "executor": executor,
         "fired": list(triggers),

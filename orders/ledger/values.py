@@ -40,6 +40,9 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     volume_factor: Decimal | None = None
     launched_before: bool | None = None
     max_price_impact_bps: int | None = None
+    max_fee_lamports: int | None = None
+    mode: str | None = None
+    """`EXECUTION_MODE`; None is the mock, as in rows of before."""
     expires_at: datetime | None = None
     resting: bool = False
     request_id: str | None = None
@@ -90,6 +93,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     limit_price: Decimal | None
     trigger_condition: str | None
     max_price_impact_bps: int | None
+    max_fee_lamports: int | None = None
     request_id: str | None
     venue: str | None
     at: datetime

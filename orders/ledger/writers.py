@@ -110,8 +110,10 @@ class Claimer(SessionCommit[tuple[UUID, Mapping[str, Any] | None], Claimed | Non
         max_batch: int,
         capacity: int,
         written: Callable[[list[Claimed]], None],
+        mode: str = "mock",
     ) -> None:
         self.executor = executor
+        self._mode = mode
         self._written = written
         self._session = Session(url, name="claim", statement_timeout_ms=10_000)
         super().__init__(self._claim, name="claim", window_ms=window_ms, max_batch=max_batch, capacity=capacity)
@@ -119,7 +121,7 @@ class Claimer(SessionCommit[tuple[UUID, Mapping[str, Any] | None], Claimed | Non
     def _claim(self, items: list[tuple[UUID, Mapping[str, Any] | None]]) -> list[Claimed | None]:
         triggers = {order_id: trigger for order_id, trigger in items if trigger is not None}
         order_ids = [order_id for order_id, _ in items]
-        claimed = self._session.run(statements.claim, self.executor, order_ids, triggers)
+        claimed = self._session.run(statements.claim, self.executor, order_ids, triggers, self._mode)
         self._written(claimed)
         orders = {order.id: order for order in claimed}
         # Should an id stand twice in a batch, only one caller may have the order.

@@ -17,6 +17,7 @@ from routing.mock.market_file import Health
 from routing.mock.pool import quote_from_tick
 from routing.mock.settlement import Terms
 from routing.selection import bound
+from routing.signer import Signer
 from routing.values import Pair, Quote, Swap, SwapStatus, Tick, Validity, VenueName
 from routing.venue import VenueUnavailable
 
@@ -74,9 +75,18 @@ class MockVenue:
         return quote_from_tick(pair, tick, amount, cached=True)
 
     async def build(
-        self, pair: Pair, quote: Quote, *, min_out: Decimal, slippage_bps: int, reference: str, attempt: int
+        self,
+        pair: Pair,
+        quote: Quote,
+        *,
+        min_out: Decimal,
+        slippage_bps: int,
+        reference: str,
+        attempt: int,
+        signer: Signer | None = None,
+        max_fee_lamports: int | None = None,
     ) -> Swap:
-        """See `Venue`. Valid for `valid_s` from now."""
+        """See `Venue`. Valid for `valid_s` from now; the mock chain has no wallets and takes no fees."""
         await self._answer(pair, _BUILD_S)
         if quote.cached:
             # The pool is at hand: its offer takes no time of its own.

@@ -77,6 +77,7 @@ def cases() -> list[tuple[dict[str, Any], str, Any, str]]:
     found += [(MARKET, "slippageBps", value, bad) for value in bps]
     impact = [*WRONG_TYPES[1:], -1, 10_001, 2**63, 0.5, "50"]
     found += [(SNIPER, "maxPriceImpactBps", value, bad) for value in impact]
+    found += [(MARKET, "maxFeeLamports", value, bad) for value in [*WRONG_TYPES[1:], 0, -1, 10**12 + 1, 0.5, "50"]]
     found += [(MARKET, "clientOrderId", value, bad) for value in [*WRONG_TYPES[1:], 1, *TEXTS, "a\nb", "a\x7fb"]]
     conditions = [*WRONG_TYPES[1:], 1, "", "gt", "GTE"]
     found += [(LIMIT, "triggerCondition", value, bad) for value in conditions]
@@ -126,6 +127,7 @@ OrderFields = {
     "triggerCondition",
     "trigger",
     "maxPriceImpactBps",
+    "maxFeeLamports",
 }
 
 
@@ -383,6 +385,12 @@ def test_an_expiry_is_a_moment_in_any_zone() -> None:
 )
 def test_what_counts_as_the_same_request(first: dict[str, Any], second: dict[str, Any], same: bool) -> None:
     assert (take(first).request_hash == take(second).request_hash) is same
+
+
+def test_a_field_that_came_later_leaves_the_hash_of_requests_without_it() -> None:
+    """Both versions run at the same time, and a client may send its request again to the other one."""
+    assert take(MARKET).request_hash.hex() == "b2b436cd17cd88da05377ee719830ac6e9b403d6e118067917493bcc2b3ffd7c"
+    assert take({**MARKET, "maxFeeLamports": 10_000}).request_hash != take(MARKET).request_hash
 
 
 def test_only_a_market_order_starts_at_once() -> None:

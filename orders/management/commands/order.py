@@ -42,6 +42,9 @@ class Command(EngineCommand):
         parser.add_argument("--min-liquidity", metavar="N", help="for --snipe liquidity")
         parser.add_argument("--volume-factor", metavar="N", help="for --snipe volume: times the average")
         parser.add_argument("--max-price-impact-bps", type=int, metavar="BPS")
+        parser.add_argument(
+            "--max-fee-lamports", type=int, metavar="N", help="what it pays the chain at most, rent apart"
+        )
         parser.add_argument("--slippage-bps", type=int, metavar="BPS", help="0 to 5000 (50)")
         parser.add_argument("--expires-in", metavar="TIME", help="such as 90s, 15m, 2h, 7d")
         parser.add_argument("--client-order-id", metavar="ID", help="your own id: the same again is the same order")
@@ -74,6 +77,7 @@ class Command(EngineCommand):
             "slippageBps": options["slippage_bps"],
             "clientOrderId": options["client_order_id"],
             "maxPriceImpactBps": options["max_price_impact_bps"],
+            "maxFeeLamports": options["max_fee_lamports"],
             "limitPrice": options["limit"],
             "triggerCondition": options["side"],
             "expiresAt": expiry(options["expires_in"]),
