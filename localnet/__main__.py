@@ -10,12 +10,15 @@ import os
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
 from localnet.chain import Chain
 from localnet.genesis import genesis, programs
 from localnet.server import Server
+
+PORTS_OF_NODE = 2
 
 
 def arguments() -> argparse.Namespace:
@@ -28,6 +31,7 @@ def arguments() -> argparse.Namespace:
         help="of HTTP and WebSocket; the next one is served, too, for "
         "clients that look for the WebSocket there (default: any that is free)",
     )
+    parser.add_argument("--nodes", type=int, default=1, help="each at two ports of its own, one after the other")
     parser.add_argument("--slot-ms", type=int, default=400, help="between two blocks; 0: blocks by command only")
     parser.add_argument("--finalized-after", type=int, default=1, help="blocks until one is final (default: 1)")
     parser.add_argument("--seed", type=int, default=1, help="of the prices' wandering")
@@ -37,17 +41,21 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def listeners(port: int) -> list[socket.socket]:
-    """Two neighbouring ports of loopback. Raises `OSError` where a port that was asked for is taken."""
+def listeners(port: int, count: int) -> list[socket.socket]:
+    """So many neighbouring ports of loopback. Raises `OSError` where a port that was asked for is taken."""
     for _ in range(50):
-        first = _bound(port)
+        found = [_bound(port)]
+        first = found[0].getsockname()[1]
         try:
-            return [first, _bound(first.getsockname()[1] + 1)]
+            for further in range(1, count):
+                found.append(_bound(first + further))
+            return found
         except OSError:
-            first.close()
+            for each in found:
+                each.close()
             if port:
                 raise
-    raise OSError("no two neighbouring ports are free")
+    raise OSError(f"no {count} neighbouring ports are free")
 
 
 def _bound(port: int) -> socket.socket:
@@ -61,11 +69,14 @@ def _bound(port: int) -> socket.socket:
     return made
 
 
-def addresses(port: int, chain: Chain) -> dict[str, str]:
-    base = f"http://127.0.0.1:{port}"
+def addresses(ports: list[int], chain: Chain) -> dict[str, Any]:
+    """`ports`: of each node."""
+    bases = [f"http://127.0.0.1:{port}" for port in ports]
+    base = bases[0]
     return {
         "rpcUrl": base,
-        "wsUrl": f"ws://127.0.0.1:{port}",
+        "wsUrl": f"ws://127.0.0.1:{ports[0]}",
+        "rpcUrls": bases,
         "raydiumUrl": f"{base}/raydium",
         "jupiterUrl": f"{base}/jupiter/swap/v2",
         "controlUrl": f"{base}/control",
@@ -75,8 +86,11 @@ def addresses(port: int, chain: Chain) -> dict[str, str]:
 
 async def run(options: argparse.Namespace) -> None:
     chain = Chain(options.directory, programs=programs(), genesis=genesis, finalized_after=options.finalized_after)
+    sockets = listeners(options.port, options.nodes * PORTS_OF_NODE)
+    ports = [each.getsockname()[1] for each in sockets]
     application = Server(
         chain,
+        nodes={port: place // PORTS_OF_NODE for place, port in enumerate(ports)},
         slot_s=options.slot_ms / 1000,
         seed=options.seed,
         wander=not options.hold,
@@ -84,12 +98,11 @@ async def run(options: argparse.Namespace) -> None:
     )
     config = uvicorn.Config(application, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
-    sockets = listeners(options.port)
     serving = asyncio.create_task(server.serve(sockets))
     while not server.started and not serving.done():
         await asyncio.sleep(0.01)
     if server.started:
-        found = json.dumps(addresses(sockets[0].getsockname()[1], chain))
+        found = json.dumps(addresses(ports[::PORTS_OF_NODE], chain))
         if options.info:
             new = options.info.with_suffix(".new")
             new.write_text(found)

@@ -1,23 +1,26 @@
 """What a test or an operator may do to the chain: faults, prices, money, pools, blocks by hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from solders.pubkey import Pubkey
-from solders.token import ID as TOKEN
-from solders.token.state import Mint
 
+from localnet import pools
 from localnet.accounts import owned
 from localnet.addresses import SYSTEM
 from localnet.chain import Chain
 from localnet.faults import Fault
 from localnet.formats import FORMATS
-from localnet.genesis import BY_MINT, PROGRAM_LAMPORTS, SUPPLY, TOKENS, Token, give, make_pool
+from localnet.genesis import DEPTH, TOKENS, Token, give, make_pool, make_token, token_of
 from localnet.market_maker import MarketMaker
+from localnet.node import Node
 
 MAX_BLOCKS = 1_000
 MAX_COUNT = 1_000_000
+NEW_DEPTH = Decimal(100_000)
+"""Of quote, in a pool that is made without one being named."""
 
 
 class Refused(Exception):
@@ -25,11 +28,12 @@ class Refused(Exception):
 
 
 class Control:
-    def __init__(self, chain: Chain, market: MarketMaker) -> None:
-        self._chain, self._market = chain, market
+    def __init__(self, chain: Chain, nodes: Sequence[Node], market: MarketMaker) -> None:
+        self._chain, self._nodes, self._market = chain, nodes, market
         self.acts: dict[str, Callable[[dict[str, str], Any], Any]] = {
             "fault": self.fault,
             "pool": self.pool,
+            "market": self.market,
             "give": self.give,
             "token": self.token,
             "tick": self.tick,
@@ -37,30 +41,64 @@ class Control:
         }
 
     def fault(self, query: dict[str, str], body: Any) -> Any:
-        """`{"fault", "count"}`: so many of the next calls; 0 ends it. `fork` acts at once."""
+        """`{"fault", "count", "node"?}`: so many of the next calls, of any node or of one (1, 2, …); 0 ends it.
+
+        `fork` acts at once and on all.
+        """
         if body.get("fault") not in list(Fault):
             raise Refused(f"fault is one of {', '.join(Fault)}")
         fault, count = Fault(body["fault"]), _whole(body, "count", 1, MAX_COUNT)
         if fault is Fault.FORK:
             return {"blocks": self._chain.fork(count)}
-        self._chain.faults.add(fault, count)
-        return {"left": self._chain.faults.left}
+        faults = self._chain.faults
+        if "node" in body:
+            faults = self._nodes[_whole(body, "node", 1, len(self._nodes)) - 1].faults
+        faults.add(fault, count)
+        return {"left": faults.left}
 
     def pool(self, query: dict[str, str], body: Any) -> Any:
-        """`{"venue", "base", "quote", "price"}`: trades the pool to a price, quote per base; makes one of `depth` if none is."""
-        base, quote = (self._token(body, name) for name in ("base", "quote"))
+        """`{"venue", "base", "quote", "price", "depth"?}`: trades the pool to a price, quote per base.
+
+        With `depth`, and where there is none yet, makes one that holds so much of quote.
+        """
+        base, quote = tokens = self._tokens(body)
         if body.get("venue") not in FORMATS:
             raise Refused(f"venue is one of {', '.join(FORMATS)}")
         price = _decimal(body, "price")
-        units = float(price.scaleb(quote.decimals - base.decimals))
-        if "depth" in body:
-            depth = _decimal(body, "depth")
-            reserves = base.units(depth / price), quote.units(depth)
-            return {"pool": str(make_pool(self._chain, body["venue"], (base, quote), reserves))}
-        market = self._market.markets.get((base.symbol, quote.symbol))
-        if market is not None and body.get("hold", True):
-            market.start, market.aim = units, 0.0
-        return {"swaps": self._market.trade_to(body["venue"], (base, quote), units)}
+        if "depth" in body or self._pool(body["venue"], tokens) is None:
+            depth = _decimal(body, "depth") if "depth" in body else NEW_DEPTH
+            return {"pool": str(self._make(body["venue"], tokens, price, depth))}
+        return {"swaps": self._market.trade_to(body["venue"], tokens, _per_unit(price, tokens))}
+
+    def market(self, query: dict[str, str], body: Any) -> Any:
+        """`{"base", "quote", "price"?, "hold"?, "liquidity"?, "volume"?, "listed"?}`: moves both venues' pools together.
+
+        Prices move by swaps that land; `liquidity` (of quote, at Raydium's; the other's in proportion) and `listed` set the
+        pools' accounts. `volume`, of quote, is traded once at each venue.
+        """
+        tokens = self._tokens(body)
+        now = self._pool("RAYDIUM", tokens) or self._pool("METEORA", tokens)
+        ratio = Decimal(now.bought.reserve) / now.sold.reserve if now else None
+        units = _per_unit(_decimal(body, "price"), tokens) if "price" in body else None
+        listed, depth = body.get("listed"), _decimal(body, "liquidity") if "liquidity" in body else None
+        if listed is False:
+            return {"closed": sum(self._close(venue, tokens) for venue in FORMATS)}
+        if depth is not None or (listed and now is None):
+            price = ratio.scaleb(tokens[0].decimals - tokens[1].decimals) if ratio else Decimal(1)
+            price = _decimal(body, "price") if now is None and "price" in body else price
+            for venue in FORMATS:
+                self._make(venue, tokens, price, (depth or NEW_DEPTH) * DEPTH[venue])
+        elif now is None:
+            raise Refused("no pool trades this pair: list it first")
+        swaps = 0
+        if units is not None or "hold" in body:
+            known = self._market.markets.get((tokens[0].symbol, tokens[1].symbol))
+            held = bool(body.get("hold", known is not None and known.held))
+            swaps += self._market.move(tokens, units or float(ratio or 1), held=held)
+        if "volume" in body:
+            worth = tokens[1].units(_decimal(body, "volume"))
+            swaps += sum(self._market.turn_over(venue, tokens, worth) for venue in FORMATS)
+        return {"swaps": swaps}
 
     def give(self, query: dict[str, str], body: Any) -> Any:
         """`{"owner", "token", "amount"}`: out of nothing. SOL comes as lamports, wrapped SOL as token `WSOL`."""
@@ -78,9 +116,7 @@ class Control:
         mint, decimals = Pubkey.from_string(body["mint"]), _whole(body, "decimals", 0, 18)
         if self._chain.get(mint) is not None:
             raise Refused("there is an account at this address")
-        self._chain.put(mint, owned(PROGRAM_LAMPORTS, bytes(Mint(None, SUPPLY, decimals, True, None)), TOKEN))
-        made = Token(str(body["symbol"]), mint, decimals)
-        TOKENS[made.symbol] = BY_MINT[mint] = made
+        make_token(self._chain, Token(str(body["symbol"]), mint, decimals))
         return {"mint": str(mint)}
 
     def tick(self, query: dict[str, str], body: Any) -> Any:
@@ -97,14 +133,42 @@ class Control:
             "submissions": chain.submissions,
             "queued": len(chain.queue),
             "faults": chain.faults.left,
+            "faultsOfNodes": [node.faults.left for node in self._nodes],
         }
+
+    def _pool(self, venue: str, tokens: tuple[Token, Token]) -> pools.Pool | None:
+        return pools.find(self._chain.get, FORMATS[venue], tokens[0].mint, tokens[1].mint)
+
+    def _make(self, venue: str, tokens: tuple[Token, Token], price: Decimal, depth: Decimal) -> Pubkey:
+        base, quote = tokens
+        return make_pool(self._chain, venue, tokens, (base.units(depth / price), quote.units(depth)))
+
+    def _close(self, venue: str, tokens: tuple[Token, Token]) -> bool:
+        """Takes the pool's account and what it holds off the chain."""
+        pool = self._pool(venue, tokens)
+        if pool is None:
+            return False
+        for address in (pool.address, pool.sold.vault, pool.bought.vault):
+            self._chain.put(address, owned(0, b"", SYSTEM))
+        return True
+
+    def _tokens(self, body: Any) -> tuple[Token, Token]:
+        return self._token(body, "base"), self._token(body, "quote")
 
     def _token(self, body: Any, name: str) -> Token:
         text = str(body.get(name, ""))
-        found = TOKENS.get(text) or next((each for each in BY_MINT.values() if str(each.mint) == text), None)
+        found = TOKENS.get(text)
+        if found is None:
+            with suppress(ValueError):
+                found = token_of(self._chain, Pubkey.from_string(text))
         if found is None:
             raise Refused(f"{name} is no token: {text!r}")
         return found
+
+
+def _per_unit(price: Decimal, tokens: tuple[Token, Token]) -> float:
+    """Base units of quote for one of base."""
+    return float(price.scaleb(tokens[1].decimals - tokens[0].decimals))
 
 
 def _whole(body: Any, name: str, least: int, most: int) -> int:

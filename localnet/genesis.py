@@ -9,14 +9,17 @@ from solders.token.associated import get_associated_token_address
 from solders.token.state import Mint
 
 from localnet.accounts import config_data, config_of, observation, owned, pool_data, token_account
-from localnet.addresses import SYSTEM, TOKEN
+from localnet.addresses import SYSTEM, TOKEN, TOKEN_PROGRAMS
 from localnet.chain import Chain
 from localnet.formats import CPMM, FORMATS, Format
+from localnet.meta import is_token_account
 from localnet.program import assembled
 
 SUPPLY = 10**18
 FAUCET_LAMPORTS = 10**18
 PROGRAM_LAMPORTS = 10**9
+MINT_BYTES = 82
+"""Without extensions."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,35 @@ def genesis(chain: Chain) -> None:
         for base, quote, of_base, of_quote in POOLS:
             sides = (Decimal(of_base) * DEPTH[venue], Decimal(of_quote) * DEPTH[venue])
             make_pool(chain, venue, (base, quote), (base.units(sides[0]), quote.units(sides[1])))
+
+
+def make_token(chain: Chain, token: Token) -> None:
+    """A mint without authorities over it."""
+    chain.put(token.mint, owned(PROGRAM_LAMPORTS, bytes(Mint(None, SUPPLY, token.decimals, True, None)), TOKEN))
+    chain.store.note("token", str(token.mint), [token.symbol, token.decimals])
+    _name(token)
+
+
+def know_tokens(chain: Chain) -> None:
+    """Those that were made before this process began."""
+    for mint, (symbol, decimals) in chain.store.notes("token").items():
+        _name(Token(symbol, Pubkey.from_string(mint), decimals))
+
+
+def token_of(chain: Chain, mint: Pubkey) -> Token | None:
+    """A mint of any client's goes by its address."""
+    if known := BY_MINT.get(mint):
+        return known
+    account = chain.get(mint)
+    if account is None or account.owner not in TOKEN_PROGRAMS or len(account.data) < MINT_BYTES:
+        return None
+    return None if is_token_account(account) else Token(str(mint), mint, account.data[44])
+
+
+def _name(token: Token) -> None:
+    # A symbol is nobody's own: the first that has it keeps it, and any mint goes by its address.
+    TOKENS.setdefault(token.symbol, token)
+    BY_MINT[token.mint] = token
 
 
 def make_pool(

@@ -9,6 +9,7 @@ from solders.hash import Hash
 from solders.instruction import Instruction
 from solders.keypair import Keypair
 from solders.message import MessageV0
+from solders.pubkey import Pubkey
 from solders.token.associated import get_associated_token_address
 from solders.transaction import VersionedTransaction
 
@@ -17,7 +18,7 @@ from localnet.accounts import owned
 from localnet.addresses import MEMO, SYSTEM
 from localnet.chain import Chain
 from localnet.formats import FORMATS
-from localnet.genesis import BY_MINT, POOLS, Token, give
+from localnet.genesis import POOLS, Token, give, token_of
 
 VOLATILITY = 0.004
 """Standard deviation of a step of the logarithm of a price."""
@@ -36,6 +37,8 @@ class Market:
     """Base units of the quote token for one of the base token."""
     aim: float = 0.0
     """The logarithm of price ÷ start that is traded to."""
+    held: bool = False
+    """It does not wander."""
 
 
 class MarketMaker:
@@ -50,12 +53,38 @@ class MarketMaker:
         for base, quote, of_base, of_quote in POOLS:
             start = quote.units(of_quote) / base.units(of_base)
             self.markets[base.symbol, quote.symbol] = Market((base, quote), start)
+        for mints, (start, held) in chain.store.notes("market").items():
+            known = [token_of(chain, Pubkey.from_string(mint)) for mint in mints.split("-")]
+            if known[0] and known[1]:
+                self.markets[known[0].symbol, known[1].symbol] = Market((known[0], known[1]), start, held=held)
         chain.put(self._key.pubkey(), owned(LAMPORTS, b"", SYSTEM))
+
+    def move(self, tokens: tuple[Token, Token], price: float, *, held: bool) -> int:
+        """Trades both venues to a price, from which the market wanders on unless held; how many swaps were sent."""
+        base, quote = tokens
+        self.markets[base.symbol, quote.symbol] = Market(tokens, price, held=held)
+        self._chain.store.note("market", f"{base.mint}-{quote.mint}", [price, held])
+        return sum(self.trade_to(venue, tokens, price) for venue in FORMATS)
+
+    def turn_over(self, venue: str, tokens: tuple[Token, Token], worth: int) -> int:
+        """Sells base units worth so many quote units, and buys them back; how many swaps were sent."""
+        base, quote = tokens
+        there, back = (pools.find(self._chain.get, FORMATS[venue], *mints) for mints in (
+            (quote.mint, base.mint), (base.mint, quote.mint)
+        ))  # fmt: skip
+        if there is None or back is None:
+            return 0
+        bought = there.pays(worth // 2)
+        self._send(there, worth // 2)
+        self._send(back, bought)
+        return 2
 
     def step(self) -> int:
         """Moves every market a little; how many swaps were sent."""
         sent = 0
         for market in self.markets.values():
+            if market.held:
+                continue
             drawn = market.aim * (1 - HOME) + self._rng.gauss(0, VOLATILITY)
             market.aim = max(-WITHIN, min(WITHIN, drawn))
             for venue in FORMATS:
@@ -84,7 +113,9 @@ class MarketMaker:
         key = self._key.pubkey()
         for side in (pool.sold, pool.bought):
             if str(side.mint) not in self._wealthy:
-                give(self._chain, key, BY_MINT[side.mint], WEALTH)
+                token = token_of(self._chain, side.mint)
+                assert token is not None
+                give(self._chain, key, token, WEALTH)
                 self._wealthy.add(str(side.mint))
         source, destination = (get_associated_token_address(key, side.mint) for side in (pool.sold, pool.bought))
         self._count += 1

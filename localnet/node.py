@@ -12,7 +12,7 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
 from localnet.chain import Chain
-from localnet.faults import LAG_BLOCKS, Fault
+from localnet.faults import LAG_BLOCKS, Fault, Faults
 from localnet.meta import decimals_of, is_token_account, ui_amount
 
 MAX_TRANSACTION_BYTES = 1_232
@@ -29,16 +29,22 @@ class RpcError(Exception):
 
 
 class Node:
-    """A node's view: the chain, seen so many blocks late while the fault `lag` lasts."""
+    """A node's view: the chain, seen so many blocks late while the fault `lag` lasts. Nodes may disagree."""
 
     def __init__(self, chain: Chain) -> None:
         self.chain = chain
+        self.faults = Faults()
+        """Its own; those of `chain` are anybody's."""
         self._behind = 0
+
+    def takes(self, fault: Fault) -> bool:
+        """Whether the fault strikes this node now; counts down."""
+        return self.faults.takes(fault) or self.chain.faults.takes(fault)
 
     @contextmanager
     def answering(self) -> Iterator[None]:
         """Around an answer about statuses and heights: it may be a lagging node's."""
-        self._behind = LAG_BLOCKS if self.chain.faults.takes(Fault.LAG) else 0
+        self._behind = LAG_BLOCKS if self.takes(Fault.LAG) else 0
         try:
             yield
         finally:

@@ -11,6 +11,7 @@ import msgspec
 
 from localnet.chain import Chain
 from localnet.control import Control, Refused
+from localnet.genesis import know_tokens
 from localnet.market_maker import MarketMaker
 from localnet.rpc import NoAnswer, Rpc
 from localnet.subscriptions import Subscriptions
@@ -28,15 +29,29 @@ WANDER_EVERY_S = 1.0
 
 
 class Server:
-    """`slot_s` between two blocks, 0: blocks come by the control `tick` alone. `wander`: prices move by themselves."""
+    """`slot_s` between two blocks, 0: blocks come by the control `tick` alone. `wander`: prices move by themselves.
 
-    def __init__(self, chain: Chain, *, slot_s: float, seed: int, wander: bool, requests_per_s: float = 0) -> None:
+    `nodes`: port → which node answers there, from 0.
+    """
+
+    def __init__(
+        self,
+        chain: Chain,
+        *,
+        nodes: dict[int, int],
+        slot_s: float,
+        seed: int,
+        wander: bool,
+        requests_per_s: float = 0,
+    ) -> None:
         self._chain, self._slot_s, self._wander = chain, slot_s, wander
-        self._rpc = Rpc(chain)
-        self._subscriptions = Subscriptions(chain, self._rpc.node)
+        self._node_of = nodes
+        self._rpcs = [Rpc(chain) for _ in set(nodes.values())]
+        self._subscriptions = [Subscriptions(chain, rpc.node) for rpc in self._rpcs]
+        know_tokens(chain)
         self._market = MarketMaker(chain, seed)
-        control = Control(chain, self._market)
-        raydium, jupiter = Raydium(chain, self._rpc.node), Jupiter(chain, self._rpc.node)
+        control = Control(chain, [rpc.node for rpc in self._rpcs], self._market)
+        raydium, jupiter = Raydium(chain, self._rpcs[0].node), Jupiter(chain, self._rpcs[0].node)
         self._limits = {name: RateLimit(requests_per_s, 5) for name in ("raydium", "jupiter")}
         self._routes: dict[tuple[str, str], Callable[[dict[str, str], Any], Any]] = {
             ("GET", "/raydium/main/auto-fee"): raydium.auto_fee,
@@ -55,9 +70,12 @@ class Server:
             case "lifespan":
                 await self._lifespan(receive, send)
             case "websocket":
-                await self._subscriptions.serve(receive, send)
+                await self._subscriptions[self._which(scope)].serve(receive, send)
             case _:
                 await self._http(scope, receive, send)
+
+    def _which(self, scope: Any) -> int:
+        return self._node_of[scope["server"][1]]
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -95,7 +113,7 @@ class Server:
         if body is None:
             return await _respond(send, 413, {"error": "too large"})
         if method == "POST" and path == "/":
-            return await self._answer_rpc(body, send)
+            return await self._answer_rpc(self._rpcs[self._which(scope)], body, send)
         route = self._routes.get((method, path.rstrip("/")))
         if route is None:
             return await _respond(send, 404, {"error": "not found"})
@@ -112,14 +130,14 @@ class Server:
         except (Refused, msgspec.DecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
             await _respond(send, 400, {"error": str(error)}, headers)
 
-    async def _answer_rpc(self, body: bytes, send: Send) -> None:
+    async def _answer_rpc(self, rpc: Rpc, body: bytes, send: Send) -> None:
         try:
             request = msgspec.json.decode(body)
         except msgspec.DecodeError:
             error = {"code": -32700, "message": "Parse error"}
             return await _respond(send, 200, {"jsonrpc": "2.0", "error": error, "id": None})
         try:
-            await _respond(send, 200, self._rpc.answer(request))
+            await _respond(send, 200, rpc.answer(request))
         except NoAnswer:
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(NO_ANSWER_S)

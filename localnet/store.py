@@ -20,6 +20,7 @@ CREATE INDEX IF NOT EXISTS transactions_of_height ON transactions (height);
 CREATE TABLE IF NOT EXISTS mentions (
     address TEXT, slot INTEGER, place INTEGER, signature TEXT, PRIMARY KEY (address, slot, place)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS mentions_of_slot ON mentions (slot);
+CREATE TABLE IF NOT EXISTS notes (kind TEXT, name TEXT, value TEXT, PRIMARY KEY (kind, name)) WITHOUT ROWID;
 """
 
 
@@ -61,6 +62,14 @@ class Store:
         """(slot, height, the faucet's key); None in a new folder."""
         found: tuple[int, int, bytes] | None = self._db.execute("SELECT slot, height, faucet FROM meta").fetchone()
         return found
+
+    def note(self, kind: str, name: str, value: Any) -> None:
+        """Keeps what is no part of the chain: tokens' symbols, what markets are held at. JSON."""
+        self._db.execute("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", (kind, name, encode(value)))
+
+    def notes(self, kind: str) -> dict[str, Any]:
+        rows = self._db.execute("SELECT name, value FROM notes WHERE kind = ?", (kind,))
+        return {name: json.loads(value) for name, value in rows}
 
     def begin_at(self, slot: int, height: int, faucet: bytes) -> None:
         self._db.execute("INSERT INTO meta VALUES (0, ?, ?, ?)", (slot, height, faucet))

@@ -34,7 +34,7 @@ def sendTransaction(node: Node, text: str, config: Config = None) -> Any:
     transaction = decoded(text, option(config, "encoding") or "base58")
     if not all(transaction.verify_with_results()):
         raise RpcError(-32003, "Transaction signature verification failure")
-    if chain.faults.takes(Fault.REFUSE):
+    if node.takes(Fault.REFUSE):
         err = {"InstructionError": [0, {"Custom": 1}]}
         raise RpcError(
             -32002, "Transaction simulation failed: by command", {"err": err, "logs": [], "unitsConsumed": 0}
@@ -45,9 +45,9 @@ def sendTransaction(node: Node, text: str, config: Config = None) -> Any:
             data = {"accounts": None, "err": err, "logs": logs, "unitsConsumed": units, "returnData": None}
             raise RpcError(-32002, f"Transaction simulation failed: {err}", data)
     chain.submissions += 1
-    if not chain.faults.takes(Fault.DROP):
-        chain.submit(transaction, delay_blocks=DELAY_BLOCKS if chain.faults.takes(Fault.DELAY) else 0)
-    if chain.faults.takes(Fault.LAND_THEN_TIMEOUT):
+    if not node.takes(Fault.DROP):
+        chain.submit(transaction, delay_blocks=DELAY_BLOCKS if node.takes(Fault.DELAY) else 0)
+    if node.takes(Fault.LAND_THEN_TIMEOUT):
         raise TimeoutError
     return str(transaction.signatures[0])
 
@@ -179,7 +179,7 @@ def getSignaturesForAddress(node: Node, address: str, config: Config = None) -> 
 def getTransaction(node: Node, signature: str, config: Any = None) -> Any:
     options = config if isinstance(config, dict) else {"encoding": config}
     found = node.chain.store.transaction(signature)
-    if found is None or found[1] > node.height(options) or node.chain.faults.takes(Fault.NULL_HISTORY):
+    if found is None or found[1] > node.height(options) or node.takes(Fault.NULL_HISTORY):
         return None
     slot, _, at, raw, told = found
     version = version_of(raw)

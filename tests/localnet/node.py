@@ -25,7 +25,7 @@ class Localnet:
         self._options = ["--slot-ms", str(slot_ms)]
         for name, value in options.items():
             self._options += [f"--{name.replace('_', '-')}", *([value] if value else [])]
-        self.addresses: dict[str, str] = {}
+        self.addresses: dict[str, Any] = {}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "Localnet":
