@@ -430,9 +430,12 @@ UNFOLD = {
 
 
 # --- The engine's numbers --------------------------------------------------------------------------------------------
-EXECUTION_MODE = read("EXECUTION_MODE", "mock")
-if EXECUTION_MODE != "mock":
-    raise ImproperlyConfigured(f"EXECUTION_MODE must be mock, not {EXECUTION_MODE!r}")
+EXECUTION_MODE = os.environ.get("EXECUTION_MODE") or embedded_service("executionMode") or "mock"
+if EXECUTION_MODE not in ("mock", "localnet"):
+    raise ImproperlyConfigured(f"EXECUTION_MODE must be mock or localnet, not {EXECUTION_MODE!r}")
+RPC_URLS = read_list("RPC_URLS") or [url for url in (embedded_service("rpcUrls") or "").split(",") if url]
+if EXECUTION_MODE != "mock" and not RPC_URLS:
+    raise ImproperlyConfigured(f"RPC_URLS must name the nodes of the {EXECUTION_MODE}")
 MOCK_SEED = read_int("MOCK_SEED", 0) if os.environ.get("MOCK_SEED") else None
 MOCK_LATENCY = read_float("MOCK_LATENCY", 1.0, most=100)
 MOCK_FAILURE_RATE = read_float("MOCK_FAILURE_RATE", 0.0, most=1)

@@ -26,6 +26,8 @@ ELSEWHERE = """
 |---|---|---|
 | `WEB_WORKERS` | `1` | Web processes on the one port. |
 | `WORKERS_ORDERS` | `1` | Order worker processes. |
+| `LOCALNET_SLOT_MS` | `400` | Milliseconds between two blocks of the localnet. |
+| `LOCALNET_SEED` | `1` | How its prices wander. |
 | `FLOWER_PORT` | the port after `PORT`; by `make run` a free one where that is taken | Where Flower listens. |
 | `FLOWER_HOST` | `127.0.0.1` | The address that Flower listens on. |
 | `CRASH_AT` | nothing | For the fault suite: the crash point at which a process kills itself. |
@@ -63,7 +65,9 @@ MEANINGS = {
     "ACCEPT_WINDOW_MS": "How long new orders gather before they are committed together.",
     "RECORD_WINDOW_MS": "The same for what happens to orders.",
     "DRAIN_S": "Seconds that a stopping worker lets its orders finish.",
-    "EXECUTION_MODE": "`mock` is the only one: pretended venues and chain.",
+    "EXECUTION_MODE": "`mock` (default): pretended venues and chain. `localnet`: a Solana of the engine's own, with real"
+    " transactions.",
+    "RPC_URLS": "Nodes of the chain; without it those of the `localnet` that the engine starts.",
     "MOCK_FAILURE_RATE": "Share of venue calls that fail for a moment, 0 to 1.",
     "MOCK_LATENCY": "Factor on every pretended wait; 0 is none, 1 makes an order take two to three seconds.",
     "MOCK_SEED": "Makes the pretended prices repeat.",

@@ -50,6 +50,7 @@ class Engine:
             "HOST": self.host,
             "PORT": str(self.port),
             "DATA_DIR": str(self.data_dir),
+            "EXECUTION_MODE": environment.get("EXECUTION_MODE") or "mock",
             "PYTHONUNBUFFERED": "1",
             PARENT: str(os.getpid()),
         }
@@ -115,6 +116,7 @@ class Engine:
             redis.prepare()
             self.environment["REDIS_URL"] = redis.url
             found.append((processes.Process("redis", redis.command(), processes.STORAGE), redis.answers))
+        found += self.localnet()
         if not self.environment.get("FLOWER_PORT"):
             self.environment["FLOWER_PORT"] = str(embedded.free_port(self.port + 1 if self.port < 65_535 else 0))
         if not self.environment.get("FLOWER_BASIC_AUTH"):
@@ -124,9 +126,25 @@ class Engine:
             "databaseUrl": self.environment["DATABASE_URL"],
             "redisUrl": self.environment["REDIS_URL"],
             "flowerUrl": f"http://127.0.0.1:{self.environment['FLOWER_PORT']}/flower",
+            "executionMode": self.environment["EXECUTION_MODE"],
+            "rpcUrls": self.environment.get("RPC_URLS", ""),
         }
         embedded.publish(self.run_dir, urls)
         return found
+
+    def localnet(self) -> list[tuple[processes.Process, Callable[[], bool]]]:
+        """A Solana of our own, where the mode asks for one and no nodes are named."""
+        if self.environment["EXECUTION_MODE"] != "localnet" or self.environment.get("RPC_URLS"):
+            return []
+        localnet = embedded.localnet(
+            self.data_dir,
+            engine_port=self.port,
+            slot_ms=processes.count(self.environment, "LOCALNET_SLOT_MS", 400, most=10_000),
+            seed=processes.count(self.environment, "LOCALNET_SEED", 1, most=2**31),
+        )
+        localnet.prepare()
+        self.environment["RPC_URLS"] = ",".join(localnet.rpc_urls)
+        return [(processes.Process("localnet", localnet.command(), processes.STORAGE), localnet.answers)]
 
     def bring_up(
         self,

@@ -1,6 +1,7 @@
 """The parts of the embedded services that need no service."""
 
 import os
+import socket
 import stat
 from pathlib import Path
 
@@ -138,3 +139,22 @@ def test_a_machine_without_an_embedded_postgres_is_named(tmp_path: Path, monkeyp
 
     with pytest.raises(embedded.Unavailable, match=r"for Python 3\.\d+ on .*set DATABASE_URL and REDIS_URL"):
         embedded.postgres(tmp_path)
+
+
+def test_neighbouring_ports_are_the_preferred_ones_or_others_that_are_free() -> None:
+    first = embedded.free_ports(4)
+    assert embedded.free_ports(4, first) == first
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", first + 2))
+        elsewhere = embedded.free_ports(4, first)
+        assert first + 2 not in {elsewhere + n for n in range(4)}
+    assert embedded.free_ports(4, 65_534) < 65_533
+
+
+def test_a_localnet_inherits_no_secret_and_keeps_its_ports(tmp_path: Path) -> None:
+    node = embedded.localnet(tmp_path, engine_port=embedded.free_port(), slot_ms=400, seed=7)
+    command = node.command()
+    assert [f"http://127.0.0.1:{node.port}", f"http://127.0.0.1:{node.port + 2}"] == node.rpc_urls
+    assert f"--port={node.port}" in command and "--seed=7" in command
+    assert any(part.startswith("--inherit=") for part in command), "as Postgres and Redis"
+    assert not node.answers()

@@ -51,7 +51,7 @@ def test_the_operations_page_lists_every_process() -> None:
     table = page.partition("## What each process does")[2].partition("\n## ")[0]
     rows = set(re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE))
     named = {name for row in rows for name in re.findall(r"`([a-z]+)(?:-1)?`", row)}
-    assert named == {kind.name for kind in fleet.KINDS} | {"postgres", "redis"}
+    assert named == {kind.name for kind in fleet.KINDS} | {"postgres", "redis", "localnet"}
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "1001", "two", "²", "1.0"])

@@ -1,9 +1,12 @@
-"""Postgres and Redis for a laptop: the programs inside two wheels, in the foreground under supervision."""
+"""Postgres, Redis and a Solana for a laptop: programs inside wheels, in the foreground under supervision."""
 
+from orderengine.host.embedded.localnet_node import Localnet as Localnet
+from orderengine.host.embedded.localnet_node import localnet as localnet
 from orderengine.host.embedded.place import SOCKET_NAME as SOCKET_NAME
 from orderengine.host.embedded.place import Unavailable as Unavailable
 from orderengine.host.embedded.place import data_folder as data_folder
 from orderengine.host.embedded.place import free_port as free_port
+from orderengine.host.embedded.place import free_ports as free_ports
 from orderengine.host.embedded.place import launch_command as launch_command
 from orderengine.host.embedded.place import private_folder as private_folder
 from orderengine.host.embedded.place import publish as publish

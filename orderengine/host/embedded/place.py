@@ -1,5 +1,6 @@
 """Where embedded services live: private folders, sockets, secrets and ports, and how a service is launched."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -16,6 +17,9 @@ LAUNCH = Path(__file__).parent.with_name("launch.py")
 SOCKET_NAME = ".s.PGSQL.5432"
 MAX_SOCKET_PATH = 103
 """Bytes of a Unix socket's path: 107 on Linux, 103 on macOS."""
+
+
+PORT_TRIES = 50
 
 
 class Unavailable(Exception):
@@ -83,15 +87,28 @@ def machine() -> str:
 
 def free_port(preferred: int = 0) -> int:
     """`preferred` where it can be bound, else any."""
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return free_ports(1, preferred)
+
+
+def free_ports(count: int, preferred: int = 0) -> int:
+    """The first of `count` neighbouring ports: `preferred` where all can be bound, else any."""
+    for port in (preferred, *[0] * PORT_TRIES):
+        with contextlib.ExitStack() as probes:
             try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
+                first = bound_port(probes, port)
+                for further in range(1, count):
+                    bound_port(probes, first + further)
+            except (OSError, OverflowError):  # Taken, or beyond 65535.
                 continue
-            return int(probe.getsockname()[1])
+            return first
     raise Unavailable("no port is free on 127.0.0.1")
+
+
+def bound_port(probes: contextlib.ExitStack, port: int) -> int:
+    probe = probes.enter_context(socket.socket())
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    probe.bind(("127.0.0.1", port))
+    return int(probe.getsockname()[1])
 
 
 def publish(run_dir: Path, urls: dict[str, str]) -> None:
