@@ -33,6 +33,8 @@ class Caller:
     scopes: frozenset[str]
     credential: str = ""
     """What it is based on, as `accounts.standing` names it."""
+    name: str = ""
+    """Who it is, as events of orders say: `key oe_1a2b3c4`, `user alice`, `local`."""
 
     @property
     def is_staff(self) -> bool:
@@ -120,7 +122,8 @@ class KeyRing:
         account = Account.objects.filter(**mine).first()
         if account is None:
             return None
-        return Caller(account.pk, LOCAL_SCOPES | ({Scope.STAFF.value} if user.has_perm(OPERATE) else set()))
+        scopes = LOCAL_SCOPES | ({Scope.STAFF.value} if user.has_perm(OPERATE) else set())
+        return Caller(account.pk, scopes, name=user_name(user))
 
     def _name(self, authorization: str | None) -> bytes:
         return digest(authorization) if authorization else b""
@@ -130,7 +133,7 @@ class KeyRing:
             if not self._local_mode:
                 return None
             account = Account.objects.filter(name=DEMO).first()
-            return Caller(account.pk, LOCAL_SCOPES) if account else None
+            return Caller(account.pk, LOCAL_SCOPES, name="local") if account else None
         scheme, _, secret = authorization.partition(" ")
         if scheme.lower() != "bearer" or not secret:
             return None
@@ -150,7 +153,12 @@ def valid_keys() -> QuerySet[ApiKey]:
 
 
 def key_caller(key: ApiKey) -> Caller:
-    return Caller(key.account_id, frozenset(key.scopes), f"key:{key.pk}")
+    return Caller(key.account_id, frozenset(key.scopes), f"key:{key.pk}", f"key {key.prefix}")
+
+
+def user_name(user: Any) -> str:
+    """As events of orders name somebody who is signed in."""
+    return f"user {user.get_username()}"
 
 
 def redeem(ticket: str) -> Caller | None:

@@ -1,18 +1,20 @@
 """What people do to orders: cancel, amend, requeue. One order at a time; the ledger's fence decides every race."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import psycopg
 import psycopg_pool
 from msgspec import UNSET
 
 from orders.aftercommit import AfterCommit
 from orders.errors import ApiError, invalid
-from orders.events import AmendData, Amended, CancelData, Requeued, RequeueData
+from orders.events import AmendData, Amended, CancelData, Data, Requeued, RequeueData
 from orders.ledger import statements
 from orders.ledger.values import Change, Position
 from orders.lifecycle import FINAL, Event, Status
@@ -28,6 +30,27 @@ TRIES = 10
 """Races with executors and triggers. A lost one means that the order has moved, which it does a few times at most."""
 MAX_CONNECTIONS = 4
 STATEMENT_TIMEOUT_MS = 1_500
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who asks for a change."""
+
+    name: str
+    """As `accounts.auth.Caller` has it."""
+    request_id: str | None = None
+    seq: int | None = None
+    """The seq of the order that the asker has seen: at any other one nothing is changed."""
+
+    def check(self, order: Order) -> None:
+        """Raises `ApiError`: SEQ_MISMATCH."""
+        if self.seq is not None and order.seq != self.seq:
+            said = f"the order is at seq {order.seq} now"
+            raise ApiError("SEQ_MISMATCH", f"If-Match: {said}, not at {self.seq}.", {"If-Match": [said]})
+
+    def sign(self, data: Data) -> Data:
+        """The data of an event, with who asked for it."""
+        return msgspec.structs.replace(data, by=self.name, request_id=self.request_id or UNSET)
 
 
 class Commands:
@@ -50,38 +73,40 @@ class Commands:
     def close(self) -> None:
         self._pool.close()
 
-    def cancel(self, order: Order) -> Order:
-        """The cancelled order; again: the same. Raises `ApiError`: TOO_LATE, ALREADY_FINAL."""
+    def cancel(self, order: Order, asker: Asker) -> Order:
+        """The cancelled order; again: the same. Raises `ApiError`: TOO_LATE, ALREADY_FINAL, SEQ_MISMATCH."""
 
         def decide(order: Order) -> Change | None:
             if order.status == Status.CANCELLED:
                 return None
+            asker.check(order)
             if order.status in FINAL:
                 raise ApiError("ALREADY_FINAL", f"The order is {order.status}.")
             if order.status != Status.PENDING:
                 raise ApiError("TOO_LATE", f"The order is {order.status} and cannot be stopped any more.")
-            return transition(position(order), Event.CANCEL, CancelData())
+            return transition(position(order), Event.CANCEL, asker.sign(CancelData()))
 
         return self._apply(order, decide)
 
-    def amend(self, order: Order, wanted: AmendIn) -> Order:
+    def amend(self, order: Order, wanted: AmendIn, asker: Asker) -> Order:
         """The amended order.
 
-        Raises `ApiError`: VALIDATION_FAILED, PRICE_NOT_SENSIBLE, NOT_RESTING, TOO_LATE, ALREADY_FINAL.
+        Raises `ApiError`: VALIDATION_FAILED, PRICE_NOT_SENSIBLE, NOT_RESTING, TOO_LATE, ALREADY_FINAL, SEQ_MISMATCH.
         """
         amended = amendment(order, wanted)
 
         def decide(order: Order) -> Change | None:
+            asker.check(order)
             if order.status in FINAL:
                 raise ApiError("ALREADY_FINAL", f"The order is {order.status}.")
             if not order.resting:
                 code = "NOT_RESTING" if order.type == OrderType.MARKET else "TOO_LATE"
                 raise ApiError(code, "Only an order that waits for its trigger can be amended.")
-            return transition(position(order), Event.AMEND, AmendData(amended=amended))
+            return transition(position(order), Event.AMEND, asker.sign(AmendData(amended=amended)))
 
         return self._apply(order, decide)
 
-    def requeue(self, order: Order, by: str, *, epoch: int | None = None) -> Order:
+    def requeue(self, order: Order, asker: Asker, *, epoch: int | None = None) -> Order:
         """A failed order goes round again, with all its attempts. Raises `ApiError`: ALREADY_FINAL.
 
         Of another epoch than the one that is named, the order is left and returned as it is: somebody was faster.
@@ -92,10 +117,9 @@ class Commands:
                 return None
             if order.status != Status.FAILED:
                 raise ApiError("ALREADY_FINAL", f"The order is {order.status}; only failed orders are requeued.")
-            requeued = Requeued(by=by)
-            if order.type == OrderType.MARKET:
-                return transition(position(order), Event.REQUEUE, RequeueData(requeued=requeued), delay_ms=0)
-            return transition(position(order), Event.REQUEUE, RequeueData(requeued=requeued, resting=True))
+            market = order.type == OrderType.MARKET
+            data = RequeueData(requeued=Requeued(by=asker.name), resting=UNSET if market else True)
+            return transition(position(order), Event.REQUEUE, asker.sign(data), delay_ms=0 if market else None)
 
         return self._apply(order, decide)
 
@@ -173,16 +197,16 @@ def installed() -> Commands:
     return _installed[0]
 
 
-def cancel(order: Order) -> Order:
+def cancel(order: Order, asker: Asker) -> Order:
     """`Commands.cancel` of this process."""
-    return installed().cancel(order)
+    return installed().cancel(order, asker)
 
 
-def amend(order: Order, wanted: AmendIn) -> Order:
+def amend(order: Order, wanted: AmendIn, asker: Asker) -> Order:
     """`Commands.amend` of this process."""
-    return installed().amend(order, wanted)
+    return installed().amend(order, wanted, asker)
 
 
-def requeue(order: Order, by: str, *, epoch: int | None = None) -> Order:
+def requeue(order: Order, asker: Asker, *, epoch: int | None = None) -> Order:
     """`Commands.requeue` of this process."""
-    return installed().requeue(order, by, epoch=epoch)
+    return installed().requeue(order, asker, epoch=epoch)

@@ -184,7 +184,16 @@ class Amended(Data, frozen=True, kw_only=True):
         return all(getattr(self, name) is UNSET for name in self.__struct_fields__)
 
 
-class AmendData(Data, frozen=True, kw_only=True):
+class Asked(Data, frozen=True, kw_only=True):
+    """What people's changes have in common. Both are absent in events that earlier versions wrote."""
+
+    by: str | UnsetType = UNSET
+    """Who asked: `key` and the key's first characters, `user` and the name, `local` for a request without a key."""
+    request_id: str | UnsetType = UNSET
+    """`X-Request-Id` of the request."""
+
+
+class AmendData(Asked, frozen=True, kw_only=True):
     """`pending`: a resting order was changed."""
 
     resting: bool = True
@@ -193,16 +202,17 @@ class AmendData(Data, frozen=True, kw_only=True):
 
 class Requeued(Data, frozen=True, kw_only=True):
     by: str
+    """As in `Asked`."""
 
 
-class RequeueData(Data, frozen=True, kw_only=True):
+class RequeueData(Asked, frozen=True, kw_only=True):
     """`pending`: an operator sent a failed order round again; with `resting` it waits for its trigger."""
 
     requeued: Requeued
     resting: bool | UnsetType = UNSET
 
 
-class CancelData(Data, frozen=True, kw_only=True):
+class CancelData(Asked, frozen=True, kw_only=True):
     """`cancelled`."""
 
 

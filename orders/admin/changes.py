@@ -6,7 +6,8 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest
 
-from orders import commands
+from accounts.auth import user_name
+from orders.commands import Asker
 from orders.errors import ApiError
 from orders.models import Order
 
@@ -27,10 +28,5 @@ def on_each(request: HttpRequest, orders: list[Order], change: Callable[[Order],
         messages.warning(request, line)
 
 
-def cancel(order: Order) -> None:
-    commands.cancel(order)
-
-
-def requeue(order: Order, by: str, *, epoch: int | None = None) -> None:
-    """`epoch` is that of the dead letter that asks for it: an older letter changes nothing."""
-    commands.requeue(order, by, epoch=epoch)
+def asker(request: HttpRequest) -> Asker:
+    return Asker(user_name(request.user), request.META.get("REQUEST_ID"))

@@ -9,7 +9,8 @@ from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import display
 
-from orders.admin.changes import on_each, requeue
+from orders import commands
+from orders.admin.changes import asker, on_each
 from orders.admin.facts import letter_facts, swap
 from orders.admin.filters import MAX_ID_DIGITS, ResolvedFilter
 from orders.admin.keyset import KeysetMixin
@@ -68,6 +69,6 @@ class DeadLetterAdmin(KeysetMixin, ReadOnlyAdmin):
 
     @admin.action(description="Requeue the chosen orders", permissions=["operate"])
     def requeue_letters(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> None:
-        by = request.user.get_username()
+        by = asker(request)
         letters = {letter.order: letter.epoch for letter in queryset if letter.resolved_at is None}
-        on_each(request, list(letters), lambda order: requeue(order, by, epoch=letters[order]), "requeued")
+        on_each(request, list(letters), lambda order: commands.requeue(order, by, epoch=letters[order]), "requeued")

@@ -12,7 +12,8 @@ from django.utils.html import format_html
 from unfold.decorators import action, display
 
 from accounts.models import Account
-from orders.admin.changes import cancel, on_each, requeue
+from orders import commands
+from orders.admin.changes import asker, on_each
 from orders.admin.facts import SIGNS, facts, swap
 from orders.admin.filters import AccountFilter, StatusFilter, TypeFilter
 from orders.admin.keyset import KeysetMixin
@@ -120,7 +121,8 @@ class OrderAdmin(KeysetMixin, ReadOnlyAdmin):
 
     @admin.action(description="Cancel the chosen orders that have not begun", permissions=["operate"])
     def cancel_orders(self, request: HttpRequest, queryset: QuerySet[Order]) -> None:
-        on_each(request, list(queryset), cancel, "cancelled")
+        by = asker(request)
+        on_each(request, list(queryset), lambda order: commands.cancel(order, by), "cancelled")
 
     def has_cancel_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Its button is there while the order can be cancelled."""
@@ -140,12 +142,13 @@ class OrderAdmin(KeysetMixin, ReadOnlyAdmin):
 
     @action(description="Cancel", permissions=["cancel"], url_path="cancel", icon="cancel")
     def cancel_order(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._changed(request, object_id, cancel, "order cancelled")
+        by = asker(request)
+        return self._changed(request, object_id, lambda order: commands.cancel(order, by), "order cancelled")
 
     @action(description="Requeue", permissions=["requeue"], url_path="requeue", icon="replay")
     def requeue_order(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        by = request.user.get_username()
-        return self._changed(request, object_id, lambda order: requeue(order, by), "order requeued")
+        by = asker(request)
+        return self._changed(request, object_id, lambda order: commands.requeue(order, by), "order requeued")
 
     def _changed(self, request: HttpRequest, object_id: str, change: Callable[[Order], Any], done: str) -> HttpResponse:
         here = reverse("admin:orders_order_change", args=[object_id])

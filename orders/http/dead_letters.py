@@ -64,5 +64,4 @@ class RequeueView(View):
             raise Http404
         if letter.resolved_at is not None or letter.order.epoch != letter.epoch:
             return Response(order_out(letter.order), headers={"Idempotency-Replayed": "true"})
-        by = request.user.get_username() if request.user and request.user.is_authenticated else "staff key"
-        return Response(order_out(commands.requeue(letter.order, by, epoch=letter.epoch)))
+        return Response(order_out(commands.requeue(letter.order, self.asker(), epoch=letter.epoch)))

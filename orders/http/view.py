@@ -1,5 +1,6 @@
 """What all views of the REST API share: who may, which parameters are known, how an answer is written, how lists page."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 import msgspec
 from django.db.models import Model, QuerySet
 from django.http import Http404
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.permissions import BasePermission
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
@@ -14,7 +16,8 @@ from rest_framework.views import APIView
 
 from accounts.rest import MayRead, MayTrade
 from orders import commands
-from orders.errors import ApiError
+from orders.commands import Asker
+from orders.errors import ApiError, invalid
 from orders.http.answers import ErrorOut, schema
 from orders.http.parameters import MAX_PAGE, Parameters
 from orders.models import Order
@@ -24,6 +27,11 @@ Row = TypeVar("Row", bound=Model)
 LIMIT = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE}
 ERROR = schema(ErrorOut)
 ERRORS = dict.fromkeys((400, 401, 403, 404, 429, 503), ERROR)
+SEQ = re.compile(r'"([0-9]{1,10})"|([0-9]{1,10})', re.ASCII)
+IF_MATCH = OpenApiParameter(
+    "If-Match", location="header", description="The order's seq as last seen; at any other one 412 `SEQ_MISMATCH`"
+)
+IF_NONE_MATCH = OpenApiParameter("If-None-Match", location="header", description="`ETag` of an earlier answer")
 READING = ("GET", "HEAD", "OPTIONS")
 
 
@@ -63,6 +71,28 @@ class View(APIView):  # type: ignore[misc]
             return commands.find(UUID(order_id), None if caller.is_staff else caller.account_id)
         except (ValueError, Order.DoesNotExist):
             raise Http404 from None
+
+    def asker(self) -> Asker:
+        """Raises `ApiError`: VALIDATION_FAILED."""
+        return Asker(self.request.auth.name, self.request.META["REQUEST_ID"], if_match(self.request))
+
+
+def if_match(request: Request) -> int | None:
+    """The seq that the client has seen: `If-Match: 3`, also as an entity tag, `"3"` (RFC 9110 section 13.1.1); `*` and no
+    header let any pass. Raises `ApiError`: VALIDATION_FAILED."""
+    sent = request.META.get("HTTP_IF_MATCH", "*").strip()
+    if sent == "*":
+        return None
+    found = SEQ.fullmatch(sent)
+    if found is None:
+        raise invalid("If-Match", 'must be one seq, such as 3 or "3"')
+    return int(found[1] or found[2])
+
+
+def is_known(request: Request, tag: str) -> bool:
+    """Whether `If-None-Match` names the entity tag (RFC 9110 section 13.1.2), so that 304 says all."""
+    sent = request.META.get("HTTP_IF_NONE_MATCH", "")
+    return tag in (each.strip().removeprefix("W/") for each in sent.split(","))
 
 
 def json_body(request: Request) -> bytes:

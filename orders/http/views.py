@@ -23,7 +23,7 @@ from orders.http.answers import (
     schema,
 )
 from orders.http.parameters import MAX_SEQ, PAGE, Parameters
-from orders.http.view import ERROR, ERRORS, LIMIT, View, json_body, page
+from orders.http.view import ERROR, ERRORS, IF_MATCH, IF_NONE_MATCH, LIMIT, View, is_known, json_body, page
 from orders.lifecycle import FINAL, Status
 from orders.models import Order, OrderType
 from orders.order_in import parse_amend
@@ -76,17 +76,21 @@ def wanted(asked: Parameters) -> dict[str, Any]:
 
 
 class OrderView(View):
-    @extend_schema(responses={200: schema(OrderOut), **ERRORS})
+    @extend_schema(parameters=[IF_NONE_MATCH], responses={200: schema(OrderOut), 304: None, **ERRORS})
     def get(self, request: Request, order_id: str) -> Response:
-        """One order."""
-        return Response(order_out(self.order(order_id)))
+        """One order. `ETag` is its seq."""
+        order = self.order(order_id)
+        if is_known(request, entity_tag(order)):
+            return Response(status=304, headers={"ETag": entity_tag(order)})
+        return Response(order_out(order), headers={"ETag": entity_tag(order)})
 
-    @extend_schema(responses={200: schema(OrderOut), 409: ERROR, **ERRORS})
+    @extend_schema(parameters=[IF_MATCH], responses={200: schema(OrderOut), 409: ERROR, 412: ERROR, **ERRORS})
     def delete(self, request: Request, order_id: str) -> Response:
         """Cancels an order that is not being executed yet; again: the same answer."""
-        return self.changed(commands.cancel(self.order(order_id)))
+        return self.changed(commands.cancel(self.order(order_id), self.asker()))
 
     @extend_schema(
+        parameters=[IF_MATCH],
         request={
             "application/json": {
                 "type": "object",
@@ -101,18 +105,23 @@ class OrderView(View):
                 "minProperties": 1,
             }
         },
-        responses={200: schema(OrderOut), 409: ERROR, 415: ERROR, **ERRORS},
+        responses={200: schema(OrderOut), 409: ERROR, 412: ERROR, 415: ERROR, **ERRORS},
     )
     def patch(self, request: Request, order_id: str) -> Response:
         """Changes an order that waits for its trigger."""
         order = self.order(order_id)
-        return self.changed(commands.amend(order, parse_amend(json_body(request))))
+        return self.changed(commands.amend(order, parse_amend(json_body(request)), self.asker()))
 
     def changed(self, order: Order) -> Response:
         """A key that may only trade is not shown the order."""
         if self.request.auth.may(Scope.READ):
-            return Response(order_out(order))
-        return Response(ChangedOut(str(order.id), order.status, order.seq))
+            return Response(order_out(order), headers={"ETag": entity_tag(order)})
+        return Response(ChangedOut(str(order.id), order.status, order.seq), headers={"ETag": entity_tag(order)})
+
+
+def entity_tag(order: Order) -> str:
+    """For `If-Match` and `If-None-Match`: an order changes only with its seq."""
+    return f'"{order.seq}"'
 
 
 class EventsView(View):
