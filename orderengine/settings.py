@@ -235,8 +235,9 @@ CSRF_TRUSTED_ORIGINS = read_list("CSRF_TRUSTED_ORIGINS")
 CORS_ALLOWED_ORIGINS = read_list("CORS_ALLOWED_ORIGINS")
 """Pages elsewhere that may call the API with a key. Cookies never count there."""
 CORS_ALLOW_CREDENTIALS = False
-CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "x-request-id"]
+CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "x-request-id"]
 CORS_EXPOSE_HEADERS = [
+    "ETag",
     "X-Request-Id",
     "Retry-After",
     "Idempotency-Replayed",

@@ -175,6 +175,10 @@ class Order(models.Model):
                 fields=["expires_at"],
                 condition=Q(expires_at__isnull=False, finished_at=None),
             ),
+            # GET /api/orders?updatedAfter=: what ended since, beside what is open.
+            models.Index(
+                name="order_finished", fields=["account", "finished_at"], condition=Q(finished_at__isnull=False)
+            ),
             # GET /api/orders?status=failed|cancelled|expired: the few among many confirmed.
             models.Index(
                 name="order_unfilled",

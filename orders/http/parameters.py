@@ -5,6 +5,7 @@ those that were meant.
 """
 
 from collections.abc import Collection
+from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from django.http import QueryDict
 
 from orders.errors import ApiError, invalid
 from orders.json_in import NUMBER
-from routing.values import Pair
+from routing.values import Pair, Token
 from routing.world import tokens
 
 PAGE, MAX_PAGE = 50, 200
@@ -20,6 +21,8 @@ MAX_SEQ = 2**31 - 1
 MAX_NUMBER = 80
 """Characters."""
 MAX_SHOWN = 100
+EPOCH_YEAR = 1970
+"""Ids count time from then."""
 
 
 class Parameters:
@@ -60,6 +63,25 @@ class Parameters:
             raise invalid(name, f"must be one of {', '.join(allowed)}")
         return value
 
+    def some_of(self, name: str, allowed: list[str]) -> list[str]:
+        """Several, separated by commas; none where the parameter is absent."""
+        values = self._values[name].split(",") if name in self._values else []
+        if not set(values) <= set(allowed):
+            raise invalid(name, f"must be one or several, separated by commas, of {', '.join(allowed)}")
+        return list(dict.fromkeys(values))
+
+    def moment(self, name: str) -> datetime | None:
+        """RFC 3339, in UTC. The `+` of an offset is a space where a client did not escape it."""
+        if name not in self._values:
+            return None
+        try:
+            found = datetime.fromisoformat(self._values[name].replace(" ", "+"))
+            if found.tzinfo is None or found.year < EPOCH_YEAR:
+                raise ValueError
+            return found.astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise invalid(name, "must be a time with its zone, such as 2030-01-31T12:00:00Z") from None
+
     def uuid(self, name: str) -> UUID | None:
         try:
             return UUID(self._values[name]) if name in self._values else None
@@ -78,6 +100,14 @@ class Parameters:
         found = tokens().pair_named(text) if text else None
         if text and found is None:
             raise invalid(name, "is no pair")
+        return found
+
+    def token(self, name: str) -> Token | None:
+        """By symbol in any case or mint."""
+        text = self._values.get(name)
+        found = tokens().resolve(text) if text else None
+        if text and found is None:
+            raise invalid(name, "is no token")
         return found
 
 

@@ -2,8 +2,10 @@
 
 import secrets
 from datetime import timedelta
-from typing import Any
+from functools import reduce
+from operator import or_
 
+from django.db.models import Q
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -24,6 +26,7 @@ from orders.http.answers import (
 )
 from orders.http.parameters import MAX_SEQ, PAGE, Parameters
 from orders.http.view import ERROR, ERRORS, IF_MATCH, IF_NONE_MATCH, LIMIT, View, is_known, json_body, page
+from orders.ids import first_id
 from orders.lifecycle import FINAL, Status
 from orders.models import Order, OrderType
 from orders.order_in import parse_amend
@@ -32,47 +35,83 @@ from orders.wire import timestamp
 
 TICKET_S = 30
 STATUSES = [status.value for status in Status]
+ORDERS = ["desc", "asc"]
 
 
 class OrdersView(View):
-    accepts = {"GET": frozenset({"status", "type", "pair", "clientOrderId", "cursor", "limit"})}
+    accepts = {
+        "GET": frozenset(
+            {
+                "status",
+                "type",
+                "pair",
+                "token",
+                "clientOrderId",
+                "from",
+                "to",
+                "updatedAfter",
+                "order",
+                "cursor",
+                "limit",
+            }
+        )
+    }
 
     @extend_schema(
         operation_id="orders_list",
         parameters=[
-            OpenApiParameter("status", enum=STATUSES),
+            OpenApiParameter("status", enum=STATUSES, many=True, explode=False, description="One or several"),
             OpenApiParameter("type", enum=OrderType.values),
             OpenApiParameter("pair", description="`SOL-USDC`; symbols in any case, or mints"),
+            OpenApiParameter("token", description="Sold or bought; a symbol in any case, or a mint"),
             OpenApiParameter("clientOrderId"),
+            OpenApiParameter("from", OpenApiTypes.DATETIME, description="Placed then or later"),
+            OpenApiParameter("to", OpenApiTypes.DATETIME, description="Placed before"),
+            OpenApiParameter("updatedAfter", OpenApiTypes.DATETIME, description="Changed later than that"),
+            OpenApiParameter("order", enum=ORDERS, description="By the time of placing; `desc` by default"),
             OpenApiParameter("cursor", OpenApiTypes.UUID, description="`next` of the page before"),
             OpenApiParameter("limit", LIMIT, description=f"{PAGE} by default"),
         ],
         responses={200: schema(OrdersOut), **ERRORS},
     )
     def get(self, request: Request) -> Response:
-        """The account's orders, newest first."""
-        orders = Order.objects.filter(account_id=request.auth.account_id, **wanted(self.asked)).order_by("-id")
+        """The account's orders, newest first unless `order=asc`."""
+        ascending = self.asked.one_of("order", ORDERS) == "asc"
+        orders = Order.objects.filter(wanted(self.asked, ascending=ascending), account_id=request.auth.account_id)
+        orders = orders.order_by("id" if ascending else "-id")
         found, following = page(orders, self.asked.limit(), lambda order: order.id)
         return Response(OrdersOut([order_out(order) for order in found], following))
 
 
-def wanted(asked: Parameters) -> dict[str, Any]:
+def wanted(asked: Parameters, *, ascending: bool = False) -> Q:
     """The conditions of a list."""
-    conditions: dict[str, Any] = {}
-    if status := asked.one_of("status", STATUSES):
-        # The partial indexes hang on what changes once in an order's life, not on its status.
-        conditions |= {"status": status, "finished_at__isnull": status not in FINAL}
-        if status in FINAL and status != Status.CONFIRMED:
-            conditions["tx_hash"] = None
+    conditions = Q()
+    if statuses := asked.some_of("status", STATUSES):
+        conditions &= reduce(or_, map(at_status, statuses))
     if kind := asked.one_of("type", OrderType.values):
-        conditions["type"] = kind
+        conditions &= Q(type=kind)
     if pair := asked.pair("pair"):
-        conditions |= {"token_in": pair.token_in.symbol, "token_out": pair.token_out.symbol}
+        conditions &= Q(token_in=pair.token_in.symbol, token_out=pair.token_out.symbol)
+    if token := asked.token("token"):
+        conditions &= Q(token_in=token.symbol) | Q(token_out=token.symbol)
     if client_order_id := asked.text("clientOrderId"):
-        conditions["client_order_id"] = client_order_id
+        conditions &= Q(client_order_id=client_order_id)
+    # An id begins with its time, so a range of time is a range of the index that the list is read from.
+    if placed_from := asked.moment("from"):
+        conditions &= Q(id__gte=first_id(placed_from))
+    if placed_to := asked.moment("to"):
+        conditions &= Q(id__lt=first_id(placed_to))
+    if updated_after := asked.moment("updatedAfter"):
+        conditions &= Q(finished_at=None, updated_at__gt=updated_after) | Q(finished_at__gt=updated_after)
     if cursor := asked.uuid("cursor"):
-        conditions["id__lt"] = cursor
+        conditions &= Q(id__gt=cursor) if ascending else Q(id__lt=cursor)
     return conditions
+
+
+def at_status(status: str) -> Q:
+    """The partial indexes hang on what changes once in an order's life, not on its status."""
+    found = Q(status=status, finished_at__isnull=status not in FINAL)
+    return found & Q(tx_hash=None) if status in FINAL and status != Status.CONFIRMED else found
 
 
 class OrderView(View):
