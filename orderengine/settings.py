@@ -162,6 +162,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_celery_beat",
+    "routing",
     "accounts",
     "orders",
     "trade",

@@ -1,57 +1,76 @@
-"""The registry of tokens that a world trades, and the pairs they make."""
+"""The tokens that are known at one moment, and the pairs they make. Those of the present: `routing.world.tokens`."""
 
 from collections.abc import Iterable
-from itertools import combinations, permutations
 
-from routing.values import Pair, Token
+from routing.values import UNRANKED, Pair, Token, precedence
+
+MAX_PAIRS = 10_000
+"""Pairs that are kept once they were asked for: anybody may ask for any two tokens."""
 
 
 class Tokens:
-    """Every look-up costs a look into a dictionary; nothing is changed in place, so any thread may read."""
+    """Every look-up costs a look into a dictionary. What is known never changes in place, so any thread may read."""
 
     def __init__(self, tokens: Iterable[Token]) -> None:
-        """`tokens` in order of precedence as a quote token: the earlier one of a pair is what its pool is measured in."""
-        self.tokens = tuple(tokens)
-        self._by_name = {name: token for token in self.tokens for name in (token.symbol, token.mint)}
-        self._pairs = {(a.symbol, b.symbol): Pair(a, b) for a, b in permutations(self.tokens, 2)}
-        self._pairs_by_name = {pair.name: pair for pair in self._pairs.values()}
-        # A combination of what is in order of precedence has the quote token first.
-        self._pools = {
-            names: self._pairs[(other.symbol, quote.symbol)]
-            for quote, other in combinations(self.tokens, 2)
-            for names in ((quote.symbol, other.symbol), (other.symbol, quote.symbol))
-        }
+        """Of verified tokens with one symbol the first in order of precedence has it; the table refuses the second."""
+        self.tokens = tuple(sorted(tokens, key=precedence))
+        self._by_mint = {token.mint: token for token in self.tokens}
+        self._by_symbol = {token.symbol.upper(): token for token in reversed(self.tokens) if token.verified}
+        self._pairs: dict[tuple[str, str], Pair] = {}
+        self._pairs_by_name: dict[str, Pair] = {}
 
     def resolve(self, symbol_or_mint: str) -> Token | None:
-        """The token of a symbol (in any case) or of a mint (exactly as written, case carries meaning there)."""
-        return self._by_name.get(symbol_or_mint) or self._by_name.get(symbol_or_mint.upper())
+        """The token of a verified symbol (in any case) or of a mint (exactly as written, case carries meaning there)."""
+        return self._by_mint.get(symbol_or_mint) or self._by_symbol.get(symbol_or_mint.upper())
+
+    def label(self, mint: str) -> str:
+        """What people read for a mint: its verified symbol, else the mint itself."""
+        token = self._by_mint.get(mint)
+        return mint if token is None else token.label
 
     def pair(self, token_in: str, token_out: str) -> Pair | None:
         """The pair of two symbols or mints; None when either is unknown or both are the same token."""
+        found = self._pairs.get((token_in, token_out))
+        if found is not None:
+            return found
         sold, bought = self.resolve(token_in), self.resolve(token_out)
-        if sold is None or bought is None:
+        if sold is None or bought is None or sold == bought:
             return None
-        return self._pairs.get((sold.symbol, bought.symbol))
+        if len(self._pairs) >= MAX_PAIRS:
+            self._pairs.clear()
+        made = self._pairs[(token_in, token_out)] = Pair(sold, bought)
+        return made
 
     def pair_named(self, name: str) -> Pair | None:
         """The pair of a name such as `SOL-USDC`."""
         found = self._pairs_by_name.get(name)
         if found is not None:
             return found
-        token_in, dash, token_out = name.partition("-")
-        return self.pair(token_in, token_out) if dash else None
+        token_in, _, token_out = name.partition("-")
+        made = self.pair(token_in, token_out)
+        if made is not None:
+            if len(self._pairs_by_name) >= MAX_PAIRS:
+                self._pairs_by_name.clear()
+            self._pairs_by_name[name] = made
+        return made
 
     def all_pairs(self) -> tuple[Pair, ...]:
-        """Every direction of every two tokens, listed anywhere or not."""
-        return tuple(self._pairs.values())
+        """Every direction between a quote token (one with a rank of its own) and another token, listed anywhere or not."""
+        ranked = [token for token in self.tokens if token.rank < UNRANKED]
+        found = {(quote, other) for quote in ranked for other in self.tokens if quote != other}
+        names = sorted(
+            {*found, *((other, quote) for quote, other in found)}, key=lambda two: tuple(map(precedence, two))
+        )
+        return tuple(Pair(*two) for two in names)
 
     def quote_token(self, pair: Pair) -> Token:
-        """What the pair's pool is measured in: USDC if it takes part, else SOL, and so on; the same both ways."""
-        return self.pool_pair(pair).token_out
+        """See `Pair.quote_token`."""
+        return pair.quote_token
 
     def pool_pair(self, pair: Pair) -> Pair:
-        """The direction that sells for the quote token: one name for a pool that trades both ways."""
-        return self._pools[(pair.token_in.symbol, pair.token_out.symbol)]
+        """See `Pair.pool`."""
+        return pair.pool
 
     def reverse(self, pair: Pair) -> Pair:
-        return self._pairs[(pair.token_out.symbol, pair.token_in.symbol)]
+        """See `Pair.reverse`."""
+        return pair.reverse

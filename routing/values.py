@@ -3,7 +3,7 @@
 Amounts and prices are `Decimal`, never float. A price is tokenOut per tokenIn. Times are aware UTC datetimes.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -21,12 +21,56 @@ Opaque to everybody but the chain that set it: nobody else compares it with anyt
 """
 
 
+class Program(StrEnum):
+    """The program on the chain that keeps a token's accounts."""
+
+    TOKEN = "token"
+    TOKEN_2022 = "token-2022"
+
+
+UNRANKED = 1_000
+"""The rank of a token that nobody gave one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
-    symbol: str
+    """A token is its mint: two with the same mint are the same token, whatever else is said of them."""
+
+    symbol: str = field(compare=False)
+    """As its maker calls it. Anybody may take any symbol, so it names a token only where it is `verified`."""
     mint: str
     """Base58 address of the token's mint account."""
+    decimals: int = field(compare=False)
+    program: Program = field(default=Program.TOKEN, compare=False)
+    verified: bool = field(default=False, compare=False)
+    """An operator has said that this mint, and no other, is meant by the symbol."""
+    name: str = field(default="", compare=False)
+    """Its long name, for people."""
+    extensions: tuple[str, ...] = field(default=(), compare=False)
+    """Of a Token-2022 mint, such as `transferFeeConfig`."""
+    source: str = field(default="", compare=False)
+    """Who said so: the world it came with, a person, the chain."""
+    logo: str | None = field(default=None, compare=False)
+    """Address of its picture."""
+    rank: int = field(default=UNRANKED, compare=False)
+    """The lower one of a pair is what its pool is measured in; of equals, the mint that sorts first."""
+
+    @property
+    def label(self) -> str:
+        """What the engine calls it in names of pairs and to people: its symbol if that is verified, else its mint."""
+        return self.symbol if self.verified else self.mint
+
+
+@dataclass(frozen=True, slots=True)
+class Mint:
+    """What a mint account on the chain says of its token."""
+
     decimals: int
+    program: Program = Program.TOKEN
+    extensions: tuple[str, ...] = ()
+    symbol: str = ""
+    """From its metadata, which its maker wrote: anything may stand there."""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +79,29 @@ class Pair:
 
     token_in: Token
     token_out: Token
+    name: str = field(init=False, compare=False)
+    """`SOL-USDC`: the form used in URLs and Redis keys. Of a token without a verified symbol the mint stands there."""
+    pool: "Pair" = field(init=False, compare=False, repr=False)
+    """The direction that sells for the quote token: one name for a pool that trades both ways."""
+
+    def __post_init__(self) -> None:
+        direct = precedence(self.token_out) < precedence(self.token_in)
+        object.__setattr__(self, "name", f"{self.token_in.label}-{self.token_out.label}")
+        object.__setattr__(self, "pool", self if direct else self.reverse)
 
     @property
-    def name(self) -> str:
-        """`SOL-USDC`: the form used in URLs and Redis keys."""
-        return f"{self.token_in.symbol}-{self.token_out.symbol}"
+    def reverse(self) -> "Pair":
+        return Pair(self.token_out, self.token_in)
+
+    @property
+    def quote_token(self) -> Token:
+        """What the pair's pool is measured in: USDC if it takes part, else SOL, and so on; the same both ways."""
+        return self.pool.token_out
+
+
+def precedence(token: Token) -> tuple[int, str]:
+    """Sorts tokens by who is the quote token of whom."""
+    return token.rank, token.mint
 
 
 class Tick(msgspec.Struct, frozen=True):
@@ -51,7 +113,7 @@ class Tick(msgspec.Struct, frozen=True):
     """Before fee and impact."""
     fee_bps: int
     liquidity: Decimal
-    """Depth of one side of the pool, in its quote token (`Tokens.quote_token`): the same figure both ways."""
+    """Depth of one side of the pool, in its quote token (`Pair.quote_token`): the same figure both ways."""
     volume: Decimal
     """Traded in the venue's last minute, in the quote token as well."""
     observed_at: datetime

@@ -8,9 +8,8 @@ through the functions at the end. Each object is made at its first use; whoever 
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Protocol
 
 from django.conf import settings
@@ -18,9 +17,10 @@ from django.conf import settings
 from routing.chain import Chain
 from routing.controls import Controls
 from routing.prices import PriceFeed, PriceStore
+from routing.registry import Registry
 from routing.router import Router
 from routing.tokens import Tokens
-from routing.values import Pair
+from routing.values import Mint, Pair
 
 
 class World(Protocol):
@@ -31,11 +31,16 @@ class World(Protocol):
     def chain(self) -> Chain: ...
 
     @property
-    def tokens(self) -> Tokens: ...
-
-    @property
     def controls(self) -> Controls | None:
         """What moves a pretended world; None in one that cannot be moved."""
+        ...
+
+    @property
+    def read_mint(self) -> Callable[[str], Awaitable[Mint | None]] | None:
+        """Reads a mint account from the chain: what is answered is None where there is no such mint.
+
+        None in a world whose tokens are on no chain. Raises `VenueError` while the chain does not answer.
+        """
         ...
 
     def listed_pairs(self) -> list[Pair]:
@@ -47,7 +52,7 @@ class World(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Factory:
-    """How a world is made; its tokens are known without opening it, because reading an order needs nothing else."""
+    """How a world is made, and the tokens that come with it; those are told without opening it."""
 
     tokens: Callable[[], Tokens]
     world: Callable[[], World]
@@ -71,6 +76,7 @@ def _mock_world() -> World:
         max_age_ms=settings.QUOTE_MAX_AGE_MS,
         valid_s=settings.MOCK_VALID_S,
         cached=price_feed().market,
+        tokens=tokens,
     )
 
 
@@ -78,10 +84,16 @@ FACTORIES = {"mock": Factory(_mock_tokens, _mock_world)}
 """By `EXECUTION_MODE`."""
 
 
-@cache
+registry = Registry(lambda: settings.DATABASE_URL, lambda: FACTORIES[settings.EXECUTION_MODE].tokens().tokens)
+"""Reads the table of tokens for this process, from the first look-up on."""
+
+
 def tokens() -> Tokens:
-    """The tokens of this process' world; does not open it."""
-    return FACTORIES[settings.EXECUTION_MODE].tokens()
+    """The tokens that are known at present: a change of the table is seen within a second. Does not open the world.
+
+    Keep a token or a pair no longer than for one piece of work. Raises `registry.NotRead`, which is an error of Postgres.
+    """
+    return registry.current()
 
 
 class _Opened:
@@ -145,3 +157,4 @@ def price_store() -> PriceStore:
 async def close_world() -> None:
     """Closes the world and the cached prices, on the event loop that used them. What is asked for later is opened anew."""
     await _opened.close()
+    registry.close()

@@ -15,6 +15,7 @@ from orders.aftercommit import AfterCommit
 from orders.dispatch import dispatch
 from orders.ledger.statements import Connection
 from orders.publisher import Publisher
+from routing.world import registry
 from tests.factories import connect
 from triggers.arming import Arming
 
@@ -40,6 +41,7 @@ def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     changes.close()
     publisher.close()
     arming.close()
+    registry.close()
     with django_db_blocker.unblock():
         connections["default"].close_pool()  # type: ignore[attr-defined]
 

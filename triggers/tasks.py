@@ -12,7 +12,7 @@ from celery import current_app, shared_task
 from django.conf import settings
 
 from routing.prices import PriceStore
-from routing.world import close_world, tokens, world
+from routing.world import close_world, world
 from runtime.broker import messages_waiting
 from triggers.book import Book
 from triggers.matcher import Matcher
@@ -79,14 +79,13 @@ class Owners:
         with self._making:
             if self._ticker is None:
                 book, prices = self._open()
-                pairs = [pair for name in settings.POLL_PAIRS if (pair := tokens().pair_named(name)) is not None]
                 self._ticker = Ticker(
                     world().router,
                     prices,
                     book,
                     self.matcher(),
                     Calls().send,
-                    pairs=pairs,
+                    pairs=settings.POLL_PAIRS,
                     deadline_ms=settings.POLL_DEADLINE_MS,
                 )
             return self._ticker

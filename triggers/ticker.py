@@ -68,7 +68,8 @@ def market_out(market: PairPrices, now: datetime) -> dict[str, Any]:
 class Ticker:
     """Ticks from several threads or processes do not overlap.
 
-    `matcher` fires the first limits of a crossing at once; `due(task, pair)` calls the task that fires the others.
+    `matcher` fires the first limits of a crossing at once; `due(task, pair)` calls the task that fires the others; `pairs`
+    are polled always.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Ticker:
         matcher: Matcher,
         due: Callable[[str, str], None],
         *,
-        pairs: Sequence[Pair],
+        pairs: Sequence[str],
         deadline_ms: int,
     ) -> None:
         self._router = router
@@ -91,7 +92,7 @@ class Ticker:
         self._pairs = pairs
         self._loop = LoopThread("quotes")
         self._busy = threading.Lock()
-        self._asked_for = [channel_of(pair.name) for pair in pairs]
+        self._asked_for = [channel_of(pair) for pair in pairs]
         self.dropped = 0
 
     def tick(self) -> bool:
@@ -119,8 +120,7 @@ class Ticker:
         if not ours:
             self.dropped += 1
             return False
-        names = {pair.name for pair in self._pairs}.union(waited_for, watched)
-        wanted = [pair for name in sorted(names) if (pair := tokens().pair_named(name)) is not None]
+        wanted = self._known(set(self._pairs).union(waited_for, watched))
         markets = self._loop.run(self._poller.poll(wanted))
         self._prices.write(markets, self._router.breakers.states(), lag_ms=lag_ms)
         self.look([market for market in markets if market.pair in waited_for])
@@ -129,6 +129,12 @@ class Ticker:
         # Whether a pair that was not asked about yet has subscribers is unknown: it is published.
         self._asked_for = [channel_of(market.pair) for market in markets]
         return True
+
+    def _known(self, names: Iterable[str]) -> list[Pair]:
+        """The pairs, each once: a pair may have had another name before a symbol was verified."""
+        known = tokens()
+        pairs = {pair.name: pair for name in names if (pair := known.pair_named(name)) is not None}
+        return [pairs[name] for name in sorted(pairs)]
 
     def look(self, markets: Sequence[PairPrices]) -> None:
         """Calls the matchers for what is due in pairs that orders wait for."""

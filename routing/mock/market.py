@@ -1,7 +1,9 @@
 """The mock market: what the mock venues would see, the same for every process that shares its directory."""
 
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Context, Decimal
+from itertools import combinations
 from pathlib import Path
 from zlib import crc32
 
@@ -11,25 +13,21 @@ from routing.clock import Clock, utc_now
 from routing.controls import InvalidMove as InvalidMove
 from routing.mock import wander
 from routing.mock.market_file import Health, MarketFile, MarketState, Pool
-from routing.mock.tokens import NEW, REGISTRY, USDC
-from routing.values import Pair, Tick, VenueName
+from routing.mock.tokens import BONK, JUP, REGISTRY, SOL, USDC, market_name, market_pair
+from routing.tokens import Tokens
+from routing.values import Pair, Tick, VenueName, precedence
 from routing.venue import NoRoute
 from routing.venues import RAYDIUM, registered
 
-_BASE_USDC = {
-    "USDC": Decimal(1),
-    "SOL": Decimal(100),
-    "JUP": Decimal("0.5"),
-    "BONK": Decimal("0.00002"),
-    "NEW": Decimal("0.1"),
-}
+_BASE_USDC = {USDC: Decimal(1), SOL: Decimal(100), JUP: Decimal("0.5"), BONK: Decimal("0.00002")}
 _BASE_DEPTH_USDC = {
-    "USDC": Decimal(50_000_000),
-    "SOL": Decimal(50_000_000),
-    "JUP": Decimal(5_000_000),
-    "BONK": Decimal(3_000_000),
-    "NEW": Decimal(20_000),
+    USDC: Decimal(50_000_000),
+    SOL: Decimal(50_000_000),
+    JUP: Decimal(5_000_000),
+    BONK: Decimal(3_000_000),
 }
+_NEW_USDC, _NEW_DEPTH_USDC = Decimal("0.1"), Decimal(20_000)
+"""Of every other token: it has no pool until `move` lists one."""
 _TURNOVER = Decimal("0.01")
 """Part of a pool's depth that is traded in a minute."""
 _RAYDIUM_FEE_BPS = 25
@@ -47,10 +45,19 @@ _MAX_TICKS = 256
 class Market:
     """Prices are a function of (seed, time since the epoch), corrected by what was set with `move`."""
 
-    def __init__(self, directory: Path, *, seed: int | None = None, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        seed: int | None = None,
+        clock: Clock = utc_now,
+        tokens: Callable[[], Tokens] = lambda: REGISTRY,
+    ) -> None:
+        """`tokens` gives those that are known at present."""
         self._file = MarketFile(directory, seed=seed, clock=clock)
         self._clock = clock
-        self._ticks: tuple[MarketState | None, dict[tuple[str, VenueName, float], Tick]] = (None, {})
+        self._tokens = tokens
+        self._ticks: tuple[MarketState | None, dict[tuple[str, str, str, VenueName, float], Tick]] = (None, {})
 
     def tick(self, pair: Pair, venue: VenueName, now: datetime) -> Tick:
         """The venue's pool at `now`, whatever its health. Raises `NoRoute` while the pair is unlisted."""
@@ -60,7 +67,8 @@ class Market:
             # State and ticks change together: another thread must not put an old tick among the new.
             ticks = {}
             self._ticks = (state, ticks)
-        key = (pair.name, venue, _seconds(state, now))
+        # By mints as well: a symbol may come to mean another one.
+        key = (pair.name, pair.token_in.mint, pair.token_out.mint, venue, _seconds(state, now))
         tick = ticks.get(key)
         if tick is None:
             tick = ticks[key] = self._tick(state, pair, venue, now)
@@ -68,18 +76,26 @@ class Market:
 
     def health(self, pair: Pair, venue: VenueName) -> Health:
         """What was set for the venue in this pair."""
-        pool = self._file.read().pools.get(REGISTRY.pool_pair(pair).name)
+        pool = self._file.read().pools.get(market_name(pair.pool))
         return Health.OK if pool is None else pool.health.get(venue, Health.OK)
 
     def is_held(self, pair: Pair) -> bool:
         """The pair's price stands still: not even a settlement slips."""
-        pool = self._file.read().pools.get(REGISTRY.pool_pair(pair).name)
+        pool = self._file.read().pools.get(market_name(pair.pool))
         return pool is not None and pool.hold
 
     def listed_pairs(self) -> list[Pair]:
         """Every pair that trades now, both ways."""
         state = self._file.read()
-        return [pair for pair in REGISTRY.all_pairs() if _is_listed(state, REGISTRY.pool_pair(pair))]
+        known = self._tokens()
+        named = [market_pair(name, known) for name, pool in state.pools.items() if pool.listed]
+        always = [known.pair(a.mint, b.mint) for a, b in combinations(_BASE_USDC, 2)]
+        pools = {pair.pool for pair in (*always, *named) if pair is not None and _is_listed(state, pair.pool)}
+        return [pair for pool in sorted(pools, key=_order) for pair in (pool, pool.reverse)]
+
+    def pair(self, name: str) -> Pair | None:
+        """The pair of a `market_name`."""
+        return market_pair(name, self._tokens())
 
     def move(
         self,
@@ -98,21 +114,21 @@ class Market:
         holds the present one. `liquidity` and `volume` (a minute's) are in the pool's quote token.
         `health` is by venue, in lower case: ok, error or slow. Raises `InvalidMove`.
         """
-        pair = REGISTRY.pair_named(pair_name)
+        pair = self._tokens().pair_named(pair_name)
         if pair is None:
             raise InvalidMove("pair", f"unknown pair {pair_name}")
         _check("price", price, above=Decimal(0))
         _check("liquidity", liquidity)
         _check("volume", volume)
         healths = dict(_health(name, wanted) for name, wanted in health.items() if wanted is not None)
-        pool_pair = REGISTRY.pool_pair(pair)
+        pool_pair = pair.pool
         with self._file.change() as state:
-            pool = state.pools.setdefault(pool_pair.name, Pool())
+            pool = state.pools.setdefault(market_name(pool_pair), Pool())
             if price is not None or (hold is not None and hold != pool.hold):
                 seconds = _seconds(state, self._clock())
                 present = self._mid(state, pool_pair, seconds)
                 pool.natural = self._natural(state, pool_pair, seconds)
-                pool.price = present if price is None else price if pair.name == pool_pair.name else 1 / price
+                pool.price = present if price is None else price if pair == pool_pair else 1 / price
             pool.hold = pool.hold if hold is None else hold
             pool.liquidity = pool.liquidity if liquidity is None else liquidity
             pool.volume = pool.volume if volume is None else volume
@@ -120,18 +136,19 @@ class Market:
             pool.health = pool.health | healths
 
     def _tick(self, state: MarketState, pair: Pair, venue: VenueName, now: datetime) -> Tick:
-        pool = REGISTRY.pool_pair(pair)
+        pool = pair.pool
+        name = market_name(pool)
         if not _is_listed(state, pool):
             raise NoRoute(venue=venue)
         seconds = _seconds(state, now)
         price = self._mid(state, pool, seconds)
-        moved = state.pools.get(pool.name) or Pool()
+        moved = state.pools.get(name) or Pool()
         if not moved.hold:
-            price *= wander.venue_factor(state.seed, pool.name, venue, seconds)
+            price *= wander.venue_factor(state.seed, name, venue, seconds)
         return Tick(
             pair=pair.name,
             venue=venue,
-            price=_SHOWN.plus(price if pair.name == pool.name else 1 / price),
+            price=_SHOWN.plus(price if pair == pool else 1 / price),
             fee_bps=_fee_bps(pool, venue),
             liquidity=_depth(pool) if moved.liquidity is None else moved.liquidity,
             volume=_volume(state, pool, venue, seconds) if moved.volume is None else moved.volume,
@@ -140,7 +157,7 @@ class Market:
 
     def _mid(self, state: MarketState, pool: Pair, seconds: float) -> Decimal:
         """The market's price of the pool's token in its quote token."""
-        moved = state.pools.get(pool.name)
+        moved = state.pools.get(market_name(pool))
         if moved is None or moved.price is None or moved.natural is None:
             return self._natural(state, pool, seconds)
         if moved.hold:
@@ -149,10 +166,10 @@ class Market:
 
     def _natural(self, state: MarketState, pool: Pair, seconds: float) -> Decimal:
         """The price without `move`: a token's own in USDC, and between two others the quotient of their USDC prices."""
-        symbol = pool.token_in.symbol
-        if pool.token_out.symbol == "USDC":
-            return _BASE_USDC[symbol] * wander.price_factor(state.seed, symbol, seconds)
-        legs = [REGISTRY.pool_pair(Pair(token, USDC)) for token in (pool.token_in, pool.token_out)]
+        if pool.token_out == USDC:
+            name = market_name(pool).partition("-")[0]
+            return _BASE_USDC.get(pool.token_in, _NEW_USDC) * wander.price_factor(state.seed, name, seconds)
+        legs = [Pair(token, USDC) for token in (pool.token_in, pool.token_out)]
         return self._mid(state, legs[0], seconds) / self._mid(state, legs[1], seconds)
 
 
@@ -162,27 +179,31 @@ def _seconds(state: MarketState, now: datetime) -> float:
 
 
 def _is_listed(state: MarketState, pool: Pair) -> bool:
-    moved = state.pools.get(pool.name)
+    moved = state.pools.get(market_name(pool))
     if moved is not None and moved.listed is not None:
         return moved.listed
-    return NEW not in (pool.token_in, pool.token_out)
+    return pool.token_in in _BASE_USDC and pool.token_out in _BASE_USDC
+
+
+def _order(pool: Pair) -> tuple[tuple[int, str], tuple[int, str]]:
+    return precedence(pool.token_in), precedence(pool.token_out)
 
 
 def _fee_bps(pool: Pair, venue: VenueName) -> int:
     if venue == RAYDIUM:
         return _RAYDIUM_FEE_BPS
-    return _METEORA_FEES_BPS[crc32(pool.name.encode()) % len(_METEORA_FEES_BPS)]
+    return _METEORA_FEES_BPS[crc32(market_name(pool).encode()) % len(_METEORA_FEES_BPS)]
 
 
 def _depth(pool: Pair) -> Decimal:
     """The shallower token decides; in the quote token."""
-    depth_usdc = min(_BASE_DEPTH_USDC[pool.token_in.symbol], _BASE_DEPTH_USDC[pool.token_out.symbol])
-    return depth_usdc / _BASE_USDC[pool.token_out.symbol]
+    depth_usdc = min(_BASE_DEPTH_USDC.get(token, _NEW_DEPTH_USDC) for token in (pool.token_in, pool.token_out))
+    return depth_usdc / _BASE_USDC.get(pool.token_out, _NEW_USDC)
 
 
 def _volume(state: MarketState, pool: Pair, venue: VenueName, seconds: float) -> Decimal:
     usual = _depth(pool) * _TURNOVER
-    return _SHOWN.plus(usual * wander.volume_factor(state.seed, pool.name, venue, seconds))
+    return _SHOWN.plus(usual * wander.volume_factor(state.seed, market_name(pool), venue, seconds))
 
 
 def _check(field: str, value: Decimal | None, *, above: Decimal | None = None) -> None:

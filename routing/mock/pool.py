@@ -2,7 +2,6 @@
 
 from decimal import ROUND_UP, Decimal, localcontext
 
-from routing.mock.tokens import REGISTRY
 from routing.selection import BPS, EXACT, round_down
 from routing.values import Pair, Quote, Tick
 from routing.venue import AmountTooSmall, InsufficientLiquidity
@@ -25,7 +24,7 @@ def quote_from_tick(pair: Pair, tick: Tick, amount: Decimal, *, cached: bool) ->
     with localcontext(EXACT):
         paid = amount * (BPS - tick.fee_bps) * _PER_BPS
         ideal_out = paid * tick.price
-        worth = ideal_out if REGISTRY.quote_token(pair) == pair.token_out else paid
+        worth = ideal_out if pair.quote_token is pair.token_out else paid
         depth = tick.liquidity
         if depth <= 0 or worth * BPS > (depth + worth) * MAX_IMPACT_BPS:
             raise InsufficientLiquidity(venue=tick.venue)

@@ -11,7 +11,6 @@ import msgspec
 from routing.mock import base58
 from routing.mock.market import Market
 from routing.mock.pool import quote_from_tick
-from routing.mock.tokens import REGISTRY
 from routing.selection import BPS, round_down, round_up
 from routing.values import VenueName
 from routing.venue import NoRoute, VenueError
@@ -27,6 +26,7 @@ class Terms(msgspec.Struct, frozen=True, array_like=True):
     attempt: int
     venue: VenueName
     pair: str
+    """See `routing.mock.tokens.market_name`."""
     amount_in: Decimal
     quoted_price: Decimal
     min_out: Decimal
@@ -71,7 +71,7 @@ def settle(terms: Terms, market: Market, *, signature: str, landed_at: datetime)
 
     Never below min_out: it reverts then.
     """
-    pair = REGISTRY.pair_named(terms.pair)
+    pair = market.pair(terms.pair)
     if pair is None:
         return Settlement(error=NoRoute.code)
     try:

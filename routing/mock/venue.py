@@ -16,6 +16,7 @@ from routing.mock.market import Market
 from routing.mock.market_file import Health
 from routing.mock.pool import quote_from_tick
 from routing.mock.settlement import Terms
+from routing.mock.tokens import market_name
 from routing.selection import bound
 from routing.signer import Signer
 from routing.values import Pair, Quote, Swap, SwapStatus, Tick, Validity, VenueName
@@ -98,7 +99,7 @@ class MockVenue:
                 reference=reference,
                 attempt=attempt,
                 venue=self.name,
-                pair=pair.name,
+                pair=market_name(pair),
                 amount_in=quote.amount_in,
                 quoted_price=quote.price,
                 min_out=min_out,

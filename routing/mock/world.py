@@ -42,8 +42,9 @@ class MockWorld:
     router: Router
     market: Market
     chain: MockChain
-    tokens: Tokens
     controls: MockControls
+    read_mint: None = None
+    """Mock tokens are on no chain."""
 
     def listed_pairs(self) -> list[Pair]:
         """See `World`."""
@@ -65,18 +66,19 @@ def mock_world(
     valid_s: float,
     clock: Clock | None = None,
     cached: Callable[[Pair], Awaitable[PairPrices | None]] | None = None,
+    tokens: Callable[[], Tokens] = lambda: REGISTRY,
 ) -> MockWorld:
     """Opens the world in `data_dir/mock`, making it at first use.
 
     `seed` repeats the prices, None draws one for the directory; `latency` is a factor on every wait.
     `failure_rate` (0..1) is for venues and chain alike; a built transaction is valid for `valid_s` seconds;
     `cached` reads the poller's prices. Without a `clock` quotes are dated by the wall clock, and market and chain go by a
-    clock that all processes share (`routing.mock.clock`).
+    clock that all processes share (`routing.mock.clock`). `tokens` gives the tokens that are known at present.
     """
     directory = data_dir / "mock"
     world_clock = clock or shared_clock(directory)
     wall_clock = clock or utc_now
-    market = Market(directory, seed=seed, clock=world_clock)
+    market = Market(directory, seed=seed, clock=world_clock, tokens=tokens)
     chain = MockChain(directory, market, latency=latency, failure_rate=failure_rate, clock=world_clock)
     venues = [
         MockVenue(
@@ -92,4 +94,4 @@ def mock_world(
         for name in registered()
     ]
     router = Router(venues, deadline_ms=deadline_ms, max_age_ms=max_age_ms, clock=wall_clock, cached=cached)
-    return MockWorld(router, market, chain, REGISTRY, MockControls(market, chain))
+    return MockWorld(router, market, chain, MockControls(market, chain))

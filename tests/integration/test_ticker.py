@@ -66,7 +66,7 @@ class Bench:
         def note(task: str, pair: str) -> None:
             self.due.append((task, pair))
 
-        return Ticker(self.world.router, self.store, self.book, self.matcher, note, pairs=[PAIR], deadline_ms=100)
+        return Ticker(self.world.router, self.store, self.book, self.matcher, note, pairs=[NAME], deadline_ms=100)
 
     def move(self, pair: str = NAME, **changes: Any) -> None:
         numbers = {k: Decimal(v) if k in ("price", "liquidity", "volume") else v for k, v in changes.items()}

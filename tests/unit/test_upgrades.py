@@ -13,7 +13,7 @@ from django.db.models import NOT_PROVIDED
 
 from celery_app import app
 
-APPS = ("accounts", "orders")
+APPS = ("accounts", "orders", "routing")
 ADDING = (migrations.CreateModel, postgres.AddConstraintNotValid, postgres.ValidateConstraint, postgres.CreateExtension)
 KNOWN = {
     ("accounts", "0002_roles", "AlterModelOptions"): "names of permissions: nothing in the tables",

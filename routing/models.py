@@ -1,0 +1,42 @@
+"""The table of tokens. Everything that needs a token on a hot path reads `routing.world.tokens` instead, which follows it."""
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now, Upper
+
+from routing.values import UNRANKED, Program
+
+MAX_SYMBOL, MAX_NAME = 32, 128
+MAX_DECIMALS = 18
+"""Amounts of orders are stored with so many places."""
+
+
+class TokenRow(models.Model):
+    """See `routing.values.Token`."""
+
+    mint = models.CharField(max_length=44, primary_key=True, editable=False)
+    symbol = models.CharField(max_length=MAX_SYMBOL, blank=True)
+    name = models.CharField(max_length=MAX_NAME, blank=True)
+    decimals = models.SmallIntegerField(editable=False)
+    program = models.CharField(max_length=10, choices=[(one.value, one.value) for one in Program], editable=False)
+    extensions = models.JSONField(default=list, editable=False)
+    verified = models.BooleanField(default=False)
+    source = models.CharField(max_length=32, editable=False)
+    logo = models.URLField(max_length=300, null=True, blank=True)
+    rank = models.IntegerField(default=UNRANKED, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        db_table = "routing_token"
+        verbose_name = "token"
+        verbose_name_plural = "tokens"
+        constraints = [
+            models.CheckConstraint(name="token_decimals", condition=Q(decimals__range=(0, MAX_DECIMALS))),
+            models.CheckConstraint(name="token_program", condition=Q(program__in=[one.value for one in Program])),
+            models.CheckConstraint(name="token_verified_has_symbol", condition=Q(verified=False) | ~Q(symbol="")),
+            # A verified symbol means one mint.
+            models.UniqueConstraint(Upper("symbol"), name="token_verified_symbol", condition=Q(verified=True)),
+        ]
+
+    def __str__(self) -> str:
+        return self.symbol if self.verified else self.mint
