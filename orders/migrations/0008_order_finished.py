@@ -6,7 +6,7 @@ class Migration(migrations.Migration):
     """Beside running processes: without a lock on the orders."""
 
     atomic = False
-    dependencies = [("orders", "0006_transaction_validity")]
+    dependencies = [("orders", "0007_order_on_a_chain")]
     operations = [
         AddIndexConcurrently(
             model_name="order",
