@@ -53,6 +53,14 @@ class Asker:
         return msgspec.structs.replace(data, by=self.name, request_id=self.request_id or UNSET)
 
 
+class Overtaken(Exception):
+    """Somebody else was faster with the same change; `order` is as it stands now."""
+
+    def __init__(self, order: Order) -> None:
+        super().__init__("Somebody else has done this already.")
+        self.order = order
+
+
 class Commands:
     """Changes orders for people, on connections of its own; one in each process that answers them.
 
@@ -109,12 +117,12 @@ class Commands:
     def requeue(self, order: Order, asker: Asker, *, epoch: int | None = None) -> Order:
         """A failed order goes round again, with all its attempts. Raises `ApiError`: ALREADY_FINAL.
 
-        Of another epoch than the one that is named, the order is left and returned as it is: somebody was faster.
+        Of another epoch than the one that is named, the order is left as it is. Raises `Overtaken` then.
         """
 
         def decide(order: Order) -> Change | None:
             if epoch is not None and order.epoch != epoch:
-                return None
+                raise Overtaken(order)
             if order.status != Status.FAILED:
                 raise ApiError("ALREADY_FINAL", f"The order is {order.status}; only failed orders are requeued.")
             market = order.type == OrderType.MARKET

@@ -7,7 +7,7 @@ from django.contrib import messages
 from django.http import HttpRequest
 
 from accounts.auth import user_name
-from orders.commands import Asker
+from orders.commands import Asker, Overtaken
 from orders.errors import ApiError
 from orders.models import Order
 
@@ -22,6 +22,8 @@ def on_each(request: HttpRequest, orders: list[Order], change: Callable[[Order],
             change(order)
         except ApiError as error:
             refused.append(f"{order.pk}: {error.message}")
+        except Overtaken as overtaken:
+            refused.append(f"{order.pk}: {overtaken}")
     if len(orders) > len(refused):
         messages.success(request, f"{len(orders) - len(refused)} {done}.")
     for line in refused[:MAX_REFUSALS_SHOWN]:

@@ -62,6 +62,9 @@ class RequeueView(View):
         letter = DeadLetter.objects.filter(pk=min(letter_id, MAX_ID)).select_related("order").first()
         if letter is None:
             raise Http404
-        if letter.resolved_at is not None or letter.order.epoch != letter.epoch:
-            return Response(order_out(letter.order), headers={"Idempotency-Replayed": "true"})
-        return Response(order_out(commands.requeue(letter.order, self.asker(), epoch=letter.epoch)))
+        try:
+            if letter.resolved_at is not None:
+                raise commands.Overtaken(letter.order)
+            return Response(order_out(commands.requeue(letter.order, self.asker(), epoch=letter.epoch)))
+        except commands.Overtaken as overtaken:
+            return Response(order_out(overtaken.order), headers={"Idempotency-Replayed": "true"})

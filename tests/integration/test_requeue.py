@@ -72,3 +72,5 @@ def test_letters_sent_at_the_same_moment_act_once(database: Connection, letter: 
 
     assert {answer.status_code for answer in answers} == {200}
     assert len(events(letter)) == before + 1
+    replayed = [answer for answer in answers if answer.headers.get("Idempotency-Replayed") == "true"]
+    assert len(replayed) == 7, "whoever fired nothing is told so"
