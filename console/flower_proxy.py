@@ -3,7 +3,7 @@
 import base64
 import json
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 from django.conf import settings
@@ -11,6 +11,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
+from accounts.origin import may_use_cookie
 from accounts.roles import TASKS
 
 TIMEOUT_S = 15.0
@@ -61,12 +62,7 @@ def said(text: str, status: int) -> HttpResponse:
 
 
 def from_own_page(request: HttpRequest) -> bool:
-    """Whether the browser says that the request comes from a page of this scheme, host and port."""
-    try:
-        origin = urlsplit(request.headers.get("Origin", ""))
-    except ValueError:
-        return False
-    return (origin.scheme, origin.netloc) == (request.scheme, request.get_host())
+    return may_use_cookie(request.headers.get("Origin"), request.get_host(), secure=request.is_secure())
 
 
 async def passed_on(request: HttpRequest, url: str) -> HttpResponse:

@@ -55,13 +55,13 @@ class Engine:
             PARENT: str(os.getpid()),
         }
         self.supervisor: Supervisor | None = None
-        self.logs = Logs(self.data_dir / "log")
 
     def run(self) -> int:
         check_file_limit()
         embedded.data_folder(self.data_dir)
         embedded.private_folder(self.run_dir)
         embedded.private_folder(self.data_dir / "log")
+        self.logs = Logs(self.data_dir / "log")
         fresh = not (self.environment.get("DATABASE_URL") or (self.data_dir / "postgres").exists())
         if shortage := disk.shortage(self.data_dir, fresh=fresh):
             raise Refused(shortage)

@@ -1,6 +1,7 @@
 """The parts of the embedded services that need no service."""
 
 import os
+import pwd
 import socket
 import stat
 from pathlib import Path
@@ -34,6 +35,17 @@ def test_data_do_not_go_where_others_write(tmp_path: Path) -> None:
 
     with pytest.raises(embedded.Unavailable, match="DATA_DIR"):
         embedded.data_folder(tmp_path / "open")
+
+
+def test_somebody_elses_folder_is_called_that(tmp_path: Path) -> None:
+    """Root makes one; for everybody else the system has enough."""
+    folder, whose = Path("/usr"), "root"
+    if os.geteuid() == 0:
+        folder, whose = tmp_path, pwd.getpwuid(65534).pw_name
+        os.chown(folder, 65534, -1)
+
+    with pytest.raises(embedded.Unavailable, match=f"belongs to {whose}.*DATA_DIR"):
+        embedded.data_folder(folder)
 
 
 def test_a_folder_with_other_things_keeps_its_mode(tmp_path: Path) -> None:

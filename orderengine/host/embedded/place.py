@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import platform
+import pwd
 import re
 import socket
 import stat
@@ -47,10 +48,25 @@ def private_folder(path: Path) -> Path:
     return path
 
 
+def owner(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
 def data_folder(path: Path) -> None:
     """Closed to others when it is new or was ours before; a folder that holds other things keeps its mode."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.stat().st_uid != os.geteuid() or path.stat().st_mode & 0o022:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = path.stat()
+    except PermissionError as error:
+        raise Unavailable(
+            f"{path} may not be made or entered ({error.strerror}): set DATA_DIR to a folder of your own"
+        ) from None
+    if found.st_uid != os.geteuid():
+        raise Unavailable(f"{path} belongs to {owner(found.st_uid)}: set DATA_DIR to a folder of your own")
+    if found.st_mode & 0o022:
         raise Unavailable(f"{path} can be written by others: set DATA_DIR to a folder of your own")
     # Settings read before the first start leave their secret key there.
     if {entry.name for entry in path.iterdir()} <= {"secret_key"} or (path / "run").exists():
