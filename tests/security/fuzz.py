@@ -3,6 +3,10 @@
 Against a running engine on this machine, and on no other. Sixteen connections at a time send what `broken` draws while
 orders go in at a steady rate. Prints the figures; exits 1 when a process grows beyond its bound, `/healthz` gets slow, a
 server error is answered, or an order that was accepted is not confirmed.
+
+Other work on the machine makes everything slow. So each probe of `/healthz` goes to a bare server as well, at the same
+moment, and the time is read that the web process' loop spent waiting for a core: only what is left is the engine's.
+`--probes FILE` keeps each probe as a line of JSON.
 """
 
 import argparse
@@ -14,13 +18,14 @@ import random
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import psutil
 
+from tests.security import control
 from tests.security.broken import KINDS
 
 ATTACKERS = 16
@@ -29,12 +34,43 @@ MAX_RSS = 250 * 1024 * 1024
 """Bytes, of a process of ours that started below it; any other may grow by so much."""
 MAX_HEALTH_S = 0.5
 CALM_S = 5.0
-"""Orders without broken traffic come first. Where `/healthz` is slow even then the machine is busy with something else,
-and the bound is three times what was seen."""
+"""Orders without broken traffic come first, for comparison."""
+CONFIRM_EVERY_S = 5.0
 SETTLE_S = 60
 BODY = b'{"tokenIn":"SOL","tokenOut":"USDC","amount":"1","slippageBps":5000}'
 ORDER = b"POST /api/orders/execute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n%b"
-RUN_PIDS = ("web", "orders-1", "quotes", "limit", "sniper", "dbsync", "beat", "redis", "postgres")
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Of `/healthz`, in seconds."""
+
+    at: float
+    """Since the first broken connection; negative before it."""
+    took: float
+    bare: float
+    """What the bare server took at that moment."""
+    waited: float
+    """What the thread of the engine's loop waited for a core meanwhile."""
+
+    @property
+    def own(self) -> float:
+        return self.took - max(self.bare, self.waited)
+
+
+def waited_for_core(pid: int) -> float:
+    """Seconds of the process' main thread since its start; 0 where the kernel does not say."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
+
+
+def spread(seconds: list[float]) -> str:
+    ordered = sorted(seconds) or [0.0]
+    parts = [("median", 0.5), ("p99", 0.99), ("p99.9", 0.999)]
+    figures = [f"{name} {ordered[int(len(ordered) * share)] * 1000:.0f}" for name, share in parts]
+    return ", ".join([*figures, f"slowest {ordered[-1] * 1000:.0f} ms"])
 
 
 @dataclass
@@ -42,33 +78,30 @@ class Result:
     seed: int
     attacks: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
-    accepted: set[str] = field(default_factory=set)
+    accepted: int = 0
     refused: Counter[int] = field(default_factory=Counter)
     lost: set[str] = field(default_factory=set)
-    calm_s: list[float] = field(default_factory=list)
-    health_s: list[float] = field(default_factory=list)
+    unanswered: int = 0
+    probes: list[Probe] = field(default_factory=list)
     before: dict[str, int] = field(default_factory=dict)
     peak: dict[str, int] = field(default_factory=dict)
     pids: dict[str, int] = field(default_factory=dict)
     restarted: set[str] = field(default_factory=set)
 
     @property
-    def max_health_s(self) -> float:
-        return max(MAX_HEALTH_S, 3 * max(self.calm_s, default=0.0))
-
-    @property
-    def slow_share(self) -> float:
-        """Of the probes of `/healthz`, those that took longer than the bound."""
-        return sum(took > self.max_health_s for took in self.health_s) / max(1, len(self.health_s))
+    def attacked(self) -> list[Probe]:
+        return [probe for probe in self.probes if probe.at >= 0]
 
     def faults(self) -> list[str]:
         found = [f"{name}: {self.peak[name] >> 20} MB" for name in self.peak if self.peak[name] > self.bound(name)]
         found += [f"{name} was restarted" for name in sorted(self.restarted)]
         found += [f"{n} answers {status} to broken traffic" for status, n in self.statuses.items() if status == "500"]
-        if self.slow_share > 0.01:
-            found.append(f"/healthz took longer than {self.max_health_s:.1f} s in {self.slow_share:.1%} of the probes")
+        if slow := sum(probe.own > MAX_HEALTH_S for probe in self.attacked):
+            found.append(f"/healthz took {MAX_HEALTH_S} s longer than the machine made it, {slow} times")
+        if self.unanswered:
+            found.append(f"/healthz did not answer {self.unanswered} times")
         if self.lost or not self.accepted:
-            found.append(f"{len(self.lost)} of {len(self.accepted)} accepted orders were not confirmed")
+            found.append(f"{len(self.lost)} of {self.accepted} accepted orders were not confirmed")
         return found
 
     def bound(self, name: str) -> int:
@@ -76,15 +109,19 @@ class Result:
 
     def report(self) -> str:
         memory = ", ".join(f"{name} {self.before[name] >> 20} to {peak >> 20}" for name, peak in self.peak.items())
-        ordered = sorted(self.health_s) or [0.0]
+        calm = [probe.took for probe in self.probes if probe.at < 0]
+        slow = [probe for probe in self.attacked if probe.took > MAX_HEALTH_S]
         return "\n".join(
             [
                 f"seed {self.seed}: {self.attacks.total()} broken connections {dict(self.attacks)}",
                 f"answered to them: {dict(self.statuses.most_common(20))}",
-                f"orders accepted {len(self.accepted)}, refused {dict(self.refused)}, not confirmed {len(self.lost)}",
-                f"/healthz without broken traffic: slowest {max(self.calm_s, default=0.0) * 1000:.0f} ms",
-                f"/healthz with it: median {ordered[len(ordered) // 2] * 1000:.0f} ms, "
-                f"p99 {ordered[int(len(ordered) * 0.99)] * 1000:.0f} ms, slowest {ordered[-1] * 1000:.0f} ms",
+                f"orders accepted {self.accepted}, refused {dict(self.refused)}, not confirmed {len(self.lost)}",
+                f"/healthz without broken traffic: {spread(calm)}",
+                f"/healthz with it, {len(self.attacked)} probes: {spread([probe.took for probe in self.attacked])}",
+                f"a bare server beside it: {spread([probe.bare for probe in self.attacked])}",
+                f"the engine's own share: {spread([probe.own for probe in self.attacked])}",
+                f"beyond {MAX_HEALTH_S} s: {len(slow)}, of these by its own share "
+                f"{sum(probe.own > MAX_HEALTH_S for probe in slow)}",
                 f"MB: {memory}",
                 *(self.faults() or ["no fault"]),
             ]
@@ -101,6 +138,8 @@ class Fuzz:
         self.headers = {"Authorization": f"Bearer {key}"}
         self.run_dir = data_dir / "run"
         self.result = Result(seed)
+        self.waiting: set[str] = set()
+        """Accepted, and not yet seen confirmed."""
         self.starts = self.ends = 0.0
 
     async def attacker(self, n: int) -> None:
@@ -146,8 +185,8 @@ class Fuzz:
         request = ORDER % token + b"Content-Length: %d\r\n\r\n" % len(BODY) + BODY
         due = time.monotonic()
         while time.monotonic() < self.ends:
-            reader, writer = await asyncio.open_connection(*self.address)
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                reader, writer = await asyncio.open_connection(*self.address)
                 while (now := time.monotonic()) < self.ends:
                     await asyncio.sleep(max(0.0, due - now))
                     due = max(due, now - 1) + 1 / rate
@@ -156,63 +195,80 @@ class Fuzz:
                     length = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
                     answer = json.loads(await reader.readexactly(int(length)))
                     if (status := int(head[9:12])) == 200:
-                        self.result.accepted.add(answer["orderId"])
+                        self.result.accepted += 1
+                        self.waiting.add(answer["orderId"])
                     else:
                         self.result.refused[status] += 1
-            writer.close()
+                writer.close()
+            await asyncio.sleep(0.1)
 
-    async def watch(self) -> None:
-        async with httpx.AsyncClient(timeout=30) as client:
+    async def watch(self, bare: str) -> None:
+        limits = httpx.Timeout(30)
+        async with httpx.AsyncClient(timeout=limits) as client, httpx.AsyncClient(timeout=limits) as other:
             while time.monotonic() < self.ends:
                 self.measure()
-                began = time.monotonic()
-                (await client.get(f"{self.url}/healthz")).raise_for_status()
-                probes = self.result.calm_s if began < self.starts else self.result.health_s
-                probes.append(time.monotonic() - began)
+                web = self.result.pids["web"]
+                waited, began = waited_for_core(web), time.monotonic()
+                try:
+                    took, floor = await asyncio.gather(self.probe(client, self.url), self.probe(other, bare))
+                except httpx.HTTPError:
+                    self.result.unanswered += 1
+                else:
+                    waited = waited_for_core(web) - waited
+                    self.result.probes.append(Probe(began - self.starts, took, floor, waited))
                 await asyncio.sleep(0.1)
+
+    async def probe(self, client: httpx.AsyncClient, url: str) -> float:
+        began = time.monotonic()
+        (await client.get(f"{url}/healthz")).raise_for_status()
+        return time.monotonic() - began
 
     def measure(self) -> None:
         result = self.result
-        for name in RUN_PIDS:
+        for file in self.run_dir.glob("*.pid"):
+            name = file.stem
             with contextlib.suppress(OSError, ValueError, psutil.NoSuchProcess):
-                pid = int((self.run_dir / f"{name}.pid").read_text())
+                pid = int(file.read_text())
                 used = psutil.Process(pid).memory_info().rss
                 result.before.setdefault(name, used)
                 result.peak[name] = max(result.peak.get(name, 0), used)
                 if result.pids.setdefault(name, pid) != pid:
                     result.restarted.add(name)
 
-    async def settle(self) -> None:
-        """Waits until every accepted order is confirmed."""
-        result, ends = self.result, time.monotonic() + SETTLE_S
-        while True:
-            result.lost = result.accepted - await self.confirmed()
-            if not result.lost or time.monotonic() > ends:
-                return
-            await asyncio.sleep(1)
-
-    async def confirmed(self) -> set[str]:
-        found: set[str] = set()
+    async def confirm(self) -> None:
+        """Strikes what is confirmed off the list while orders come; after the last one, until none is left."""
         async with httpx.AsyncClient(timeout=30, headers=self.headers) as client:
-            query = {"status": "confirmed", "limit": "100"}
-            while True:
-                page = (await client.get(f"{self.url}/api/orders", params=query)).raise_for_status().json()
-                found.update(order["orderId"] for order in page["orders"])
-                if not page["next"] or self.result.accepted <= found:
-                    return found
-                query["cursor"] = page["next"]
+            while time.monotonic() < self.ends + SETTLE_S and (self.waiting or time.monotonic() < self.ends):
+                await asyncio.sleep(CONFIRM_EVERY_S)
+                with contextlib.suppress(httpx.HTTPError):
+                    await self.strike_off(client)
+        self.result.lost = self.waiting
+
+    async def strike_off(self, client: httpx.AsyncClient) -> None:
+        """Ids rise with time: the pages, newest first, are read down to the oldest order that is waited for."""
+        query = {"status": "confirmed", "limit": "100"}
+        while self.waiting:
+            page = (await client.get(f"{self.url}/api/orders", params=query)).raise_for_status().json()
+            self.waiting.difference_update(order["orderId"] for order in page["orders"])
+            if not page["next"] or not self.waiting or page["orders"][-1]["orderId"] < min(self.waiting):
+                return
+            query["cursor"] = page["next"]
 
     async def run(self, minutes: float, orders_per_second: float) -> Result:
         self.starts = time.monotonic() + CALM_S
         self.ends = self.starts + minutes * 60
+        with control.running() as bare:
+            await self.together(bare, orders_per_second)
+        return self.result
+
+    async def together(self, bare: str, orders_per_second: float) -> None:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.watch())
+            tasks.create_task(self.watch(bare))
+            tasks.create_task(self.confirm())
             for n in range(ATTACKERS):
                 tasks.create_task(self.attacker(n))
             for _ in range(CLIENTS):
                 tasks.create_task(self.trader(orders_per_second / CLIENTS))
-        await self.settle()
-        return self.result
 
 
 def main() -> int:
@@ -222,10 +278,13 @@ def main() -> int:
     parser.add_argument("--url", default="http://127.0.0.1:8000")
     parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("DATA_DIR", ".data")))
     parser.add_argument("--orders", type=float, default=200, help="a second")
+    parser.add_argument("--probes", type=Path, help="a file for the probes, one a line")
     options = parser.parse_args()
     key = json.loads((options.data_dir / "credentials.json").read_text())["apiKey"]
     fuzz = Fuzz(options.url, options.data_dir, options.seed, key)
     result = asyncio.run(fuzz.run(options.minutes, options.orders))
+    if options.probes:
+        options.probes.write_text("".join(json.dumps(asdict(probe)) + "\n" for probe in result.probes))
     print(result.report())
     return 1 if result.faults() else 0
 
