@@ -18,6 +18,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from accounts.rates import Rate
+from runtime.addresses import client_network
 from runtime.groupcommit import GroupCommit
 
 log = logging.getLogger(__name__)
@@ -81,13 +82,18 @@ class Limiter:
     def on(self) -> bool:
         return self._account is not None or self._address is not None
 
-    def ask(self, account_id: int | None, address: str | None, cost: int = 1) -> Ask | None:
-        """None: nothing limits it."""
+    def ask(self, account_id: int | None, address: str | None, cost: int = 1, *, probe: bool = False) -> Ask | None:
+        """None: nothing limits it.
+
+        Probes of an address have a bucket of their own: a balancer's probes must not fail because it passes clients'
+        requests on from the same address.
+        """
         buckets = []
         if self._account is not None and account_id is not None:
             buckets.append((f"rate:account:{account_id}", self._account))
         if self._address is not None and address:
-            buckets.append((f"rate:address:{address}", self._address))
+            kind = "probes" if probe else "address"
+            buckets.append((f"rate:{kind}:{client_network(address) or address}", self._address))
         return Ask(tuple(buckets), cost) if buckets else None
 
     async def take(self, ask: Ask) -> Decision | None:

@@ -3,7 +3,6 @@
 Not by name alone: whoever knows the administrator's name could keep the administrator out.
 """
 
-from ipaddress import IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 from axes.handlers.database import AxesDatabaseHandler
@@ -11,8 +10,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-NETWORK_BITS = 64
-"""Of IPv6: a provider gives each customer at least this network, so one guesser has all of its addresses."""
+from runtime.addresses import client_network
 
 
 def client_address(request: HttpRequest) -> str | None:
@@ -21,15 +19,8 @@ def client_address(request: HttpRequest) -> str | None:
     REMOTE_ADDR is the peer, or what a trusted proxy (FORWARDED_ALLOW_IPS) took from X-Forwarded-For. That may be any text,
     and Postgres refuses text that is no address.
     """
-    try:
-        address = ip_address(request.META.get("REMOTE_ADDR") or "")
-    except ValueError:
-        return None
-    if not isinstance(address, IPv6Address):
-        return str(address)
-    if address.ipv4_mapped:
-        return str(address.ipv4_mapped)
-    return str(IPv6Network((int(address), NETWORK_BITS), strict=False).network_address)
+    counted = client_network(request.META.get("REMOTE_ADDR") or "")
+    return counted and counted.partition("/")[0]
 
 
 class Handler(AxesDatabaseHandler):  # type: ignore[misc]

@@ -39,7 +39,7 @@ class Gate:
     async def _charged(self, scope: Scope) -> Scope:
         """Before anything is looked up. The decision goes along for the answer's headers."""
         client = scope.get("client")
-        ask = self._limiter.ask(None, client[0]) if client else None
+        ask = self._limiter.ask(None, client[0], probe=scope["path"] in PROBES) if client else None
         decision = await self._limiter.take(ask) if ask else None
         if decision is None:
             return scope

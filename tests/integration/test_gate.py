@@ -98,6 +98,33 @@ async def test_every_page_is_charged_to_the_address(
     assert other != 429 and alive == 200
 
 
+async def test_the_addresses_of_an_ipv6_client_share_one_bucket(
+    database: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limiting, "TIMEOUT_S", 30.0)
+    application = gate(Rate(2, 3600))
+    host = ("Host", settings.ALLOWED_HOSTS[0])
+    answers = [await get(application, "/", host, address=f"2001:db8:1:2::{n:x}") for n in range(3)]
+    other, _, _ = await get(application, "/", host, address="2001:db8:1:3::1")
+
+    assert [status == 429 for status, _, _ in answers] == [False, False, True]
+    assert other != 429
+
+
+async def test_clients_behind_a_balancer_use_up_no_probes(
+    database: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is not named in FORWARDED_ALLOW_IPS: everything comes from its address."""
+    monkeypatch.setattr(limiting, "TIMEOUT_S", 30.0)
+    application = gate(Rate(2, 3600))
+    host = ("Host", settings.ALLOWED_HOSTS[0])
+    clients = [await get(application, "/", host) for _ in range(3)]
+    probes = [await get(application, "/readyz", host) for _ in range(3)]
+
+    assert clients[-1][0] == 429
+    assert [status for status, _, _ in probes] == [200, 200, 429]
+
+
 @pytest.mark.parametrize("name", ["Authorization", "Host", "Origin", "Idempotency-Key"])
 async def test_a_header_that_may_stand_once_does(name: str) -> None:
     status, _, body = await get(gate(), "/api/pairs", (name, "a"), (name, "b"))

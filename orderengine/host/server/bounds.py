@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from runtime.addresses import client_network
+
 CHECK_EVERY_S = 1.0
 """One timer looks at all connections. A timer for each request would cost more than its bounds; deadlines are a second coarse."""
 LINGER_S = 3.0
@@ -55,16 +57,11 @@ class Bounded(Protocol):
 
 
 def address_of(transport: Any) -> str:
-    """The peer's address as it is counted. One IPv6 client has a /64 at its disposal, so that counts as one address."""
+    """The peer's address as it is counted; "" of a Unix socket."""
     peer = transport.get_extra_info("peername")
     if not isinstance(peer, tuple) or not peer:
         return ""
-    if ":" not in (text := str(peer[0])):
-        return text
-    address = ipaddress.IPv6Address(text.partition("%")[0])
-    if address.ipv4_mapped:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.IPv6Network((address, 64), strict=False))
+    return client_network(str(peer[0])) or str(peer[0])
 
 
 class Connections:
