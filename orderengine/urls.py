@@ -18,6 +18,8 @@ urlpatterns = [
     path("readyz", health.readyz),
     path("api/mock/market", mock.MockMarketView.as_view()),
     path("api/mock/chain", mock.MockChainView.as_view()),
+    path("api/localnet/fault", mock.LocalnetFaultView.as_view()),
+    path("api/localnet/pool", mock.LocalnetPoolView.as_view()),
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", DocsView.as_view(), name="docs"),
     path("api/", include("orders.urls")),

@@ -1,8 +1,8 @@
-"""What moves a pretended world: only a mock has it."""
+"""What moves a world that is ours to move: the mock, and a chain of our own. A real one has no controls."""
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from routing.values import Token
 
@@ -19,8 +19,8 @@ class Controls(Protocol):
     """Blocking; for any thread."""
 
     @property
-    def unlisted(self) -> Token:
-        """The token that has no pool until `move` lists one."""
+    def unlisted(self) -> Token | None:
+        """The token that has no pool until `move` lists one; None where there is no such token."""
         ...
 
     def move(
@@ -40,6 +40,27 @@ class Controls(Protocol):
         """
         ...
 
+
+@runtime_checkable
+class Reports(Protocol):
+    """A pretended chain's own log. A real one is read over RPC."""
+
     def report(self, reference: str | None = None) -> Mapping[str, Any]:
         """What landed and what was submitted, for one reference or for all."""
+        ...
+
+
+@runtime_checkable
+class ChainControls(Controls, Protocol):
+    """A chain of our own, which can be made to fail."""
+
+    def fault(self, fault: str, count: int, node: int | None = None) -> Mapping[str, Any]:
+        """The next so many calls fail in that way, of any node or of one (1, 2, …); 0 ends it. Answers how many are left.
+
+        Raises `InvalidMove`.
+        """
+        ...
+
+    def pool(self, pair_name: str, venue: str, price: Decimal) -> Mapping[str, Any]:
+        """Trades one venue's pool to a price of the named pair, and makes the pool where there is none. Raises `InvalidMove`."""
         ...

@@ -29,7 +29,7 @@ def page(request: HttpRequest) -> HttpResponse:
         {
             "tokens": tokens,
             "first": (known[1].symbol, known[0].symbol),
-            "unlisted": "" if controls is None else controls.unlisted.symbol,
+            "unlisted": controls.unlisted.symbol if controls is not None and controls.unlisted else "",
             "modules": MODULES,
             "local": settings.LOCAL_MODE,
             "signed_in": user.is_authenticated,

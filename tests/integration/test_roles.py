@@ -41,6 +41,8 @@ MATRIX = {
     "dead letters": (401, 403, 403, 200, 200, 200, 403, 200),
     "mock market": (401, 403, 403, 404, 404, 404, 403, 404),
     "mock chain": (401, 403, 403, 200, 200, 200, 403, 200),
+    "localnet fault": (401, 403, 403, 404, 404, 404, 403, 404),
+    "localnet pool": (401, 403, 403, 404, 404, 404, 403, 404),
     "mock controls on the page": (0, 0, 0, 1, 1, 1, 0, 0),
     "admin": (302, 200, 302, 200, 200, 200, 302, 302),
     "figures": (0, 0, 0, 1, 1, 1, 0, 0),
@@ -179,6 +181,11 @@ def asked(what: str, client: Client, order_id: UUID) -> int:
             return client.get("/api/dead-letters").status_code
         case "mock market":  # Nothing has this name, so who may ask gets that answer.
             return client.post("/api/mock/market", {"pair": "NONE-USDC"}, **json).status_code
+        case "localnet fault":  # On the mock there is none.
+            return client.post("/api/localnet/fault", {"fault": "drop"}, **json).status_code
+        case "localnet pool":
+            body = {"pair": "NEW-USDC", "venue": "raydium", "price": "1"}
+            return client.post("/api/localnet/pool", body, **json).status_code
         case "mock chain":
             return client.get("/api/mock/chain").status_code
         case "mock controls on the page":

@@ -35,6 +35,8 @@ def test_every_endpoint_of_the_contract_is_described(engine: Engine) -> None:
         "/api/ws-ticket": {"post"},
         "/api/mock/market": {"post"},
         "/api/mock/chain": {"get"},
+        "/api/localnet/fault": {"post"},
+        "/api/localnet/pool": {"post"},
     }
     described = {path: set(operations) - {"parameters"} for path, operations in document["paths"].items()}
     assert {path: described.get(path) for path in wanted} == wanted

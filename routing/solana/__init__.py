@@ -1,0 +1,1 @@
+"""Venues and chain of Solana, the same code for every cluster: addresses alone differ."""
