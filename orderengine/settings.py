@@ -164,6 +164,7 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "routing",
     "accounts",
+    "wallets",
     "orders",
     "trade",
     "orderengine",
@@ -435,9 +436,13 @@ UNFOLD = {
 EXECUTION_MODE = os.environ.get("EXECUTION_MODE") or embedded_service("executionMode") or "mock"
 if EXECUTION_MODE not in ("mock", "localnet"):
     raise ImproperlyConfigured(f"EXECUTION_MODE must be mock or localnet, not {EXECUTION_MODE!r}")
-RPC_URLS = read_list("RPC_URLS") or [url for url in (embedded_service("rpcUrls") or "").split(",") if url]
+RPC_URLS: list[str] = read_list("RPC_URLS") or [url for url in (embedded_service("rpcUrls") or "").split(",") if url]
 if EXECUTION_MODE != "mock" and not RPC_URLS:
     raise ImproperlyConfigured(f"RPC_URLS must name the nodes of the {EXECUTION_MODE}")
+WALLET_KEYS_DIR = Path(read("WALLET_KEYS_DIR", "") or DATA_DIR / "keys")
+"""Key files of wallets, each of mode 600. Only order workers and the command `wallets` need to see the folder."""
+WALLET_SOL_RESERVE = read_int("WALLET_SOL_RESERVE", 10_000_000)
+"""Lamports that every wallet keeps for fees and rent: no order begins that would leave less."""
 MOCK_SEED = read_int("MOCK_SEED", 0) if os.environ.get("MOCK_SEED") else None
 MOCK_LATENCY = read_float("MOCK_LATENCY", 1.0, most=100)
 MOCK_FAILURE_RATE = read_float("MOCK_FAILURE_RATE", 0.0, most=1)

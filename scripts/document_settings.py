@@ -28,6 +28,8 @@ ELSEWHERE = """
 | `WORKERS_ORDERS` | `1` | Order worker processes. |
 | `LOCALNET_SLOT_MS` | `400` | Milliseconds between two blocks of the localnet. |
 | `LOCALNET_SEED` | `1` | How its prices wander. |
+| `WALLET_ENCRYPTION_KEYS` | nothing | Of wallets whose keys are encrypted in Postgres, the newest first. Order workers only. |
+| `WALLET_ENCRYPTION_KEYS_FILE` | nothing | The same in a file. |
 | `FLOWER_PORT` | the port after `PORT`; by `make run` a free one where that is taken | Where Flower listens. |
 | `FLOWER_HOST` | `127.0.0.1` | The address that Flower listens on. |
 | `CRASH_AT` | nothing | For the fault suite: the crash point at which a process kills itself. |

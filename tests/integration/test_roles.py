@@ -261,6 +261,7 @@ NEVER_DELETED = {
     "ApiKeyAdmin",
     "LogAdmin",
     "GroupAdmin",
+    "WalletAdmin",
 }
 
 

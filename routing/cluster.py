@@ -1,0 +1,43 @@
+"""Which cluster a mode is on: its genesis hash, which no node can be talked out of."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import httpx
+from django.conf import settings
+
+GENESIS = {
+    "devnet": "EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxPkrZBG",
+    "mainnet": "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d",
+}
+"""https://solana.com/docs/references/clusters; a localnet draws its own at its first start."""
+ASK_TIMEOUT_S = 2.0
+
+
+class ClusterUnknown(Exception):
+    """No node says yet which cluster it is of."""
+
+
+@cache
+def cluster() -> str | None:
+    """The genesis hash of this process' mode; None on the mock, which is no cluster. Blocks at first use.
+
+    Raises `ClusterUnknown` while a localnet of elsewhere does not answer.
+    """
+    mode = settings.EXECUTION_MODE
+    return None if mode == "mock" else GENESIS.get(mode) or _of_localnet(settings.DATA_DIR, settings.RPC_URLS)
+
+
+def _of_localnet(data_dir: Path, rpc_urls: list[str]) -> str:
+    try:
+        return str(json.loads((data_dir / "run" / "localnet.json").read_text())["genesisHash"])
+    except (OSError, ValueError, KeyError):
+        pass  # It is not of this folder: its nodes know.
+    question = {"jsonrpc": "2.0", "id": 1, "method": "getGenesisHash"}
+    for url in rpc_urls:
+        try:
+            return str(httpx.post(url, json=question, timeout=ASK_TIMEOUT_S).json()["result"])
+        except (httpx.HTTPError, ValueError, KeyError):
+            continue
+    raise ClusterUnknown(ClusterUnknown.__doc__)
