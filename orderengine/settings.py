@@ -443,6 +443,10 @@ WALLET_KEYS_DIR = Path(read("WALLET_KEYS_DIR", "") or DATA_DIR / "keys")
 """Key files of wallets, each of mode 600. Only order workers and the command `wallets` need to see the folder."""
 WALLET_SOL_RESERVE = read_int("WALLET_SOL_RESERVE", 10_000_000)
 """Lamports that every wallet keeps for fees and rent: no order begins that would leave less."""
+RPC_REQUESTS_PER_S = read_float("RPC_REQUESTS_PER_S", 0, most=100_000)
+"""What a node allows; calls that are read go to another one beyond it. 0: any number."""
+MAX_FEE_LAMPORTS = read_int("MAX_FEE_LAMPORTS", 1_000_000, least=5_000, most=10**12)
+"""What any order pays the chain at most for one attempt, rent apart. What is dearer is not signed. 10⁹ lamports are 1 SOL."""
 MOCK_SEED = read_int("MOCK_SEED", 0) if os.environ.get("MOCK_SEED") else None
 MOCK_LATENCY = read_float("MOCK_LATENCY", 1.0, most=100)
 MOCK_FAILURE_RATE = read_float("MOCK_FAILURE_RATE", 0.0, most=1)

@@ -80,7 +80,29 @@ def _mock_world() -> World:
     )
 
 
-FACTORIES = {"mock": Factory(_mock_tokens, _mock_world)}
+def _localnet_world() -> World:
+    from routing.cluster import cluster
+    from routing.solana.controls import LocalnetControls
+    from routing.solana.world import solana_world
+
+    return solana_world(
+        settings.RPC_URLS,
+        genesis_hash=cluster(),
+        tokens=tokens,
+        deadline_ms=settings.QUOTE_DEADLINE_MS,
+        max_age_ms=settings.QUOTE_MAX_AGE_MS,
+        max_fee_lamports=settings.MAX_FEE_LAMPORTS,
+        requests_per_s=settings.RPC_REQUESTS_PER_S,
+        controls=LocalnetControls(settings.RPC_URLS[0], tokens),
+        cached=price_feed().market,
+    )
+
+
+FACTORIES = {
+    "mock": Factory(_mock_tokens, _mock_world),
+    # The localnet's tokens are at the same addresses.
+    "localnet": Factory(_mock_tokens, _localnet_world),
+}
 """By `EXECUTION_MODE`."""
 
 

@@ -1,0 +1,183 @@
+"""Several nodes as one: read from a healthy one, send to all, and use none that is of another cluster or lacks history."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from routing.solana.rpc import Node, RpcError, RpcUnavailable
+
+log = logging.getLogger(__name__)
+Value = TypeVar("Value")
+NO_HISTORY = -32011
+"""The error of a node that runs without `--enable-rpc-transaction-history`."""
+ANY_SIGNATURE = "1" * 64
+"""Sixty-four zero bytes: of no transaction."""
+COOL_DOWN_S, MAX_COOL_DOWN_S = 0.5, 15.0
+MAX_BEHIND_SLOTS = 150
+"""A node further behind the best one is not read from: commitments alone differ by 32 slots and more."""
+LAG_COUNTS_S = 5.0
+"""For so long a slot that a node answered says that it is behind; then it is tried again."""
+
+
+class NodeRefused(Exception):
+    """A node that must not be used: of another cluster, or without transaction history."""
+
+
+class Context(msgspec.Struct):
+    slot: int
+
+
+class At(msgspec.Struct, Generic[Value]):
+    """A value as of a slot, as most methods answer."""
+
+    context: Context
+    value: Value
+
+
+@dataclass
+class State:
+    """What is known of a node."""
+
+    node: Node
+    admitted: bool = False
+    refused: str | None = None
+    failures: int = 0
+    """In a row."""
+    rests_until: float = 0.0
+    slot: int = 0
+    slot_at: float = float("-inf")
+    checking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def failed(self, now: float) -> None:
+        self.failures += 1
+        self.rests_until = now + min(MAX_COOL_DOWN_S, COOL_DOWN_S * 2 ** (self.failures - 1))
+
+    def answered(self) -> None:
+        self.failures, self.rests_until = 0, 0.0
+
+
+class Nodes:
+    """`genesis_hash`: of the cluster; None takes any, for tests of a single cluster only."""
+
+    def __init__(self, urls: Sequence[str], *, genesis_hash: str | None, per_s: float = 0.0) -> None:
+        if not urls:
+            raise ValueError("no node is named: set RPC_URLS")
+        self._genesis_hash = genesis_hash
+        self.states = [State(Node(url, per_s=per_s)) for url in dict.fromkeys(urls)]
+
+    async def verify(self) -> None:
+        """Asks every node who it is. Raises `NodeRefused` for one that must not be used; one that is away is checked later."""
+        await asyncio.gather(*(self._admit(state) for state in self.states))
+        if refused := [state.refused for state in self.states if state.refused]:
+            raise NodeRefused("; ".join(refused))
+
+    async def read(self, type_: Any, method: str, *params: Any) -> Any:
+        """The first usable answer of a node, the healthier ones first. Raises `RpcError`, `RpcUnavailable`."""
+        last: Exception = RpcUnavailable("no node may be used")
+        for state in self._by_health():
+            if not await self._admit(state):
+                continue
+            try:
+                raw = await self._within_rate(state, method, *params)
+            except RpcUnavailable as error:
+                state.failed(time.monotonic())
+                last = error
+                continue
+            state.answered()
+            value = msgspec.json.decode(raw, type=type_)
+            if isinstance(value, At):
+                state.slot, state.slot_at = value.context.slot, time.monotonic()
+            return value
+        raise last
+
+    async def send(self, transaction: str) -> None:
+        """Sends to every node; returns once one has taken it. Raises `RpcUnavailable`, `RpcError`: none did, it may land still.
+
+        What the nodes say is no proof of anything: a refusal may come from a node that has seen the transaction land.
+        """
+        options = {"encoding": "base64", "skipPreflight": True, "maxRetries": 0}
+        sendings = [asyncio.create_task(self._send(state, transaction, options)) for state in self.states]
+        last: Exception = RpcUnavailable("no node may be used")
+        try:
+            for sending in asyncio.as_completed(sendings):
+                try:
+                    await sending
+                    return
+                except (RpcError, RpcUnavailable) as error:
+                    last = error
+        finally:
+            for task in sendings:
+                task.add_done_callback(_seen)
+        raise last
+
+    async def _send(self, state: State, transaction: str, options: dict[str, Any]) -> None:
+        if not await self._admit(state):
+            raise RpcUnavailable(state.refused or f"{state.node.name} does not answer")
+        await state.node.call("sendTransaction", transaction, options, lane="send")
+
+    async def close(self) -> None:
+        await asyncio.gather(*(state.node.close() for state in self.states))
+
+    def _by_health(self) -> list[State]:
+        """Those at rest and those behind come last: they are better than none."""
+        now = time.monotonic()
+        best = max(state.slot for state in self.states)
+
+        def ill(state: State) -> tuple[bool, bool]:
+            behind = best - state.slot > MAX_BEHIND_SLOTS and now - state.slot_at < LAG_COUNTS_S
+            return state.rests_until > now, behind
+
+        return sorted(self.states, key=ill)
+
+    async def _within_rate(self, state: State, method: str, *params: Any) -> msgspec.Raw:
+        """Over its rate a node is passed over while another one has room; the last one is waited for."""
+        while not state.node.take():
+            others = [one for one in self.states if one is not state and one.admitted and one.node.take()]
+            if others:
+                return await others[0].node.call(method, *params)
+            await asyncio.sleep(0.02)
+        return await state.node.call(method, *params)
+
+    async def _admit(self, state: State) -> bool:
+        """Whether the node may be used; it is asked who it is until it has answered once."""
+        if state.admitted or state.refused:
+            return state.admitted
+        async with state.checking:
+            if state.admitted or state.refused:
+                return state.admitted
+            try:
+                state.refused = await self._objection(state.node)
+            except (RpcUnavailable, RpcError, msgspec.DecodeError) as error:
+                log.warning("node %s cannot be checked and is not used: %s", state.node.name, error)
+                state.failed(time.monotonic())
+                return False
+            state.admitted = state.refused is None
+            if state.refused:
+                log.error("%s", state.refused)
+            return state.admitted
+
+    async def _objection(self, node: Node) -> str | None:
+        """Why the node must not be used, in one line."""
+        found = msgspec.json.decode(await node.call("getGenesisHash"), type=str)
+        if self._genesis_hash is not None and found != self._genesis_hash:
+            return (
+                f"node {node.name} is of another cluster: its genesis hash is {found}, wanted is {self._genesis_hash}"
+            )
+        try:
+            await node.call("getSignatureStatuses", [ANY_SIGNATURE], {"searchTransactionHistory": True})
+        except RpcError as error:
+            if error.code == NO_HISTORY:
+                return f"node {node.name} keeps no transaction history: what landed could not be told from what expired"
+            raise
+        return None
+
+
+def _seen(task: "asyncio.Task[None]") -> None:
+    """Marks the exception as seen, so that asyncio does not log it."""
+    if not task.cancelled():
+        task.exception()

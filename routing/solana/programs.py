@@ -1,0 +1,161 @@
+"""The pool programs whose swaps this engine builds and reads: their instructions, accounts and errors, byte by byte.
+
+Facts from the programs' public interface descriptions (IDL): Raydium `raydium_cp_swap`, Meteora `cp_amm` 0.2.5. A program or an
+instruction that is not known here is never signed: nothing else tells what a transaction accepts at least.
+"""
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from solders.instruction import AccountMeta, Instruction
+from solders.pubkey import Pubkey
+
+from routing.solana.addresses import TOKEN_PROGRAMS, associated_account
+
+SLIPPAGE_EXCEEDED = "SLIPPAGE_EXCEEDED"
+
+
+class UnknownLayout(ValueError):
+    """The instruction is not one that this engine can read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One token of a pool."""
+
+    mint: Pubkey
+    vault: Pubkey
+    program: Pubkey
+    """The token's program."""
+
+
+@dataclass(frozen=True, slots=True)
+class SwapRead:
+    """What a swap instruction says."""
+
+    payer: Pubkey
+    pool: Pubkey
+    source: Pubkey
+    destination: Pubkey
+    sides: tuple[Side, Side]
+    """For a program that names them so, what is sold first."""
+    amount: int
+    least: int
+    config: Pubkey | None = None
+
+    def directed(self, wallet: Pubkey) -> tuple[Side, Side]:
+        """(sold, bought): source and destination are the wallet's own associated accounts of two sides.
+
+        Raises `UnknownLayout` where they are not.
+        """
+        for sold, bought in (self.sides, self.sides[::-1]):
+            own = [associated_account(wallet, side.mint, side.program) for side in (sold, bought)]
+            if own == [self.source, self.destination]:
+                return sold, bought
+        raise UnknownLayout("it sells from or pays to an account that is not the wallet's own")
+
+
+class SwapProgram(Protocol):
+    @property
+    def address(self) -> Pubkey: ...
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def errors(self) -> Mapping[int, str]:
+        """The program's error number → stable code."""
+        ...
+
+    def read(self, data: bytes, accounts: Sequence[Pubkey]) -> SwapRead:
+        """Raises `UnknownLayout`."""
+        ...
+
+
+def _checked(read: SwapRead) -> SwapRead:
+    if not all(side.program in TOKEN_PROGRAMS for side in read.sides):
+        raise UnknownLayout("a side's token program is none")
+    if not read.amount or not read.least:
+        raise UnknownLayout("it sells nothing, or accepts nothing for it")
+    return read
+
+
+class RaydiumCpmm:
+    """`swap_base_input`: sells exactly `amount` and pays `least` or fails."""
+
+    address = Pubkey.from_string("CPMMoo8L3F4NbTegBCKVNunggL7H1ZpdTHKxQB5qKP1C")
+    label = "Raydium CPMM"
+    errors = {6005: SLIPPAGE_EXCEEDED}
+    authority = Pubkey.find_program_address([b"vault_and_lp_mint_auth_seed"], address)[0]
+    _discriminator = bytes.fromhex("8fbe5adac41e33de")
+
+    def read(self, data: bytes, accounts: Sequence[Pubkey]) -> SwapRead:
+        """See `SwapProgram`."""
+        if len(data) != 24 or data[:8] != self._discriminator or len(accounts) != 13:
+            raise UnknownLayout(f"{self.label} is called in a way that is not known")
+        amount, least = struct.unpack_from("<QQ", data, 8)
+        sold = Side(accounts[10], accounts[6], accounts[8])
+        bought = Side(accounts[11], accounts[7], accounts[9])
+        return _checked(
+            SwapRead(
+                accounts[0], accounts[3], accounts[4], accounts[5], (sold, bought), amount, least, config=accounts[2]
+            )
+        )
+
+    def swap(self, read: SwapRead, observation: Pubkey) -> Instruction:
+        """The instruction that says so."""
+        (sold, bought), config = read.sides, read.config
+        assert config is not None
+        accounts = (
+            AccountMeta(read.payer, True, False),
+            AccountMeta(self.authority, False, False),
+            AccountMeta(config, False, False),
+            *(AccountMeta(key, False, True) for key in (read.pool, read.source, read.destination)),
+            *(AccountMeta(key, False, True) for key in (sold.vault, bought.vault)),
+            *(AccountMeta(key, False, False) for key in (sold.program, bought.program, sold.mint, bought.mint)),
+            AccountMeta(observation, False, True),
+        )
+        return Instruction(self.address, self._discriminator + struct.pack("<QQ", read.amount, read.least), [*accounts])
+
+
+class MeteoraDamm:
+    """`swap2` of DAMM v2 with exact input. Its accounts name the pool's sides a and b; the source's mint says what is sold."""
+
+    address = Pubkey.from_string("cpamdpZCGKUy5JxQXB4dcpGPiikHawvSWAd6mEn1sGG")
+    label = "Meteora DAMM v2"
+    errors = {6002: SLIPPAGE_EXCEEDED}
+    authority = Pubkey.find_program_address([b"pool_authority"], address)[0]
+    events = Pubkey.find_program_address([b"__event_authority"], address)[0]
+    _discriminator = bytes.fromhex("414b3f4ceb5b5b88")
+    _exact_in = b"\0"
+
+    def read(self, data: bytes, accounts: Sequence[Pubkey]) -> SwapRead:
+        """See `SwapProgram`. One with a referral is not known: the engine never names one."""
+        known = len(data) == 25 and data[:8] == self._discriminator and data[24:] == self._exact_in
+        if not known or len(accounts) != 14 or accounts[11] != self.address:
+            raise UnknownLayout(f"{self.label} is called in a way that is not known")
+        amount, least = struct.unpack_from("<QQ", data, 8)
+        sides = Side(accounts[6], accounts[4], accounts[9]), Side(accounts[7], accounts[5], accounts[10])
+        return _checked(SwapRead(accounts[8], accounts[1], accounts[2], accounts[3], sides, amount, least))
+
+    def swap(self, read: SwapRead) -> Instruction:
+        """The instruction that says so; `read.sides` are the pool's a and b."""
+        a, b = read.sides
+        accounts = (
+            AccountMeta(self.authority, False, False),
+            *(AccountMeta(key, False, True) for key in (read.pool, read.source, read.destination, a.vault, b.vault)),
+            *(AccountMeta(key, False, False) for key in (a.mint, b.mint)),
+            AccountMeta(read.payer, True, False),
+            *(
+                AccountMeta(key, False, False)
+                for key in (a.program, b.program, self.address, self.events, self.address)
+            ),
+        )
+        data = self._discriminator + struct.pack("<QQ", read.amount, read.least) + self._exact_in
+        return Instruction(self.address, data, [*accounts])
+
+
+RAYDIUM_CPMM, METEORA_DAMM = RaydiumCpmm(), MeteoraDamm()
+KNOWN: Mapping[Pubkey, SwapProgram] = {each.address: each for each in (RAYDIUM_CPMM, METEORA_DAMM)}

@@ -1,0 +1,175 @@
+"""JSON-RPC with one node: calls that are made while others are under way go together in one request.
+
+A request costs more than the call in it, on both sides. An idle lane sends at once, so nobody waits for company.
+"""
+
+import asyncio
+import itertools
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import msgspec
+
+READ_TIMEOUT_S, SEND_TIMEOUT_S = 4.0, 2.0
+MAX_BATCH = 40
+"""Calls of one request: within what nodes and localnet accept, and small enough to be answered in a slot."""
+BUSY_CODES = frozenset({-32005, -32016, -32603})
+"""The node is behind, or ill: another one may answer."""
+
+
+class RpcUnavailable(Exception):
+    """No usable answer: what was asked may have happened or not."""
+
+
+class RpcError(Exception):
+    """The node's own answer is an error."""
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        super().__init__(message)
+        self.code, self.data = code, data
+
+
+class _Fault(msgspec.Struct):
+    code: int
+    message: str
+    data: Any = None
+
+
+class _Reply(msgspec.Struct):
+    id: int | None = None
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    error: _Fault | None = None
+
+
+class _Call(msgspec.Struct):
+    id: int
+    method: str
+    params: tuple[Any, ...]
+    jsonrpc: str = "2.0"
+
+
+_decode = msgspec.json.Decoder(_Reply | list[_Reply]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass
+class _Lane:
+    """Requests of one kind; `wide` of them may be under way before calls are gathered."""
+
+    wide: int
+    timeout_s: float
+    under_way: int = 0
+    waiting: "deque[tuple[_Call, asyncio.Future[msgspec.Raw]]]" = field(default_factory=deque)
+
+
+class Node:
+    """One event loop at a time. `per_s`: requests a second that the node allows, 0: any number."""
+
+    def __init__(self, url: str, *, per_s: float = 0.0) -> None:
+        self.url = url
+        self.name = urlsplit(url).netloc.rpartition("@")[2]
+        """For people and logs: the address may hold a key, the host does not."""
+        self._per_s = per_s
+        self._allowed, self._filled_at = max(1.0, per_s), time.monotonic()
+        self._numbers = itertools.count(1)
+        self._session: aiohttp.ClientSession | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._requests: set[asyncio.Task[None]] = set()
+        self._lanes: dict[str, _Lane] = {}
+
+    async def call(self, method: str, *params: Any, lane: str = "read") -> msgspec.Raw:
+        """The result as JSON. Raises `RpcError`, `RpcUnavailable`."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._begin(loop)
+        answer: asyncio.Future[msgspec.Raw] = loop.create_future()
+        self._lanes[lane].waiting.append((_Call(next(self._numbers), method, params), answer))
+        self._send(self._lanes[lane])
+        return await answer
+
+    def take(self) -> bool:
+        """Whether the node's rate allows another call; counts it."""
+        if not self._per_s:
+            return True
+        now = time.monotonic()
+        self._allowed = min(max(1.0, self._per_s), self._allowed + (now - self._filled_at) * self._per_s)
+        self._filled_at = now
+        if self._allowed < 1:
+            return False
+        self._allowed -= 1
+        return True
+
+    async def close(self) -> None:
+        for request in list(self._requests):
+            request.cancel()
+        session, self._session, self._loop = self._session, None, None
+        if session is not None:
+            await session.close()
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Connections belong to the loop that made them."""
+        if self._session is not None and self._session.connector is not None:
+            self._session.connector.close()
+            self._session.detach()
+        self._loop = loop
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=64, keepalive_timeout=30), headers={"Content-Type": "application/json"}
+        )
+        self._requests = set()
+        self._lanes = {"read": _Lane(4, READ_TIMEOUT_S), "send": _Lane(16, SEND_TIMEOUT_S)}
+
+    def _send(self, lane: _Lane) -> None:
+        assert self._loop is not None
+        while lane.waiting and lane.under_way < lane.wide:
+            batch = [lane.waiting.popleft() for _ in range(min(MAX_BATCH, len(lane.waiting)))]
+            lane.under_way += 1
+            request = self._loop.create_task(self._request(lane, batch))
+            self._requests.add(request)
+            request.add_done_callback(self._requests.discard)
+
+    async def _request(self, lane: _Lane, batch: "list[tuple[_Call, asyncio.Future[msgspec.Raw]]]") -> None:
+        try:
+            calls = [call for call, _ in batch]
+            replies = await self._post(_encode(calls if len(calls) > 1 else calls[0]), lane.timeout_s)
+            found = {reply.id: reply for reply in replies}
+            for call, answer in batch:
+                _settle(answer, found.get(call.id), replies)
+        except Exception as error:
+            reason = RpcUnavailable(f"{self.name}: {error or type(error).__name__}")
+            for _, answer in batch:
+                if not answer.done():
+                    answer.set_exception(reason)
+        finally:
+            for _, answer in batch:
+                answer.cancel()
+            lane.under_way -= 1
+            self._send(lane)
+
+    async def _post(self, body: bytes, timeout_s: float) -> list[_Reply]:
+        assert self._session is not None
+        async with asyncio.timeout(timeout_s), self._session.post(self.url, data=body) as response:
+            text = await response.read()
+            if response.status != 200:
+                raise RpcUnavailable(f"HTTP {response.status}")
+        replies = _decode(text)
+        return replies if isinstance(replies, list) else [replies]
+
+
+def _settle(answer: "asyncio.Future[msgspec.Raw]", reply: _Reply | None, replies: list[_Reply]) -> None:
+    if answer.done():
+        return
+    if reply is None:
+        # An error about the whole request has no id.
+        reply = next((each for each in replies if each.id is None and each.error is not None), None)
+    if reply is None:
+        answer.set_exception(RpcUnavailable("the node left the call unanswered"))
+    elif reply.error is not None:
+        fault = reply.error
+        busy = fault.code in BUSY_CODES or fault.code == 429
+        answer.set_exception(RpcUnavailable(fault.message) if busy else RpcError(fault.code, fault.message, fault.data))
+    else:
+        answer.set_result(reply.result)

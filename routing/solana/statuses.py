@@ -1,0 +1,106 @@
+"""What became of transactions, and the proof that one can land no more."""
+
+import asyncio
+import logging
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from solders.pubkey import Pubkey
+
+from routing.solana.accounts import Accounts
+from routing.solana.failures import failure
+from routing.solana.fill import Landed, Meta, Traded, fill_of, reserves, traded
+from routing.solana.nodes import At, Nodes
+from routing.solana.pools import CPMM, DAMM, Curve
+from routing.values import Fate, Swap, SwapStatus
+
+log = logging.getLogger(__name__)
+MAX_SIGNATURES = 256
+"""Of one `getSignatureStatuses`."""
+FINAL = "finalized"
+CONFIG_AGE_S = 600.0
+
+
+class _Epoch(msgspec.Struct, rename="camel"):
+    """A slot and the height of its block, of one moment: a slot is no height."""
+
+    absolute_slot: int
+    block_height: int
+
+
+class _Seen(msgspec.Struct, rename="camel"):
+    err: Any = None
+    confirmation_status: str | None = None
+
+
+class Statuses:
+    def __init__(self, nodes: Nodes, accounts: Accounts) -> None:
+        self._nodes, self._accounts = nodes, accounts
+
+    async def look(self, swaps: Sequence[Swap]) -> list[SwapStatus]:
+        """The fate of each, in order. Raises `RpcError`, `RpcUnavailable`.
+
+        `EXPIRED` is proved: a finalized slot S has a height above the last valid one, and a node that has seen S or more,
+        and looks into its history, finds nothing. Without the second condition a node that is behind calls a transaction
+        expired that has landed.
+        """
+        if not swaps:
+            return []
+        # First the height, then the statuses: what is not there afterwards was not there at that height.
+        epoch: _Epoch = await self._nodes.read(_Epoch, "getEpochInfo", {"commitment": FINAL})
+        parts = [swaps[start : start + MAX_SIGNATURES] for start in range(0, len(swaps), MAX_SIGNATURES)]
+        found = await asyncio.gather(*(self._part(part, epoch) for part in parts))
+        return [status for part in found for status in part]
+
+    async def _part(self, swaps: Sequence[Swap], epoch: _Epoch) -> list[SwapStatus]:
+        signatures = [swap.signature for swap in swaps]
+        answer: At[list[_Seen | None]] = await self._nodes.read(
+            At[list[_Seen | None]], "getSignatureStatuses", signatures, {"searchTransactionHistory": True}
+        )
+        caught_up = answer.context.slot >= epoch.absolute_slot
+        return await asyncio.gather(
+            *(
+                self._fate(swap, seen, expired=caught_up and epoch.block_height > swap.validity)
+                for swap, seen in zip(swaps, answer.value, strict=True)
+            )
+        )
+
+    async def _fate(self, swap: Swap, seen: _Seen | None, *, expired: bool) -> SwapStatus:
+        if seen is None:
+            return SwapStatus(swap.signature, Fate.EXPIRED if expired else Fate.PENDING)
+        if seen.confirmation_status != FINAL:
+            return SwapStatus(swap.signature, Fate.PENDING)
+        return await self.landed(swap)
+
+    async def landed(self, swap: Swap) -> SwapStatus:
+        """What a transaction did that is final; `PENDING` while the node has not stored it yet. Raises as `look`."""
+        options = {"encoding": "base64", "commitment": FINAL, "maxSupportedTransactionVersion": 1}
+        found: Landed | None = await self._nodes.read(Landed | None, "getTransaction", swap.signature, options)
+        if found is None:
+            return SwapStatus(swap.signature, Fate.PENDING)
+        of = traded(swap.payload, found.meta.loaded_addresses)
+        if found.meta.err is not None:
+            why = failure(found.meta.err, found.meta.log_messages, of.programs)
+            return SwapStatus(swap.signature, Fate.REVERTED, None, why.code, why.message, why.logs)
+        fill = fill_of(swap.signature, of, found, await self._venue_fee(of, found.meta))
+        return SwapStatus(swap.signature, Fate.LANDED, fill)
+
+    async def _venue_fee(self, of: Traded, meta: Meta) -> tuple[Pubkey, int] | None:
+        """(mint, base units) that the pool took; None where it is not known."""
+        held = reserves(of, meta)
+        change = {of.keys[each.account_index]: int(each.ui_token_amount.amount) for each in meta.post_token_balances}
+        if held is None or of.sold.vault not in change:
+            return None
+        amount_in, amount_out = change[of.sold.vault] - held[0], held[1] - change[of.bought.vault]
+        if of.program == CPMM.program and of.swap.config is not None:
+            config = (await self._accounts.get([of.swap.config], max_age_s=CONFIG_AGE_S))[of.swap.config]
+            if config is None:
+                return None
+            rate = struct.unpack_from("<Q", config.data, 12)[0]
+            return of.sold.mint, Curve(*held, rate, CPMM.denominator, CPMM.fee_on_output).fee(amount_in)
+        if of.program == DAMM.program:
+            gross = Curve(*held, 0, DAMM.denominator, DAMM.fee_on_output).gross(amount_in)
+            return of.bought.mint, gross - amount_out
+        return None

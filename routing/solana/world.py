@@ -1,0 +1,147 @@
+"""The world of a Solana cluster: its nodes, its chain, and a venue for every pool program that is traded directly.
+
+Localnet, devnet and mainnet differ by addresses, genesis hash and tokens only.
+"""
+
+import threading
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import httpx
+import msgspec
+
+from routing.clock import Clock, utc_now
+from routing.controls import Controls
+from routing.price_hashes import PairPrices
+from routing.router import Router
+from routing.solana.accounts import Accounts
+from routing.solana.blockhash import Blockhashes
+from routing.solana.builder import Builder
+from routing.solana.chain import SolanaChain
+from routing.solana.mints import read_mint
+from routing.solana.nodes import Nodes
+from routing.solana.pool_index import Found, PoolIndex, scan
+from routing.solana.pools import CPMM, DAMM
+from routing.solana.priority import Priority
+from routing.solana.programs import KNOWN
+from routing.solana.venues.direct import DirectVenue, Program
+from routing.solana.venues.funding import Funding
+from routing.solana.venues.meteora_damm import Damm
+from routing.solana.venues.raydium_cpmm import Cpmm
+from routing.tokens import Tokens
+from routing.values import Mint, Pair, VenueName
+from routing.venues import METEORA, RAYDIUM
+
+PROGRAMS: dict[VenueName, Program] = {RAYDIUM: Cpmm(), METEORA: Damm()}
+MAX_FEE_LAMPORTS = 1_000_000
+"""0.001 SOL: what an order pays the chain at most, where nothing else is said."""
+LISTED_AGE_S = 0.5
+
+
+class Listed:
+    """Every pair that has a pool; blocking, for any thread. One look within `LISTED_AGE_S`."""
+
+    def __init__(self, urls: Sequence[str], tokens: Callable[[], Tokens]) -> None:
+        self._urls, self._tokens = urls, tokens
+        self._looking = threading.Lock()
+        self._looked_at, self._pairs = float("-inf"), list[Pair]()
+
+    def pairs(self) -> list[Pair]:
+        """The last ones while no node answers."""
+        with self._looking:
+            if time.monotonic() - self._looked_at > LISTED_AGE_S:
+                self._look()
+            return self._pairs
+
+    def _look(self) -> None:
+        for url in self._urls:
+            try:
+                mints = [each.mints for format_ in (CPMM, DAMM) for each in _pools(url, *scan(format_))]
+            except (httpx.HTTPError, msgspec.DecodeError, KeyError):
+                continue
+            tokens = self._tokens()
+            ways = {way for a, b in mints for way in ((str(a), str(b)), (str(b), str(a)))}
+            found = (tokens.pair(sold, bought) for sold, bought in sorted(ways))
+            self._pairs = [pair for pair in found if pair is not None]
+            self._looked_at = time.monotonic()
+            return
+
+
+def _pools(url: str, method: str, parameters: list[object]) -> list[Found]:
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
+    answer = httpx.post(url, json=body, timeout=2.0).json()
+    return msgspec.convert(answer["result"], list[Found])
+
+
+@dataclass(frozen=True, slots=True)
+class SolanaWorld:
+    """See `World`."""
+
+    router: Router
+    chain: SolanaChain
+    nodes: Nodes
+    accounts: Accounts
+    listed: Listed
+    controls: Controls | None = None
+
+    async def read_mint(self, address: str) -> Mint | None:
+        """See `World`."""
+        return await read_mint(self.accounts, address)
+
+    def listed_pairs(self) -> list[Pair]:
+        """See `World`."""
+        return self.listed.pairs()
+
+    async def verify(self) -> None:
+        """Raises `NodeRefused` for a node of another cluster or without history, in one line."""
+        await self.nodes.verify()
+
+    async def close(self) -> None:
+        """See `World`."""
+        await self.chain.close()
+
+
+def solana_world(
+    rpc_urls: Sequence[str],
+    *,
+    genesis_hash: str | None,
+    tokens: Callable[[], Tokens],
+    deadline_ms: int,
+    max_age_ms: int,
+    ws_urls: Sequence[str] | None = None,
+    requests_per_s: float = 0.0,
+    max_fee_lamports: int = MAX_FEE_LAMPORTS,
+    pools: Sequence[str] | None = None,
+    controls: Controls | None = None,
+    clock: Clock = utc_now,
+    cached: Callable[[Pair], Awaitable[PairPrices | None]] | None = None,
+) -> SolanaWorld:
+    """Opens no connection yet. The arguments that a cluster decides:
+
+    `rpc_urls`: its nodes, the preferred one first; `ws_urls`: where signatures are subscribed to, by default the same
+    addresses; `genesis_hash`: what every node has to answer; `requests_per_s` of each node, 0: any number;
+    `pools`: the addresses of all pools that are traded; None looks for them among the programs' accounts.
+    `max_fee_lamports`: the most that any order pays the chain, rent apart.
+    """
+    nodes = Nodes(rpc_urls, genesis_hash=genesis_hash, per_s=requests_per_s)
+    accounts, blockhashes = Accounts(nodes), Blockhashes(nodes)
+    sockets = [f"ws{url.removeprefix('http')}" for url in rpc_urls] if ws_urls is None else list(ws_urls)
+    chain = SolanaChain(nodes, accounts, ws_urls=sockets)
+    builder, priority, funding = Builder(nodes, blockhashes, KNOWN), Priority(nodes), Funding(accounts)
+    venues = [
+        DirectVenue(
+            name,
+            program,
+            index=PoolIndex(nodes, accounts, program.format, pools),
+            accounts=accounts,
+            builder=builder,
+            priority=priority,
+            funding=funding,
+            chain=chain,
+            max_fee_lamports=max_fee_lamports,
+        )
+        for name, program in PROGRAMS.items()
+    ]
+    router = Router(venues, deadline_ms=deadline_ms, max_age_ms=max_age_ms, clock=clock, cached=cached)
+    return SolanaWorld(router, chain, nodes, accounts, Listed(rpc_urls, tokens), controls)
