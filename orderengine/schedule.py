@@ -61,6 +61,7 @@ ENTRIES = (
     Entry("reconcile", "dbsync", 1_000),
     Entry("expire_orders", "dbsync", 500),
     Entry("keep_book", "dbsync", 1_000),
+    Entry("step_plans", "dbsync", 500),
     Entry("prune", "dbsync", 600_000),
 )
 OWN_TASKS = frozenset(entry.task for entry in ENTRIES)

@@ -7,9 +7,9 @@ from typing import Protocol
 from uuid import UUID
 
 from orders import metrics
-from orders.dispatch import BROKER_AWAY
+from orders.dispatch import BROKER_AWAY, wake_plans
 from orders.effects import Effects, effects
-from orders.events import CommittedEvent
+from orders.events import AnyEvent
 from orders.ledger.values import LIMIT, MARKET, SNIPER, Change, Recorded
 from orders.lifecycle import FINAL
 from triggers.changes import Arm, Left
@@ -21,7 +21,7 @@ FINALS = {status: metrics.FINAL.labels(status) for status in FINAL}
 
 
 class Publishing(Protocol):
-    def publish(self, events: list[CommittedEvent]) -> None: ...
+    def publish(self, events: list[AnyEvent]) -> None: ...
 
 
 class BookChanges(Protocol):
@@ -65,6 +65,8 @@ class AfterCommit:
                 due.setdefault(each.dispatch_ms, []).append(each.order_id)
         for delay_ms, order_ids in due.items():
             self._wake(order_ids, delay_ms)
+        if any(each.plan_due for each in all_effects):
+            wake_plans()
         for kind, many in Counter(each.accepted for each in all_effects if each.accepted is not None).items():
             ACCEPTED[kind].inc(many)
         for status, many in Counter(each.final for each in all_effects if each.final is not None).items():

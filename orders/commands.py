@@ -18,7 +18,7 @@ from orders.events import AmendData, Amended, CancelData, Data, Requeued, Requeu
 from orders.ledger import statements
 from orders.ledger.values import Change, Position
 from orders.lifecycle import FINAL, Event, Status
-from orders.models import Order, OrderType
+from orders.models import Order, OrderType, Plan
 from orders.order_in import AmendIn, checked_amount, checked_expiry, checked_price, token
 from orders.prices import check_price, present
 from orders.transitions import transition
@@ -82,9 +82,10 @@ class Commands:
         self._pool.close()
 
     def cancel(self, order: Order, asker: Asker) -> Order:
-        """The cancelled order; again: the same. Raises `ApiError`: TOO_LATE, ALREADY_FINAL, SEQ_MISMATCH."""
+        """The cancelled order; again: the same. Raises `ApiError`: TOO_LATE, ALREADY_FINAL, SEQ_MISMATCH, PART_OF_PLAN."""
 
         def decide(order: Order) -> Change | None:
+            alone(order)
             if order.status == Status.CANCELLED:
                 return None
             asker.check(order)
@@ -99,8 +100,10 @@ class Commands:
     def amend(self, order: Order, wanted: AmendIn, asker: Asker) -> Order:
         """The amended order.
 
-        Raises `ApiError`: VALIDATION_FAILED, PRICE_NOT_SENSIBLE, NOT_RESTING, TOO_LATE, ALREADY_FINAL, SEQ_MISMATCH.
+        Raises `ApiError`: VALIDATION_FAILED, PRICE_NOT_SENSIBLE, NOT_RESTING, TOO_LATE, ALREADY_FINAL, SEQ_MISMATCH,
+        PART_OF_PLAN.
         """
+        alone(order)
         amended = amendment(order, wanted)
 
         def decide(order: Order) -> Change | None:
@@ -125,6 +128,8 @@ class Commands:
                 raise Overtaken(order)
             if order.status != Status.FAILED:
                 raise ApiError("ALREADY_FINAL", f"The order is {order.status}; only failed orders are requeued.")
+            if order.plan_id is not None and not Plan.objects.filter(pk=order.plan_id, finished_at=None).exists():
+                raise ApiError("ALREADY_FINAL", "The order's plan has ended; nothing of it is executed any more.")
             market = order.type == OrderType.MARKET
             data = RequeueData(requeued=Requeued(by=asker.name), resting=UNSET if market else True)
             return transition(position(order), Event.REQUEUE, asker.sign(data), delay_ms=0 if market else None)
@@ -147,6 +152,16 @@ class Commands:
             if row is not None:
                 return order
         raise ApiError("TOO_LATE", "The order moves too fast to be changed.")
+
+
+def alone(order: Order) -> None:
+    """Raises `ApiError` PART_OF_PLAN for a leg of a plan: the plan says what becomes of it."""
+    if order.plan_id is not None:
+        raise ApiError(
+            "PART_OF_PLAN",
+            f"The order belongs to the plan {order.plan_id}: change or cancel that.",
+            {"planId": [str(order.plan_id)]},
+        )
 
 
 def position(order: Order) -> Position:

@@ -7,12 +7,15 @@ It is best effort: an order whose message is lost is dispatched again by the rec
 import asyncio
 import logging
 import math
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import cache
 from uuid import UUID
 
 import redis
+from celery import current_app
 from django.conf import settings
 from kombu.exceptions import OperationalError
 
@@ -34,6 +37,37 @@ def dispatch(order_ids: Sequence[UUID], delay_ms: int = 0) -> None:
 def dispatches_waiting() -> int | None:
     """Messages on the queue `orders` that no worker has taken; None when the broker does not answer."""
     return messages_waiting("orders")
+
+
+class PlanWaker:
+    """Wakes a worker for plans whose step is due, from a thread of its own; calls that come before a message is sent share it."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="plans")
+        self._waiting = threading.Event()
+
+    def wake(self) -> None:
+        """Returns at once, from any thread."""
+        if not self._waiting.is_set():
+            self._waiting.set()
+            self._thread.submit(self._send)
+
+    def _send(self) -> None:
+        self._waiting.clear()
+        try:
+            current_app.send_task("step_plans", queue="dbsync")
+        except BROKER_AWAY as error:
+            log.warning("plans wait for the beat: %s", error)
+
+
+@cache
+def plan_waker() -> PlanWaker:
+    """This process' own, made with the first plan."""
+    return PlanWaker()
+
+
+def wake_plans() -> None:
+    plan_waker().wake()
 
 
 class Dispatcher:

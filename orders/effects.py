@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET
 
-from orders.events import AcceptData, CommittedEvent, RestData
+from orders.events import AcceptData, AnyEvent, CommittedEvent, RestData
 from orders.ledger.values import MARKET, Accepted, Change, Claimed, NewOrder, Recorded
 from orders.lifecycle import FINAL, Event, Status
 from orders.resting.placement import arm_again, left, rest_of
@@ -21,7 +21,7 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     """What follows one event of one order."""
 
     order_id: UUID
-    event: CommittedEvent | None = None
+    event: AnyEvent | None = None
     """To be published."""
     book: Arm | Left | None = None
     """The change of the trigger book."""
@@ -31,6 +31,8 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     """The type of an order that is new, to be counted."""
     final: Status | None = None
     """The final status that the order reached, to be counted."""
+    plan_due: bool = False
+    """A step of the order's plan is due."""
 
 
 def effects(change: Change, row: Recorded) -> Effects:
@@ -41,6 +43,7 @@ def effects(change: Change, row: Recorded) -> Effects:
         book=book_change(change, row),
         dispatch_ms=dispatch_after(change),
         final=change.status if change.status in FINAL else None,
+        plan_due=row.plan_id is not None and (change.status in FINAL or change.status is Status.PENDING),
     )
 
 

@@ -244,6 +244,10 @@ def account_group(account_id: int) -> str:
     return f"account.{account_id}"
 
 
+def plan_group(plan_id: UUID | str) -> str:
+    return f"plan.{plan_id}"
+
+
 class CommittedEvent(msgspec.Struct, frozen=True):
     """One committed event of an order, as clients get it."""
 
@@ -253,6 +257,18 @@ class CommittedEvent(msgspec.Struct, frozen=True):
     status: Status
     at: datetime
     data: EventData
+
+    @property
+    def subject(self) -> UUID:
+        return self.order_id
+
+    @property
+    def groups(self) -> list[str]:
+        """Its order's and its account's."""
+        groups = [account_group(self.account_id)]
+        if self.seq > 1:  # Nobody can watch an order before its id is known.
+            groups.append(order_group(self.order_id))
+        return groups
 
     @classmethod
     def of(cls, change: Change, row: Recorded) -> "CommittedEvent":
@@ -271,11 +287,44 @@ class CommittedEvent(msgspec.Struct, frozen=True):
         return encode(message).decode()
 
 
-def audience(events: Iterable[CommittedEvent]) -> dict[str, list[CommittedEvent]]:
-    """The groups that each event is for: its order's and its account's."""
-    groups: dict[str, list[CommittedEvent]] = {}
+class CommittedPlanEvent(msgspec.Struct, frozen=True):
+    """One committed event of a plan, as clients get it. To its sockets it says that there is something to read."""
+
+    plan_id: UUID
+    account_id: int
+    seq: int
+    status: str
+    at: datetime
+    data: Mapping[str, Any]
+
+    @property
+    def subject(self) -> UUID:
+        return self.plan_id
+
+    @property
+    def groups(self) -> list[str]:
+        return [plan_group(self.plan_id)]
+
+    def text(self) -> str:
+        """The WebSocket message."""
+        message = {
+            "type": "event",
+            "planId": self.plan_id,
+            "seq": self.seq,
+            "status": self.status,
+            "at": timestamp(self.at),
+            "data": self.data,
+        }
+        return encode(message).decode()
+
+
+AnyEvent = CommittedEvent | CommittedPlanEvent
+
+
+def audience(events: Iterable[AnyEvent]) -> dict[str, list[AnyEvent]]:
+    """The groups that each event is for."""
+    groups: dict[str, list[AnyEvent]] = {}
     for event in events:
-        if event.seq > 1:  # Nobody can watch an order before its id is known.
-            groups.setdefault(order_group(event.order_id), []).append(event)
-        groups.setdefault(account_group(event.account_id), []).append(event)
+        for group in event.groups:
+            groups.setdefault(group, []).append(event)
     return groups

@@ -37,6 +37,90 @@ def choices(enum: type[Status]) -> list[tuple[str, str]]:
     return [(member.value, member.value) for member in enum]
 
 
+class PlanKind(models.TextChoices):
+    BRACKET = "bracket"
+    SCHEDULE = "schedule"
+
+
+class PlanStatus(models.TextChoices):
+    ACTIVE = "active"
+    PAUSED = "paused"
+    CLOSING = "closing"
+    """Cancelled while a leg is at work: it ends when that leg does."""
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    FAILED = "failed"
+
+
+class Plan(models.Model):
+    """Orders that belong together: what is wanted of them (`spec`), and whose turn it is. Changed by `orders.plans` alone."""
+
+    id = models.UUIDField(primary_key=True)
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
+    client_plan_id = models.CharField(max_length=64, null=True, blank=True)
+    idempotency_key = models.CharField(max_length=300, null=True, blank=True)
+    request_hash = models.BinaryField(max_length=32)
+    kind = models.CharField(max_length=8, choices=PlanKind.choices)
+    spec = models.JSONField()
+    """`orders.plans.values.Bracket` or `Schedule`."""
+    progress = models.JSONField(default=dict)
+    """What the last step counted: derived from the legs, kept for lists."""
+    status = models.CharField(max_length=9, choices=PlanStatus.choices, default=PlanStatus.ACTIVE)
+    seq = models.IntegerField(default=1)
+    """Of the last event."""
+    holder = models.UUIDField(null=True, blank=True)
+    """Whose turn it is: the order at work; the plan's own id while its step is due; null: any leg's that fires."""
+    due_at = models.DateTimeField(null=True, blank=True)
+    """When time alone makes a step due."""
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="plan_kind", condition=Q(kind__in=PlanKind.values)),
+            models.CheckConstraint(name="plan_status", condition=Q(status__in=PlanStatus.values)),
+            models.CheckConstraint(
+                name="plan_ended",
+                condition=Q(status__in=["active", "paused", "closing"], finished_at=None)
+                | Q(status__in=["completed", "cancelled", "expired", "failed"], finished_at__isnull=False, due_at=None),
+            ),
+            models.UniqueConstraint(
+                name="plan_client_plan_id",
+                fields=["account", "client_plan_id"],
+                condition=Q(client_plan_id__isnull=False),
+            ),
+            models.UniqueConstraint(
+                name="plan_idempotency_key",
+                fields=["account", "idempotency_key"],
+                condition=Q(idempotency_key__isnull=False),
+            ),
+        ]
+        indexes = [
+            # GET /api/plans: an account's plans, newest first.
+            models.Index(name="plan_of_account", fields=["account", "-id"]),
+            # step_plans: plans whose time has come.
+            models.Index(name="plan_due", fields=["due_at"], condition=Q(due_at__isnull=False)),
+            # step_plans: plans to whose legs something has happened.
+            models.Index(name="plan_waiting", fields=["id"], condition=Q(holder=F("id"))),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} ({self.id})"
+
+
+class PlanEvent(models.Model):
+    """One step of a plan. Append only."""
+
+    pk = models.CompositePrimaryKey("plan_id", "seq")
+    plan = models.ForeignKey(Plan, on_delete=models.PROTECT, related_name="events", db_constraint=False, db_index=False)
+    seq = models.IntegerField()
+    status = models.CharField(max_length=9, choices=PlanStatus.choices)
+    at = models.DateTimeField()
+    data = models.JSONField(default=dict)
+
+
 class Order(models.Model):
     id = models.UUIDField(primary_key=True)
     # No constraint in the database: it would lock the account's row once an order. Accounts with orders cannot be deleted.
@@ -68,6 +152,20 @@ class Order(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     mode = models.CharField(max_length=8, null=True, blank=True)
     """`EXECUTION_MODE` at its intake: executors of another mode leave it alone. Null in older rows, all of the mock."""
+
+    plan = models.ForeignKey(
+        Plan,
+        on_delete=models.PROTECT,
+        related_name="orders",
+        null=True,
+        blank=True,
+        db_constraint=False,
+        db_index=False,
+    )
+    leg = models.CharField(max_length=16, null=True, blank=True)
+    """Which part of its plan: entry, tp1, stop, slice."""
+    round = models.IntegerField(null=True, blank=True)
+    """The how many-th order of this leg, from 1."""
 
     status = models.CharField(max_length=9, choices=choices(Status), default=Status.PENDING)
     seq = models.IntegerField(default=1)
@@ -160,6 +258,10 @@ class Order(models.Model):
                 name="order_idempotency_key",
                 fields=["account", "idempotency_key"],
                 condition=Q(idempotency_key__isnull=False),
+            ),
+            # A step that is taken twice makes each order once. Also finds a plan's legs.
+            models.UniqueConstraint(
+                name="order_of_plan", fields=["plan", "leg", "round"], condition=Q(plan__isnull=False)
             ),
         ]
         indexes = [

@@ -14,7 +14,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from orders.events import CommittedEvent, audience
+from orders.events import AnyEvent, audience
 from orders.signatures import signature
 from runtime.groups import group_channel, group_message
 
@@ -45,13 +45,13 @@ class Publisher:
             retry=Retry(NoBackoff(), 0),
         )
         self._script = self._redis.register_script((Path(__file__).parent / "lua" / "publish.lua").read_text())
-        self._queue: queue.Queue[list[CommittedEvent] | None] = queue.Queue(MAX_BATCHES_WAITING)
+        self._queue: queue.Queue[list[AnyEvent] | None] = queue.Queue(MAX_BATCHES_WAITING)
         self._thread = threading.Thread(target=self._run, name="publisher", daemon=True)
         self._thread.start()
         self.dropped = 0
         """Events that were not published."""
 
-    def publish(self, events: list[CommittedEvent]) -> None:
+    def publish(self, events: list[AnyEvent]) -> None:
         """Takes events over; returns at once, from any thread."""
         if not events:
             return
@@ -69,7 +69,7 @@ class Publisher:
         self._thread.join(timeout=2 * PUBLISH_TIMEOUT_S)
         self._redis.close()
 
-    def _next(self) -> list[CommittedEvent] | None:
+    def _next(self) -> list[AnyEvent] | None:
         """All the events that wait, up to a bound; None at the end."""
         batch = self._queue.get()
         while batch is not None and len(batch) < MAX_PUBLISHED_AT_ONCE and not self._queue.empty():
@@ -88,17 +88,17 @@ class Publisher:
                 self.dropped += len(batch)
                 log.warning("events not published: %s", error)
 
-    def _send(self, groups: Mapping[str, list[CommittedEvent]]) -> None:
+    def _send(self, groups: Mapping[str, list[AnyEvent]]) -> None:
         names = list(groups)
         if sum(map(len, groups.values())) > MAX_PUBLISHED_UNASKED:
             counts = self._redis.pubsub_numsub(*map(group_channel, names))
             names = [name for name, (_, subscribers) in zip(names, counts, strict=True) if subscribers]
-        events = {(event.order_id, event.seq): event for name in names for event in groups[name]}
+        events = {(event.subject, event.seq): event for name in names for event in groups[name]}
         # Each is encoded once, though it goes to its order's group and to its account's.
-        texts = {key: (str(event.order_id), event.seq, event.text()) for key, event in events.items()}
+        texts = {key: (str(event.subject), event.seq, event.text()) for key, event in events.items()}
         parts: list[str | bytes] = []
         for name in names:
-            of_group = [texts[event.order_id, event.seq] for event in groups[name]]
+            of_group = [texts[event.subject, event.seq] for event in groups[name]]
             parts += (group_channel(name), group_message(name, of_group, signature(name, of_group)))
         if parts:
             self._script(args=parts)

@@ -79,6 +79,12 @@ def keep_book(**_: Any) -> None:
     owners.recovery().keep_book()
 
 
+@shared_task(name="step_plans", queue="dbsync", ignore_result=True)
+def step_plans(**_: Any) -> None:
+    """Takes the steps of plans that are due."""
+    owners.recovery().step_plans()
+
+
 @shared_task(name="prune", queue="dbsync", ignore_result=True)
 def prune(**_: Any) -> None:
     """Deletes executors that stopped long ago, and finished orders where RETENTION_DAYS says so."""

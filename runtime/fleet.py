@@ -38,7 +38,7 @@ ORDERS = Kind(
 KINDS: tuple[Kind, ...] = (
     WEB,
     ORDERS,
-    Kind("dbsync", queue="dbsync", tasks=("reconcile", "expire_orders", "keep_book", "prune")),
+    Kind("dbsync", queue="dbsync", tasks=("reconcile", "expire_orders", "keep_book", "step_plans", "prune")),
     Kind("quotes", queue="quotes", tasks=("poll_quotes",)),
     Kind("beat"),
     Kind("limit", queue="limit", tasks=("match_limits",)),

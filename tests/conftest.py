@@ -25,7 +25,10 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("orderengine")
 
-TABLES = "orders_order, orders_orderevent, orders_transaction, orders_deadletter, orders_executor, accounts_ticket"
+TABLES = (
+    "orders_order, orders_orderevent, orders_transaction, orders_deadletter, orders_executor, orders_plan, orders_planevent,"
+    " accounts_ticket"
+)
 
 
 @pytest.fixture(scope="session")

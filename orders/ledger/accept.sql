@@ -6,20 +6,23 @@
 WITH wanted AS (
     SELECT id, account_id, client_order_id, idempotency_key, decode(request_hash, 'base64') AS request_hash, type, token_in,
         token_out, amount, slippage_bps, limit_price, trigger_condition, trigger_kind, min_liquidity, volume_factor,
-        launched_before, max_price_impact_bps, max_fee_lamports, mode, expires_at, resting, request_id
+        launched_before, max_price_impact_bps, max_fee_lamports, mode, expires_at, resting, request_id, plan_id, leg, round
     FROM jsonb_to_recordset(%(orders)s::jsonb) AS t(
         id uuid, account_id bigint, client_order_id text, idempotency_key text, request_hash text, type text, token_in text,
         token_out text, amount numeric, slippage_bps int, limit_price numeric, trigger_condition text, trigger_kind text,
         min_liquidity numeric, volume_factor numeric, launched_before boolean, max_price_impact_bps int,
-        max_fee_lamports bigint, mode text, expires_at timestamptz, resting boolean, request_id text)
+        max_fee_lamports bigint, mode text, expires_at timestamptz, resting boolean, request_id text,
+        plan_id uuid, leg text, round int)
 ), accepted AS (
     INSERT INTO orders_order (
         id, account_id, client_order_id, idempotency_key, request_hash, type, token_in, token_out, amount, slippage_bps,
         limit_price, trigger_condition, trigger_kind, min_liquidity, volume_factor, launched_before, max_price_impact_bps,
-        max_fee_lamports, mode, expires_at, resting, request_id, status, seq, epoch, attempts, run_at, created_at, updated_at)
+        max_fee_lamports, mode, expires_at, resting, request_id, plan_id, leg, round, status, seq, epoch, attempts, run_at,
+        created_at, updated_at)
     SELECT id, account_id, client_order_id, idempotency_key, request_hash, type, token_in, token_out, amount, slippage_bps,
         limit_price, trigger_condition, trigger_kind, min_liquidity, volume_factor, launched_before, max_price_impact_bps,
-        max_fee_lamports, mode, expires_at, resting, request_id, 'pending', 1, 0, 0, CASE WHEN NOT resting THEN now() END, now(), now()
+        max_fee_lamports, mode, expires_at, resting, request_id, plan_id, leg, round, 'pending', 1, 0, 0,
+        CASE WHEN NOT resting THEN now() END, now(), now()
     FROM wanted
     ON CONFLICT DO NOTHING
     RETURNING id, resting, request_id, created_at

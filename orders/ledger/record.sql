@@ -3,7 +3,8 @@
 --          one of an order has `first` and `was`: seq and status before its first one; it is the one that the row gets.
 -- Returns: (id, now(), and the columns of orders.ledger.values.Recorded) of each order that was written. Orders that another
 --          writer has changed meanwhile are left out.
--- Locks:   the rows written; waits for another writer of the same rows.
+-- Locks:   the rows written; waits for another writer of the same rows. Then the plans of those that end, or wait again, in the
+--          order of their ids.
 WITH change AS MATERIALIZED (
     SELECT *, status = ANY('{confirmed,failed,cancelled,expired}') AS final
     FROM jsonb_to_recordset(%(changes)s::jsonb) AS t(
@@ -34,7 +35,16 @@ WITH change AS MATERIALIZED (
     WHERE o.id = ANY(ARRAY(SELECT id FROM change))
         AND c.first IS NOT NULL AND o.id = c.id AND o.epoch = c.epoch AND o.seq = c.first - 1 AND o.status = c.was
     RETURNING o.id, c.epoch, c.letter, c.data, o.type, o.token_in, o.token_out, o.limit_price, o.trigger_condition,
-        o.trigger_kind, o.min_liquidity, o.volume_factor, o.launched_before
+        o.trigger_kind, o.min_liquidity, o.volume_factor, o.launched_before, o.plan_id, o.status
+), plan AS MATERIALIZED (
+    -- Whatever ended a leg's turn makes the plan's own step the next.
+    SELECT id FROM orders_plan
+    WHERE id = ANY(ARRAY(SELECT plan_id FROM written WHERE plan_id IS NOT NULL
+        AND status = ANY('{pending,confirmed,failed,cancelled,expired}')))
+    ORDER BY id FOR UPDATE
+), due AS (
+    UPDATE orders_plan p SET holder = p.id FROM plan, written w
+    WHERE p.id = plan.id AND w.plan_id = p.id AND (p.holder IS NULL OR p.holder = w.id)
 ), event AS (
     INSERT INTO orders_orderevent (order_id, seq, epoch, status, at, data)
     SELECT c.id, c.seq, c.epoch, c.status, now(), c.data FROM change c JOIN written USING (id)
@@ -62,5 +72,5 @@ WITH change AS MATERIALIZED (
     FROM written w WHERE w.letter = 'resolve' AND d.order_id = w.id AND d.resolved_at IS NULL
 )
 SELECT id, now(), type, token_in, token_out, limit_price, trigger_condition, trigger_kind, min_liquidity, volume_factor,
-    launched_before
+    launched_before, plan_id
 FROM written

@@ -46,6 +46,9 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     resting: bool = False
     request_id: str | None = None
+    plan_id: UUID | None = None
+    leg: str | None = None
+    round: int | None = None
     lookup_only: bool = False
     """It is too late to accept it: only the earlier order with its keys is wanted, and nothing is written."""
 
@@ -172,3 +175,4 @@ class Recorded(msgspec.Struct, frozen=True):
     min_liquidity: Decimal | None
     volume_factor: Decimal | None
     launched_before: bool | None
+    plan_id: UUID | None = None

@@ -12,12 +12,13 @@ TIME_S = 45.0
 """Seconds of a pass; the next one goes on from there."""
 
 # Ids begin with their time (UUIDv7), so the primary key finds the old ones. An order whose dead letter is open is kept:
-# an operator has yet to decide.
+# an operator has yet to decide. So is one whose plan has not ended: the plan decides by all of its orders.
 PURGE = """
 WITH old AS MATERIALIZED (
     SELECT id FROM orders_order o
     WHERE id < %(before)s AND finished_at < %(cutoff)s
         AND NOT EXISTS (SELECT 1 FROM orders_deadletter d WHERE d.order_id = o.id AND d.resolved_at IS NULL)
+        AND NOT EXISTS (SELECT 1 FROM orders_plan p WHERE p.id = o.plan_id AND p.finished_at IS NULL)
     ORDER BY id LIMIT %(most)s FOR UPDATE SKIP LOCKED
 ), events AS (
     DELETE FROM orders_orderevent e USING old WHERE e.order_id = old.id
@@ -27,6 +28,18 @@ WITH old AS MATERIALIZED (
     DELETE FROM orders_deadletter d USING old WHERE d.order_id = old.id
 )
 DELETE FROM orders_order o USING old WHERE o.id = old.id
+"""
+
+PURGE_PLANS = """
+WITH old AS MATERIALIZED (
+    SELECT id FROM orders_plan p
+    WHERE id < %(before)s AND finished_at < %(cutoff)s
+        AND NOT EXISTS (SELECT 1 FROM orders_order o WHERE o.plan_id = p.id)
+    ORDER BY id LIMIT %(most)s FOR UPDATE SKIP LOCKED
+), events AS (
+    DELETE FROM orders_planevent e USING old WHERE e.plan_id = old.id
+)
+DELETE FROM orders_plan p USING old WHERE p.id = old.id
 """
 
 
@@ -44,4 +57,6 @@ def purge(connection: Connection, *, days: int, now: datetime | None = None, tim
         purged += deleted
         if deleted < BATCH:
             break
+    while time.monotonic() < ends and connection.execute(PURGE_PLANS, parameters).rowcount == BATCH:
+        pass
     return purged

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -15,6 +16,8 @@ from orders.aftercommit import AfterCommit
 from orders.dispatch import dispatch, dispatches_waiting
 from orders.ledger.clock import note_skew
 from orders.ledger.session import Session
+from orders.plans.step import BATCH as STEP_BATCH
+from orders.plans.step import step_due
 from orders.publisher import Publisher
 from orders.recovery.reconcile import BATCH, Reconciler, Watch, expire
 from orders.recovery.retention import purge
@@ -29,6 +32,10 @@ Result = TypeVar("Result")
 EXPIRE_ROUNDS = 10
 """Batches of expired orders that one task ends, so that other tasks get their turn."""
 STATEMENT_TIMEOUT_MS = 10_000
+STEP_PLANS_S = 5.0
+"""Of steps in one task, so that other tasks get their turn."""
+BUSY_PAUSE_S = 0.005
+"""Somebody else has a leg locked: for one statement."""
 OLD_EXECUTORS = """
 DELETE FROM orders_executor WHERE state <> 'alive' AND heartbeat_at < now() - interval '1 day'
     AND NOT EXISTS (SELECT 1 FROM orders_order o WHERE o.run_at IS NOT NULL AND o.executor = orders_executor.id)
@@ -108,6 +115,16 @@ class Recovery:
         self._worked("keep_book")
         if found := {name: count for name, count in done.items() if count and name != "rebuilt"}:
             log.warning("the trigger book was put right: %s", found)
+
+    def step_plans(self) -> None:
+        """Takes the steps of plans that are due, until none is, or for a while."""
+        ends = time.monotonic() + STEP_PLANS_S
+        while time.monotonic() < ends:
+            stepped = self._run(step_due, self._after_commit.carry_out)
+            if stepped.plans < STEP_BATCH and not stepped.busy:
+                return
+            if stepped.busy:
+                time.sleep(BUSY_PAUSE_S)
 
     def prune(self) -> None:
         """Deletes executors that stopped long ago, and finished orders where RETENTION_DAYS says so."""

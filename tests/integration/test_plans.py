@@ -13,7 +13,7 @@ from orders.ledger.statements import Connection
 from orders.recovery.reconcile import UNCLAIMED
 
 TYPES = {"executor": "::uuid", "most": "::int"}
-TABLES = {"orders_order", "orders_transaction", "orders_orderevent"}
+TABLES = {"orders_plan", "orders_order", "orders_transaction", "orders_orderevent"}
 
 
 def numbered(statement: str) -> str:

@@ -65,7 +65,7 @@ def test_every_event_is_published_and_every_final_status_counted(status: Status,
     found = after(event, status, type_)
 
     assert found.event is not None
-    assert (found.event.order_id, found.event.seq, found.event.status) == (UUID(int=5), 8, advance(status, event))
+    assert (found.event.subject, found.event.seq, found.event.status) == (UUID(int=5), 8, advance(status, event))
     assert found.event.at == AT
     assert found.final == (advance(status, event) if advance(status, event) in FINAL else None)
 

@@ -20,6 +20,7 @@ KNOWN = {
     ("accounts", "0002_roles", "RunPython"): "adds groups and puts people into them: rows that old code does not read",
     ("orders", "0002_fillfactor", "RunSQL"): "storage parameters: a brief lock, nothing that code could see",
     ("orders", "0005_no_pattern_index", "RunSQL"): "drops an index that no query used, concurrently",
+    ("orders", "0010_order_of_plan", "SeparateDatabaseAndState"): "a unique index over new columns, made concurrently",
 }
 """What is none of ADDING, and why processes of the version before can live with it."""
 
