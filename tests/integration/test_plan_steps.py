@@ -280,7 +280,7 @@ def test_a_leg_that_is_sent_round_after_its_plans_end_never_trades(database: Con
     assert plan.status == "completed"
     order = leg(plan, "tp1")
     with pytest.raises(ApiError, match="plan has ended"):
-        commands.requeue(order, "tester")
+        commands.requeue(order, commands.Asker("tester"))
     # Decided before the plan ended, written after it.
     again = transition(Position(order.id, account, order.epoch, order.seq, order.status), Event.REQUEUE, requeue_data())
     assert statements.record(database, [again])[0]
@@ -334,7 +334,7 @@ def test_a_repeated_request_gives_the_plan_that_it_made(database: Connection, ac
 def test_the_legs_of_a_plan_are_not_changed_apart_from_it(database: Connection, account: int) -> None:
     plan = entered(database, account)
     with pytest.raises(ApiError, match="belongs to the plan"):
-        commands.cancel(leg(plan, "stop"))
+        commands.cancel(leg(plan, "stop"), commands.Asker("tester"))
     assert leg(plan, "stop").resting
 
 
