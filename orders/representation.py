@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from orders.codes import FAILURES
 from orders.lifecycle import Status
 from orders.models import Order
 from orders.wire import text, timestamp
@@ -31,7 +32,7 @@ class Out(msgspec.Struct, rename="camel"):
 
 
 class FailureOut(Out):
-    code: str
+    code: Annotated[str, msgspec.Meta(extra_json_schema={"enum": sorted(FAILURES)})]
     message: str | None
 
 

@@ -4,11 +4,17 @@ from typing import Annotated, Any
 
 import msgspec
 
+from orders.codes import ERRORS
 from orders.events import QuoteData
 from orders.representation import EventOut, Moment, OrderOut, Out, StatusName, Uuid
 from routing.venues import registered
 
 Cursor = Annotated[str, msgspec.Meta(description="Of the next page.")]
+
+
+def schema(answer: type[Out]) -> dict[str, Any]:
+    """For drf-spectacular: the component that `orders.http.openapi` puts into the document."""
+    return {"$ref": f"#/components/schemas/{answer.__name__}"}
 
 
 class AcceptedOut(Out):
@@ -19,8 +25,26 @@ class AcceptedOut(Out):
     created_at: Moment
 
 
+class ErrorBody(Out):
+    code: Annotated[str, msgspec.Meta(extra_json_schema={"enum": sorted(ERRORS)})]
+    message: str
+    details: dict[str, list[str]]
+    retryable: bool
+    request_id: str
+
+
+class ErrorOut(Out):
+    error: ErrorBody
+
+
 class BatchOut(Out):
-    results: Annotated[list[Any], msgspec.Meta(description="An accepted order or an error for each, in their order.")]
+    results: Annotated[
+        list[Any],
+        msgspec.Meta(
+            description="An accepted order or an error for each, in their order.",
+            extra_json_schema={"items": {"oneOf": [schema(AcceptedOut), schema(ErrorOut)]}},
+        ),
+    ]
 
 
 class OrdersOut(Out):
@@ -133,18 +157,6 @@ QuotesOut: type[Out] = msgspec.defstruct(  # type: ignore[assignment]
 """As `triggers.ticker.market_out` writes it, for the same JSON goes to the sockets of a pair."""
 
 
-class ErrorBody(Out):
-    code: str
-    message: str
-    details: dict[str, list[str]]
-    retryable: bool
-    request_id: str
-
-
-class ErrorOut(Out):
-    error: ErrorBody
-
-
 DOCUMENTED: tuple[type[Out], ...] = (
     AcceptedOut,
     BatchOut,
@@ -160,8 +172,3 @@ DOCUMENTED: tuple[type[Out], ...] = (
     QuotesOut,
     ErrorOut,
 )
-
-
-def schema(answer: type[Out]) -> dict[str, Any]:
-    """For drf-spectacular: the component that `orders.http.openapi` puts into the document."""
-    return {"$ref": f"#/components/schemas/{answer.__name__}"}

@@ -1,0 +1,61 @@
+"""What every stable code means: of errors that requests are answered with, and of failures that end an order or an attempt.
+
+`docs/errors.md` and the enums of the OpenAPI document are made of it; a test finds every code that is raised and missing here.
+"""
+
+from collections.abc import Mapping
+
+ERRORS: Mapping[str, str] = {
+    "INVALID_JSON": "The body is not JSON, or ended early.",
+    "VALIDATION_FAILED": "A field, parameter or header is not as it must be; `details` names it.",
+    "UNAUTHENTICATED": "There is no key, or it is not valid (any more).",
+    "FORBIDDEN": "The key or the person may not do that.",
+    "NOT_FOUND": "There is nothing of that name, or it is another account's.",
+    "UNKNOWN_PAIR": "The name is no pair of tokens that are known here.",
+    "METHOD_NOT_ALLOWED": "The path knows other methods; `Allow` names them.",
+    "NOT_ACCEPTABLE": "Answers are JSON.",
+    "IDEMPOTENCY_CONFLICT": "The key was used before with another body. Use another key for another order.",
+    "TOO_LATE": "The order is being executed and cannot be changed any more.",
+    "ALREADY_FINAL": "The order has ended.",
+    "NOT_RESTING": "Only an order that waits for its trigger can be amended.",
+    "SEQ_MISMATCH": "The order is not at the seq that `If-Match` names. Read it and decide anew.",
+    "BODY_TOO_LARGE": "The body is larger than is taken.",
+    "UNSUPPORTED_MEDIA_TYPE": "Send `Content-Type: application/json`, uncompressed.",
+    "UNKNOWN_TOKEN": "The token is not known here.",
+    "SAME_TOKEN": "tokenIn and tokenOut are the same.",
+    "PRICE_NOT_SENSIBLE": "The price is far from the market; `allowFarPrice` lets it pass.",
+    "RATE_LIMITED": "Too many requests. `Retry-After` says when to come again.",
+    "INTERNAL_ERROR": "A fault of the engine, which is logged under the `requestId`.",
+    "UNAVAILABLE": "The engine cannot answer now. Send the same request again after `Retry-After`.",
+}
+
+FAILURES: Mapping[str, str] = {
+    "NO_QUOTE": "No venue gave a quote, for different reasons; the event names each.",
+    "NO_ROUTE": "No venue has a pool for the pair.",
+    "VENUE_ERROR": "A venue answered something else than was asked for.",
+    "VENUE_UNAVAILABLE": "The venue does not answer.",
+    "VENUE_TIMEOUT": "The venue did not answer in time.",
+    "VENUE_RESTING": "The venue failed several times and is not asked for a while.",
+    "STALE_QUOTE": "The venue's quote was too old to be used.",
+    "AMOUNT_TOO_SMALL": "The amount buys less than one base unit.",
+    "INSUFFICIENT_LIQUIDITY": "The pool is too small for the amount.",
+    "QUOTE_DEVIATES": "The venue offers less than the cached quote allowed; nothing was sent.",
+    "PRICE_IMPACT_TOO_HIGH": "The price impact is above `maxPriceImpactBps`.",
+    "SLIPPAGE_EXCEEDED": "The price moved by more than the slippage: the transaction reverted and nothing was traded.",
+    "INSUFFICIENT_FUNDS": "The wallet holds less than the order and its fees need.",
+    "UNSAFE_TRANSACTION": "The transaction would do more than was asked for, so it was not signed.",
+    "SIMULATION_FAILED": "The transaction failed in the simulation, so it was not signed.",
+    "SWAP_REFUSED": "The chain refused the transaction; it never landed.",
+    "SUBMIT_UNKNOWN": "Sending ended without an answer; the chain is asked what became of it.",
+    "TRANSACTION_EXPIRED": "The transaction did not land while it was valid, and never will.",
+    "REVERTED": "The transaction landed with an error, and nothing was traded.",
+    "EXECUTOR_LOST": "The process that executed the order was lost, at its last attempt.",
+    "ATTEMPTS_EXHAUSTED": "All attempts were used up.",
+    "INTERNAL_ERROR": "A fault of the engine at this attempt; it is logged.",
+}
+
+REASONS: Mapping[str, str] = {
+    "MARKET_MOVED_BACK": "The limit was not reached any more, so the order waits again.",
+    "NOT_QUOTABLE": "A sniper found no quote, so it waits again.",
+}
+"""Why an order rests again: `reason` of its event."""
