@@ -63,6 +63,8 @@ routes = ProtocolTypeRouter(
     }
 )
 
+V1 = "/api/v1/"
+"""The present version of the REST API under its own name; `/api/` is the same (docs/rest.md, "Versions")."""
 INTAKE = {"/api/orders/execute": web.intake.execute, "/api/orders/batch": web.intake.batch}
 
 
@@ -71,5 +73,9 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
     A browser's question before a POST from another origin (OPTIONS) is answered by Django's middleware.
     """
-    intake = INTAKE.get(scope["path"]) if scope["type"] == "http" and scope["method"] != "OPTIONS" else None
-    await (intake or routes)(scope, receive, send)
+    if scope["type"] == "http":
+        if scope["path"].startswith(V1):
+            scope = {**scope, "path": "/api/" + scope["path"][len(V1) :]}
+        if scope["method"] != "OPTIONS" and (intake := INTAKE.get(scope["path"])):
+            return await intake(scope, receive, send)
+    await routes(scope, receive, send)

@@ -4,6 +4,7 @@ from orders.http import dead_letters, preview, prices, views
 
 urlpatterns = [
     path("orders", views.OrdersView.as_view()),
+    path("orders/test", preview.TestView.as_view()),
     path("orders/<str:order_id>", views.OrderView.as_view()),
     path("orders/<str:order_id>/events", views.EventsView.as_view()),
     path("orders/<str:order_id>/quotes", views.QuotesOfOrderView.as_view()),

@@ -91,6 +91,11 @@ class PreviewOut(Out):
     quotes: list[QuoteData]
 
 
+class TestedOut(Out):
+    resting: Annotated[bool, msgspec.Meta(description="The order would wait for its trigger.")]
+    preview: Annotated[PreviewOut, msgspec.Meta(description="At the present prices; nothing is promised.")]
+
+
 class TicketOut(Out):
     ticket: str
     expires_in_s: int = msgspec.field(name="expiresInS")
@@ -166,6 +171,7 @@ DOCUMENTED: tuple[type[Out], ...] = (
     EventsOut,
     QuotesOfOrderOut,
     PreviewOut,
+    TestedOut,
     TicketOut,
     DeadLettersOut,
     PairsOut,

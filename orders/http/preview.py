@@ -1,5 +1,6 @@
 """What an order would get if it were placed now: the arithmetic that will execute it, on the present prices."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from asgiref.sync import async_to_sync
@@ -9,15 +10,17 @@ from rest_framework.response import Response
 
 from accounts.rest import MayRead
 from orders.execution.steps import quote_out
-from orders.http.answers import PreviewOut, schema
+from orders.http.answers import PreviewOut, TestedOut, schema
 from orders.http.parameters import pair_of_path
-from orders.http.view import ERRORS, View
-from orders.order_in import checked_amount, checked_price
-from orders.prices import present
+from orders.http.view import ERROR, ERRORS, View, json_body
+from orders.ledger.values import NewOrder
+from orders.models import TriggerCondition
+from orders.order_in import check_ahead, checked, checked_amount, checked_price, parse_order
+from orders.prices import check_price, present
 from orders.wire import text
 from routing.selection import NoQuote, min_out
 from routing.values import Pair, Selection
-from routing.world import world
+from routing.world import tokens, world
 
 DEFAULT_SLIPPAGE_BPS = 50
 
@@ -40,40 +43,64 @@ class PreviewView(View):
         amount = checked_amount(asked.decimal("amount"), found.token_in)
         limit_price = checked_price("limitPrice", asked.decimal("limitPrice")) if "limitPrice" in asked else None
         slippage_bps = asked.whole("slippageBps", DEFAULT_SLIPPAGE_BPS, least=0, most=5000)
-        try:
-            selection = chosen(found, amount)
-        except NoQuote as error:
-            return Response(
-                PreviewOut(
-                    pair=found.name,
-                    amount=text(amount),
-                    slippage_bps=slippage_bps,
-                    expected_out=None,
-                    min_out=None,
-                    net_price=None,
-                    impact_bps=None,
-                    fee_bps=None,
-                    venue=None,
-                    reason=str(error),
-                    quotes=[],
-                )
-            )
-        best = selection.winner
-        return Response(
-            PreviewOut(
-                pair=found.name,
-                amount=text(amount),
-                slippage_bps=slippage_bps,
-                expected_out=text(best.amount_out),
-                min_out=text(min_out(found, best, slippage_bps, limit_price)),
-                net_price=text(best.net_price),
-                impact_bps=text(best.impact_bps),
-                fee_bps=best.fee_bps,
-                venue=best.venue,
-                reason=selection.reason,
-                quotes=[quote_out(quote) for quote in selection.quotes],
-            )
+        return Response(preview(found, amount, slippage_bps, limit_price))
+
+
+class TestView(View):
+    @extend_schema(
+        operation_id="orders_test",
+        request={"application/json": {"$ref": "#/components/schemas/OrderIn"}},
+        responses={200: schema(TestedOut), 415: ERROR, 422: ERROR, **ERRORS},
+    )
+    def post(self, request: Request) -> Response:
+        """Checks an order as placing it would, and says what it would get now. Nothing is placed, and no key is used up."""
+        order, now = parse_order(json_body(request)), datetime.now(UTC)
+        new = checked(order, account_id=request.auth.account_id, idempotency_key=None, now=now)
+        check_ahead(new.expires_at, now)
+        pair = tokens().pair(new.token_in, new.token_out)
+        assert pair is not None
+        if new.limit_price is not None and not order.allow_far_price:
+            check_price(new.limit_price, present(pair), now)
+        return Response(TestedOut(new.resting, preview(pair, new.amount, new.slippage_bps, worst_price(new))))
+
+
+def worst_price(order: NewOrder) -> Decimal | None:
+    """The limit that the transaction itself enforces; a stop's is only its trigger."""
+    return order.limit_price if order.trigger_condition == TriggerCondition.GTE else None
+
+
+def preview(pair: Pair, amount: Decimal, slippage_bps: int, limit_price: Decimal | None) -> PreviewOut:
+    """What `amount` would get at the present prices."""
+    try:
+        selection = chosen(pair, amount)
+    except NoQuote as error:
+        return PreviewOut(
+            pair=pair.name,
+            amount=text(amount),
+            slippage_bps=slippage_bps,
+            expected_out=None,
+            min_out=None,
+            net_price=None,
+            impact_bps=None,
+            fee_bps=None,
+            venue=None,
+            reason=str(error),
+            quotes=[],
         )
+    best = selection.winner
+    return PreviewOut(
+        pair=pair.name,
+        amount=text(amount),
+        slippage_bps=slippage_bps,
+        expected_out=text(best.amount_out),
+        min_out=text(min_out(pair, best, slippage_bps, limit_price)),
+        net_price=text(best.net_price),
+        impact_bps=text(best.impact_bps),
+        fee_bps=best.fee_bps,
+        venue=best.venue,
+        reason=selection.reason,
+        quotes=[quote_out(quote) for quote in selection.quotes],
+    )
 
 
 def chosen(pair: Pair, amount: Decimal) -> Selection:

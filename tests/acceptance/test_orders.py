@@ -526,3 +526,37 @@ async def test_the_page_of_the_api_and_its_document(client: Client) -> None:
     assert (await client.http.get("/api/schema")).status_code == 200
     assert (await client.get("/healthz"))["status"] == "ok"
     assert (await client.get("/readyz"))["dependencies"]["postgres"] == "ok"
+
+
+async def test_the_first_version_is_what_stands_below_api(client: Client) -> None:
+    placed = await client.http.post("/api/v1/orders/execute", json={**ORDER, "clientOrderId": "versioned"})
+    order_id = placed.json()["orderId"]
+
+    assert (await client.get(f"/api/v1/orders/{order_id}"))["clientOrderId"] == "versioned"
+    assert (await client.get(f"/api/orders/{order_id}"))["orderId"] == order_id
+    batch = await client.http.post("/api/v1/orders/batch", json={"orders": [ORDER]})
+    assert batch.status_code == 200 and batch.json()["results"][0]["orderId"]
+    for path in ("/api/v2/orders", "/api/v1/api/v1/orders", "/v1/orders"):
+        assert (await client.http.get(path)).status_code == 404
+
+
+async def test_an_order_is_tried_and_not_placed(client: Client) -> None:
+    async def tried(**fields: Any) -> httpx.Response:
+        return await client.http.post("/api/orders/test", json={**ORDER, **fields})
+
+    market = (await tried(clientOrderId="only-tried")).json()
+    assert market["resting"] is False and market["preview"]["venue"] in ("RAYDIUM", "METEORA")
+    assert Decimal(market["preview"]["expectedOut"]) > Decimal(market["preview"]["minOut"]) > 0
+    limit = (await tried(type="limit", limitPrice="180")).json()
+    assert limit["resting"] is True and Decimal(limit["preview"]["minOut"]) >= Decimal("1.5") * 180
+    assert (await client.get("/api/orders?clientOrderId=only-tried"))["orders"] == []
+
+    for fields, status, code in (
+        ({"amount": "0"}, 400, "VALIDATION_FAILED"),
+        ({"tokenOut": "NOPE"}, 422, "UNKNOWN_TOKEN"),
+        ({"type": "limit", "limitPrice": "100000"}, 422, "PRICE_NOT_SENSIBLE"),
+        ({"expiresAt": "2020-01-01T00:00:00Z"}, 400, "VALIDATION_FAILED"),
+    ):
+        refused = await tried(**fields)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (status, code)
+        assert (await client.execute(**fields)).json()["error"]["code"] == code
