@@ -17,6 +17,7 @@ from localnet import pools
 from localnet.accounts import owned
 from localnet.addresses import MEMO, SYSTEM
 from localnet.chain import Chain
+from localnet.faults import DELAY_BLOCKS
 from localnet.formats import FORMATS
 from localnet.genesis import POOLS, Token, give, token_of
 
@@ -28,6 +29,8 @@ WITHIN = 0.05
 """No step leads further from there than this, up or down."""
 WEALTH = 10**17
 LAMPORTS = 10**13
+FORGET_EVERY, KEPT_SLOTS = 100, 3_000
+"""Steps, and slots: its own swaps would fill the disk with some gigabytes a day. Nobody asks for them after hours."""
 
 
 @dataclass
@@ -46,7 +49,7 @@ class MarketMaker:
         self._chain = chain
         self._rng = random.Random(seed)
         self._key = Keypair.from_seed(seed.to_bytes(8, "big").rjust(32, b"m"))
-        self._count = 0
+        self._count = self._steps = 0
         self._wealthy: set[str] = set()
         self.markets: dict[tuple[str, str], Market] = {}
         """By the two symbols, base first."""
@@ -67,7 +70,10 @@ class MarketMaker:
         return sum(self.trade_to(venue, tokens, price) for venue in FORMATS)
 
     def turn_over(self, venue: str, tokens: tuple[Token, Token], worth: int) -> int:
-        """Sells base units worth so many quote units, and buys them back; how many swaps were sent."""
+        """Buys base units for half as many quote units, and sells them again some blocks later; how many swaps were sent.
+
+        Whoever looks at the pool from time to time sees what moved, not what came and went within a block.
+        """
         base, quote = tokens
         there, back = (pools.find(self._chain.get, FORMATS[venue], *mints) for mints in (
             (quote.mint, base.mint), (base.mint, quote.mint)
@@ -76,11 +82,14 @@ class MarketMaker:
             return 0
         bought = there.pays(worth // 2)
         self._send(there, worth // 2)
-        self._send(back, bought)
+        self._send(back, bought, delay_blocks=DELAY_BLOCKS)
         return 2
 
     def step(self) -> int:
         """Moves every market a little; how many swaps were sent."""
+        self._steps += 1
+        if self._steps % FORGET_EVERY == 0:
+            self._chain.store.forget(str(self._key.pubkey()), self._chain.slot - KEPT_SLOTS)
         sent = 0
         for market in self.markets.values():
             if market.held:
@@ -109,7 +118,7 @@ class MarketMaker:
         self._send(way, amount)
         return 1
 
-    def _send(self, pool: pools.Pool, amount: int) -> None:
+    def _send(self, pool: pools.Pool, amount: int, *, delay_blocks: int = 0) -> None:
         key = self._key.pubkey()
         for side in (pool.sold, pool.bought):
             if str(side.mint) not in self._wealthy:
@@ -124,4 +133,4 @@ class MarketMaker:
         blockhash = next(reversed(self._chain.window))
         instructions = [set_compute_unit_price(1_000), swap, memo]
         message = MessageV0.try_compile(key, instructions, [], Hash.from_string(blockhash))
-        self._chain.submit(VersionedTransaction(message, [self._key]))
+        self._chain.submit(VersionedTransaction(message, [self._key]), delay_blocks=delay_blocks)

@@ -162,14 +162,23 @@ class Store:
         ).fetchone()
         return (*row[:4], json.loads(row[4])) if row else None
 
-    def signatures(self, address: str, *, before: int, limit: int) -> list[tuple[str, int, int, Any, int]]:
-        """(signature, slot, height, error, block time) of an address's transactions below a slot, newest first."""
+    def forget(self, address: str, below_slot: int) -> None:
+        """Drops an address's older transactions from the history."""
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        places = "FROM mentions WHERE address = ? AND slot < ?"
+        db.execute(f"DELETE FROM transactions WHERE signature IN (SELECT signature {places})", (address, below_slot))
+        db.execute(f"DELETE FROM mentions WHERE (slot, place) IN (SELECT slot, place {places})", (address, below_slot))
+        db.execute("COMMIT")
+
+    def signatures(self, address: str, *, before: int, limit: int) -> list[tuple[str, int, int, Any, int, bytes]]:
+        """(signature, slot, height, error, block time, bytes) of an address's transactions below a slot, newest first."""
         rows = self._db.execute(
-            "SELECT m.signature, m.slot, t.height, t.err, b.at FROM mentions m JOIN transactions t USING (signature)"
+            "SELECT m.signature, m.slot, t.height, t.err, b.at, t.raw FROM mentions m JOIN transactions t USING (signature)"
             " JOIN blocks b USING (height) WHERE m.address = ? AND m.slot < ? ORDER BY m.slot DESC, m.place DESC LIMIT ?",
             (address, before, limit),
         )
-        return [(signature, slot, height, json.loads(err), at) for signature, slot, height, err, at in rows]
+        return [(signature, slot, height, json.loads(err), at, raw) for signature, slot, height, err, at, raw in rows]
 
     def of_slot(self, slot: int) -> tuple[Block, list[tuple[bytes, dict[str, Any]]]] | None:
         """A block and its transactions, in order."""

@@ -10,6 +10,7 @@ from solders.system_program import TransferParams, transfer
 from solders.transaction import VersionedTransaction
 
 from localnet import meta
+from localnet.addresses import MEMO_PROGRAMS
 from localnet.blocks_api import getLatestBlockhash, version_of
 from localnet.chain import RECENT, Seen
 from localnet.faults import DELAY_BLOCKS, Fault
@@ -167,13 +168,21 @@ def getSignaturesForAddress(node: Node, address: str, config: Config = None) -> 
             "signature": signature,
             "slot": slot,
             "err": err,
-            "memo": None,
+            "memo": memo_of(raw),
             "blockTime": at,
             "confirmationStatus": confirmation(node, height),
         }
-        for signature, slot, height, err, at in rows
+        for signature, slot, height, err, at, raw in rows
         if height <= highest
     ]
+
+
+def memo_of(raw: bytes) -> str | None:
+    """As nodes write it: each memo's length and text; None without any."""
+    message = VersionedTransaction.from_bytes(raw).message
+    keys = message.account_keys
+    memos = [bytes(each.data) for each in message.instructions if keys[each.program_id_index] in MEMO_PROGRAMS]
+    return "; ".join(f"[{len(memo)}] {memo.decode(errors='replace')}" for memo in memos) or None
 
 
 def getTransaction(node: Node, signature: str, config: Any = None) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from localnet.store import Block, Landed, Store
 from tests.localnet.node import Localnet
 from tests.localnet.test_trade import raydium
 from tests.localnet.wallets import Wallet
@@ -98,10 +99,9 @@ def test_its_depth_changes_and_its_price_stays(listed: Localnet) -> None:
 def test_what_is_traded_comes_back(listed: Localnet) -> None:
     before = price_of_new(listed)
     assert listed.control("market", base="NEW", quote="USDC", volume="1000")["swaps"] == 4
-    listed.tick(2)
-    slot = listed.rpc("getSlot", {"commitment": "finalized"})
-    landed = listed.rpc("getBlock", slot, {"maxSupportedTransactionVersion": 0})["transactions"]
-    assert [each["meta"]["err"] for each in landed] == [None] * 4
+    listed.tick()
+    assert price_of_new(listed) > before + Decimal("0.0003")
+    listed.tick(6)
     assert abs(price_of_new(listed) - before) < Decimal("0.001")
 
 
@@ -111,3 +111,20 @@ def test_a_market_that_is_taken_away_trades_no_more(listed: Localnet) -> None:
     assert raydium(listed, inputMint=NEW, amount="1000000")["msg"] == "ROUTE_NOT_FOUND"
     answer = httpx.post(f"{listed.addresses['controlUrl']}/market", json={"base": "NEW", "quote": "USDC", "price": "1"})
     assert answer.status_code == 400 and "list it first" in answer.json()["error"]
+
+
+def test_a_history_forgets_one_address_s_older_transactions(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    for slot in (1, 2, 3):
+        block = Block(slot, slot, f"hash {slot}", 0)
+        landed = [
+            Landed(f"{who} {slot}", slot, slot, place, None, b"", {}, (who, "program"))
+            for place, who in enumerate(("maker", "trader"))
+        ]
+        store.write(block, landed, [])
+    store.forget("maker", 3)
+    assert [row[0] for row in store.signatures("program", before=9, limit=9)] == [
+        "trader 3", "maker 3", "trader 2", "trader 1",
+    ]  # fmt: skip
+    assert store.status("maker 2") is None and store.status("trader 1") is not None
+    assert [row[0] for row in store.signatures("maker", before=9, limit=9)] == ["maker 3"]
