@@ -25,7 +25,8 @@ WIDTH, HEIGHT = 600, 120
 
 def environment(request: HttpRequest) -> list[str]:
     """The label of the execution mode in every page's head, for the theme: text and colour."""
-    return ["mock", "warning"] if settings.EXECUTION_MODE == "mock" else ["live", "danger"]
+    colours = {"mock": "warning", "localnet": "info", "devnet": "info"}
+    return [settings.EXECUTION_MODE, colours.get(settings.EXECUTION_MODE, "danger")]
 
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:

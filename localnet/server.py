@@ -26,6 +26,12 @@ MAX_BODY = 1 << 20
 NO_ANSWER_S = 60.0
 """How long a client that gets no answer is kept, at most."""
 WANDER_EVERY_S = 1.0
+ANY_PAGE = {
+    "access-control-allow-origin": "*",
+    "access-control-allow-headers": "*",
+    "access-control-allow-private-network": "true",
+}
+"""As test validators answer: an explorer's page may ask the node. The controls it may not reach."""
 
 
 class Server:
@@ -109,6 +115,8 @@ class Server:
 
     async def _http(self, scope: Any, receive: Receive, send: Send) -> None:
         method, path = scope["method"], scope["path"]
+        if method == "OPTIONS" and path == "/":
+            return await _respond(send, 200, {}, ANY_PAGE)
         body = await _body(receive)
         if body is None:
             return await _respond(send, 413, {"error": "too large"})
@@ -118,6 +126,9 @@ class Server:
         if route is None:
             return await _respond(send, 404, {"error": "not found"})
         headers: dict[str, str] = {}
+        if path.startswith("/control/") and not _is_json(scope):
+            # Another web page can send anything else without asking the browser's user.
+            return await _respond(send, 415, {"error": "send Content-Type: application/json"})
         if limit := self._limits.get(path.split("/")[1]):
             allowed, headers = limit.take(), limit.headers
             if not allowed:
@@ -137,11 +148,15 @@ class Server:
             error = {"code": -32700, "message": "Parse error"}
             return await _respond(send, 200, {"jsonrpc": "2.0", "error": error, "id": None})
         try:
-            await _respond(send, 200, rpc.answer(request))
+            await _respond(send, 200, rpc.answer(request), ANY_PAGE)
         except NoAnswer:
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(NO_ANSWER_S)
             await _respond(send, 504, {})
+
+
+def _is_json(scope: Any) -> bool:
+    return any(name == b"content-type" and value.startswith(b"application/json") for name, value in scope["headers"])
 
 
 async def _body(receive: Receive) -> bytes | None:

@@ -8,10 +8,24 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
 from accounts.roles import OPERATE
+from routing import explorer
 from routing.world import tokens as known_tokens
 from routing.world import world
 
-MODULES = ("format", "api", "live", "theme", "chart", "quotes", "ticket", "stepper", "orders", "detail", "market")
+MODULES = (
+    "format",
+    "api",
+    "live",
+    "theme",
+    "chart",
+    "quotes",
+    "ticket",
+    "stepper",
+    "orders",
+    "detail",
+    "market",
+    "wallet",
+)
 """Named in the document, so that the browser asks for all of them at once and not one import after the other."""
 
 
@@ -21,7 +35,8 @@ MODULES = ("format", "api", "live", "theme", "chart", "quotes", "ticket", "stepp
 def page(request: HttpRequest) -> HttpResponse:
     user = request.user
     known = known_tokens().tokens
-    tokens = [{"symbol": token.symbol, "decimals": token.decimals} for token in known]
+    tokens = [{"symbol": token.symbol, "mint": token.mint, "decimals": token.decimals} for token in known]
+    mode, node = settings.EXECUTION_MODE, (settings.RPC_URLS or [""])[0]
     controls = world().controls
     return render(
         request,
@@ -31,6 +46,9 @@ def page(request: HttpRequest) -> HttpResponse:
             "first": (known[1].symbol, known[0].symbol),
             "unlisted": controls.unlisted.symbol if controls is not None and controls.unlisted else "",
             "modules": MODULES,
+            "mode": mode,
+            "meaning": explorer.MEANINGS[mode],
+            "explorer": explorer.address(mode, node),
             "local": settings.LOCAL_MODE,
             "signed_in": user.is_authenticated,
             "controls": user.has_perm(OPERATE) and controls is not None,

@@ -4,10 +4,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+from django.conf import settings
 from django.urls import reverse
 
 from orders.models import DeadLetter, Order, OrderType, SniperKind
 from orders.wire import text
+from routing import explorer
 
 SIGNS = {"gte": "≥", "lte": "≤"}
 KINDS: dict[str, str] = {
@@ -107,9 +109,15 @@ def became(order: Order) -> list[Fact]:
         Fact("Slot", str(order.slot or "")),
         Fact("Attempts", str(order.attempts or "")),
         Fact("Executor", str(order.executor or ""), long=True),
-        Fact("Transaction", order.tx_hash or "", long=True),
+        Fact("Transaction", order.tx_hash or "", long=True, link=transaction_link(order)),
         Fact("Failure", failure, long=True),
     ]
+
+
+def transaction_link(order: Order) -> str | None:
+    """To the explorer of the mode that the order was accepted in."""
+    address = explorer.address(order.mode or "mock", (settings.RPC_URLS or [""])[0])
+    return address.format(signature=order.tx_hash) if address and order.tx_hash else None
 
 
 def number(value: Decimal | None) -> str:

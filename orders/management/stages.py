@@ -29,6 +29,7 @@ WORTH_SAYING = (
     "executedPrice",
     "amountOut",
     "txHash",
+    "slot",
     "trigger",
     "retryInMs",
 )
@@ -75,7 +76,11 @@ def stages(events: list[dict[str, Any]], *, final: bool) -> RenderableType:
 
 
 def progress(order: dict[str, Any], events: list[dict[str, Any]], *, final: bool) -> RenderableType:
-    return Group(Text(f"{order['orderId']}  {wish(order)}", style="bold"), stages(events, final=final))
+    mode = order.get("mode") or "mock"
+    head = Text(f"{order['orderId']}  {wish(order)}", style="bold")
+    if mode != "mock":
+        head.append(f"  {mode}", style="bold red" if mode == "mainnet" else "cyan")
+    return Group(head, stages(events, final=final))
 
 
 def order_table(orders: list[dict[str, Any]], width: int) -> Table:

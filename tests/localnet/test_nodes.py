@@ -128,3 +128,15 @@ def test_a_history_forgets_one_address_s_older_transactions(tmp_path: Path) -> N
     ]  # fmt: skip
     assert store.status("maker 2") is None and store.status("trader 1") is not None
     assert [row[0] for row in store.signatures("maker", before=9, limit=9)] == ["maker 3"]
+
+
+def test_an_explorer_s_page_reads_the_node_and_no_page_moves_the_chain(localnet: Localnet) -> None:
+    url, page = localnet.addresses["rpcUrl"], {"Origin": "https://explorer.solana.com"}
+    asks = {**page, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    assert httpx.options(url, headers=asks).headers["access-control-allow-origin"] == "*"
+    call = {"jsonrpc": "2.0", "id": 1, "method": "getHealth"}
+    assert httpx.post(url, json=call, headers=page).headers["access-control-allow-origin"] == "*"
+    control = f"{localnet.addresses['controlUrl']}/tick"
+    assert "access-control-allow-origin" not in httpx.options(control, headers=asks).headers
+    simple = httpx.post(control, content='{"blocks": 1}', headers={**page, "Content-Type": "text/plain"})
+    assert simple.status_code == 415, "what a page may send without asking"

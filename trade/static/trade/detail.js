@@ -1,6 +1,6 @@
 // One order: its stages as they happen, what was quoted, what was sent, why it failed.
 
-import { amount, clock, duration, element, facts, percent, price, short } from "./format.js";
+import { amount, clock, duration, element, facts, percent, price, short, symbol } from "./format.js";
 import { Live } from "./live.js";
 import { after, wish } from "./orders.js";
 import { draw, FINAL } from "./stepper.js";
@@ -100,6 +100,7 @@ export class Detail {
   #facts() {
     const order = this.#order;
     const sent = this.#events.findLast(({ status }) => status === "submitted")?.data;
+    const done = this.#events.findLast(({ status }) => status === "confirmed")?.data;
     const started = this.#events.findLast(({ status }) => status === "routing");
     const final = FINAL.has(order.status) && started ? Date.parse(order.updatedAt) - Date.parse(started.at) : null;
     facts(byId("facts"), [
@@ -108,13 +109,18 @@ export class Detail {
       ["Price", order.executedPrice && price(order.executedPrice)],
       ["Venue", order.venue ?? sent?.venue],
       ["Venue's fee", order.fee && `${amount(order.fee)} ${order.tokenOut}`],
+      ["Network", order.fees && costs(order.fees)],
+      ["Fees at most", order.maxFeeLamports && `${amount(order.maxFeeLamports / 1e9)} SOL`],
       ["At least", sent && `${amount(sent.minOut)} ${order.tokenOut}`],
       ["Slippage", `${percent(order.slippageBps)} at most`],
       ["Attempts", order.attempts || null],
       ["Execution took", final && duration(final)],
       ["Expires", order.expiresAt && clock(order.expiresAt)],
       ["Client order id", order.clientOrderId],
-      ["Transaction", order.txHash ?? sent?.signature, "long"],
+      ["Slot", order.slot && String(order.slot)],
+      ["Compute units", done?.units && amount(done.units)],
+      ["Wallet", order.wallet, "long"],
+      ["Transaction", transaction(order.txHash ?? sent?.signature), "long"],
       ["Order id", order.orderId, "long"],
     ]);
   }
@@ -148,6 +154,18 @@ export class Detail {
     ));
     table(byId("detail-events"), ["#", "Status", "After", "What"], rows, [2]);
   }
+}
+
+/** What the chain took, by kind: the venue's own fee stands apart. */
+function costs(fees) {
+  return fees.filter(({ kind }) => kind !== "venue").map(({ kind, amount: part, token }) => `${kind} ${amount(part)} ${symbol(token)}`).join(" · ");
+}
+
+/** A link to the explorer where the mode has one. */
+function transaction(signature) {
+  const { explorer } = document.body.dataset;
+  if (!signature || !explorer) return signature;
+  return element("a", { href: explorer.replace("{signature}", signature), target: "_blank", rel: "noopener noreferrer" }, signature);
 }
 
 const list = (value) => (Array.isArray(value) ? value : []);

@@ -70,3 +70,9 @@ export function facts(list, entries) {
       .map(([name, value, kind]) => element("div", { class: kind }, element("dt", {}, name), element("dd", {}, value))),
   );
 }
+
+/** A mint's symbol as the ticket knows it; the mint, shortened, where it does not. */
+export function symbol(mint) {
+  const known = document.querySelector(`option[data-mint="${CSS.escape(mint)}"]`);
+  return known ? known.textContent : short(mint);
+}

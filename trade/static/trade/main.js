@@ -9,6 +9,7 @@ import { Quotes } from "./quotes.js";
 import { FINAL } from "./stepper.js";
 import { start as startTheme } from "./theme.js";
 import { Ticket } from "./ticket.js";
+import { start as startWallet } from "./wallet.js";
 
 const TOAST_MS = 6000;
 const byId = (id) => document.getElementById(id);
@@ -118,6 +119,7 @@ function placed(answer, order) {
 
 let orders;
 let detail;
+let refreshWallet = () => {};
 
 function start() {
   byId("sign-in").hidden = true;
@@ -129,10 +131,12 @@ function start() {
   ticket.onPair(() => quotes.watch(...ticket.pair.split("-")));
   startTheme(() => quotes.chart.draw());
   startMarket(ticket, quotes);
+  refreshWallet = startWallet(toast);
 }
 
 function onEvent(order, event) {
   detail.onEvent(order);
+  if (FINAL.has(event.status) || event.status === "submitted") refreshWallet();
   if (!FINAL.has(event.status) || order.orderId === detail.id) return;
   if (event.status === "failed") toast(`An order failed: ${order.failure?.message ?? "see its events"}`);
 }

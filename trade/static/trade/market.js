@@ -1,4 +1,4 @@
-// Controls of the mock market, for operators.
+// Controls of the mock market and of the localnet, for operators.
 
 import { call } from "./api.js";
 
@@ -40,7 +40,7 @@ export function start(ticket, quotes) {
     if (act === "list") move({ listed: true }, "listed", "NEW-USDC");
     if (act === "delist") move({ listed: false }, "delisted", "NEW-USDC");
   });
-  for (const venue of ["raydium", "meteora"]) byId(venue).addEventListener("change", ({ target }) => move({ [venue]: target.value }, `${venue} is ${target.value}`));
+  for (const venue of ["raydium", "meteora"]) byId(venue)?.addEventListener("change", ({ target }) => move({ [venue]: target.value }, `${venue} is ${target.value}`));
   byId("hold").addEventListener("change", ({ target }) => move({ hold: target.checked }, target.checked ? "price held" : "price wanders"));
   ticket.onPair(() => { form.querySelector("[data-pair]").textContent = ticket.pair; });
 }
