@@ -61,6 +61,17 @@ class ChainControls(Controls, Protocol):
         """
         ...
 
+    def give(self, owner: str, token: str, amount: Decimal) -> None:
+        """Makes money for an address: of a symbol or mint; `SOL` comes as lamports. It is there with the next block.
+
+        Raises `InvalidMove`.
+        """
+        ...
+
+    def lamports(self, owner: str) -> int:
+        """What an address has. Raises `InvalidMove` where no node answers."""
+        ...
+
     def pool(self, pair_name: str, venue: str, price: Decimal) -> Mapping[str, Any]:
         """Trades one venue's pool to a price of the named pair, and makes the pool where there is none. Raises `InvalidMove`."""
         ...

@@ -22,7 +22,7 @@ class LocalnetControls:
     """See `ChainControls`. A move returns when its swaps have landed, so that the next price asked for is the moved one."""
 
     def __init__(self, rpc_url: str, tokens: Callable[[], Tokens]) -> None:
-        self._url, self._tokens = f"{rpc_url.rstrip('/')}/control", tokens
+        self._rpc, self._tokens = rpc_url.rstrip("/"), tokens
 
     @property
     def unlisted(self) -> Token | None:
@@ -72,8 +72,13 @@ class LocalnetControls:
         self._landed()
         return made
 
+    def lamports(self, owner: str) -> int:
+        """See `ChainControls`."""
+        call = {"jsonrpc": "2.0", "id": 1, "method": "getBalance", "params": [owner]}
+        return int(self._post(self._rpc, call, field="owner")["result"]["value"])
+
     def give(self, owner: str, token: str, amount: Decimal) -> None:
-        """Makes money: a mint's, or lamports for `SOL`. Raises `InvalidMove`."""
+        """See `ChainControls`."""
         self._act("give", {"owner": owner, "token": token, "amount": f"{amount:f}"}, field="amount")
 
     def _pair(self, name: str) -> Pair:
@@ -92,8 +97,11 @@ class LocalnetControls:
             time.sleep(0.05)
 
     def _act(self, name: str, body: dict[str, Any], *, field: str) -> dict[str, Any]:
+        return self._post(f"{self._rpc}/control/{name}", body, field=field)
+
+    def _post(self, url: str, body: dict[str, Any], *, field: str) -> dict[str, Any]:
         try:
-            answer = httpx.post(f"{self._url}/{name}", json=body, timeout=ANSWER_S, trust_env=False)
+            answer = httpx.post(url, json=body, timeout=ANSWER_S, trust_env=False)
         except httpx.TransportError as error:
             raise InvalidMove(field, f"the localnet does not answer: {error}") from None
         said: dict[str, Any] = answer.json()
