@@ -18,6 +18,8 @@ ERRORS: Mapping[str, str] = {
     "TOO_LATE": "The order is being executed and cannot be changed any more.",
     "ALREADY_FINAL": "The order has ended.",
     "NOT_RESTING": "Only an order that waits for its trigger can be amended.",
+    "PART_OF_PLAN": "The order is a leg of a plan: cancel, amend or pause the plan.",
+    "NOT_PAUSABLE": "Only a schedule that is not over can be paused or resumed.",
     "SEQ_MISMATCH": "The order is not at the seq that `If-Match` names. Read it and decide anew.",
     "BODY_TOO_LARGE": "The body is larger than is taken.",
     "UNSUPPORTED_MEDIA_TYPE": "Send `Content-Type: application/json`, uncompressed.",
