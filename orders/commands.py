@@ -180,6 +180,8 @@ def amendment(order: Order, wanted: AmendIn) -> Amended:
             check_price(limit_price, present(pair), datetime.now(UTC))
     amount = wanted.amount
     if isinstance(amount, Decimal):
+        if order.amount is None:
+            raise invalid("amount", "is a share, which cannot be amended; cancel the order and place another one")
         amount = checked_amount(amount, token("tokenIn", order.token_in))
     expires_at = wanted.expires_at
     if expires_at is not UNSET:

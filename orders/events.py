@@ -1,7 +1,7 @@
 """What each event of an order says, and how a committed event reads to a client. Pure.
 
 The structs are the `data` of events as clients get them (camelCase; amounts and prices are decimal texts, moments RFC 3339)
-and the one source of the order's columns: `record.sql` takes venue, executedPrice, amountOut, fee, txHash, slot, fees,
+and the one source of the order's columns: `record.sql` takes venue, executedPrice, amountOut, amountIn, fee, txHash, slot, fees,
 error and amended from them. A field may be added; none is renamed or removed while events that have it are kept, because
 processes of the version before read and write the same events.
 """
@@ -83,6 +83,10 @@ class SubmitData(Data, frozen=True, kw_only=True):
     signature: str
     min_out: str
     valid_until: datetime
+    wallet: str | UnsetType = UNSET
+    """Public key of who sells and signs."""
+    amount_in: str | UnsetType = UNSET
+    """What it takes of tokenIn: for an order of a share, what the share came to."""
 
 
 class FeeData(Data, frozen=True, kw_only=True):
@@ -100,6 +104,8 @@ class ConfirmData(Data, frozen=True, kw_only=True):
     venue: str
     executed_price: str
     amount_out: str
+    amount_in: str | UnsetType = UNSET
+    """What it took of tokenIn."""
     fee: str
     tx_hash: str
     landed_at: datetime

@@ -142,5 +142,6 @@ def validation_error(error: msgspec.ValidationError) -> ApiError:
     text = str(error).replace("got `decimal`", "got `number`")
     missing = MISSING.search(text)
     where = FIELD.search(text)
-    field = missing.group(1) if missing else where.group(1) if where else "body"
+    # Of an inner object that lacks something, or has too much, the object is wrong.
+    field = where.group(1) if where else missing.group(1) if missing else "body"
     return invalid(field, text.rpartition(" - at ")[0][:MAX_MESSAGE] or text[:MAX_MESSAGE])

@@ -135,8 +135,10 @@ class Order(models.Model):
     type = models.CharField(max_length=8, choices=OrderType.choices)
     token_in = models.CharField(max_length=16)
     token_out = models.CharField(max_length=16)
-    amount = models.DecimalField(**PRICE)
-    """Of tokenIn."""
+    amount = models.DecimalField(null=True, blank=True, **PRICE)
+    """Of tokenIn. Null: a share, `percent`."""
+    percent = models.SmallIntegerField(null=True, blank=True)
+    """Of what the wallet has of tokenIn when the order is executed; then `amount` is null."""
     slippage_bps = models.IntegerField()
     limit_price = models.DecimalField(null=True, blank=True, **PRICE)
     """tokenOut per tokenIn: the worst price of a `gte` order, the trigger of an `lte` one."""
@@ -152,6 +154,8 @@ class Order(models.Model):
     expires_at = models.DateTimeField(null=True, blank=True)
     mode = models.CharField(max_length=8, null=True, blank=True)
     """`EXECUTION_MODE` at its intake: executors of another mode leave it alone. Null in older rows, all of the mock."""
+    wallet = models.CharField(max_length=44, null=True, blank=True)
+    """Public key of who sells, pays and signs; null on the mock, which has no wallets."""
 
     plan = models.ForeignKey(
         Plan,
@@ -181,6 +185,8 @@ class Order(models.Model):
 
     venue = models.CharField(max_length=16, null=True, blank=True)
     executed_price = models.DecimalField(null=True, blank=True, **PRICE)
+    amount_in = models.DecimalField(null=True, blank=True, **PRICE)
+    """Of tokenIn: what its transaction takes, and once confirmed what it took; null on the mock."""
     amount_out = models.DecimalField(null=True, blank=True, **PRICE)
     fee = models.DecimalField(null=True, blank=True, **PRICE)
     tx_hash = models.CharField(max_length=96, null=True, blank=True)
@@ -199,6 +205,11 @@ class Order(models.Model):
             models.CheckConstraint(name="order_status", condition=Q(status__in=[s.value for s in Status])),
             models.CheckConstraint(name="order_type", condition=Q(type__in=OrderType.values)),
             models.CheckConstraint(name="order_amount_positive", condition=Q(amount__gt=0)),
+            models.CheckConstraint(
+                name="order_amount_or_percent",
+                condition=Q(amount__isnull=False, percent=None)
+                | Q(amount=None, percent__isnull=False, percent__range=(1, 100)),
+            ),
             models.CheckConstraint(name="order_slippage_bps", condition=Q(slippage_bps__range=(0, 5000))),
             models.CheckConstraint(name="order_two_tokens", condition=~Q(token_in=F("token_out"))),
             models.CheckConstraint(
@@ -291,8 +302,13 @@ class Order(models.Model):
             models.Index(name="order_open", fields=["account", "-id"], condition=Q(finished_at=None)),
         ]
 
+    @property
+    def asked(self) -> str:
+        """The amount as it was asked for: `1.5`, or `100 % of`."""
+        return f"{self.percent} % of" if self.amount is None else f"{self.amount.normalize():f}"
+
     def __str__(self) -> str:
-        return f"{self.type} {self.amount.normalize():f} {self.token_in} → {self.token_out} ({self.id})"
+        return f"{self.type} {self.asked} {self.token_in} → {self.token_out} ({self.id})"
 
 
 class OrderEvent(models.Model):
@@ -328,7 +344,11 @@ class Transaction(models.Model):
     epoch = models.IntegerField()
     attempt = models.IntegerField()
     venue = models.CharField(max_length=16)
+    wallet = models.CharField(max_length=44, null=True)
+    """Public key of who signed it; null on the mock."""
     payload = models.BinaryField()
+    amount_in = models.DecimalField(null=True, **PRICE)
+    """Of tokenIn, what it takes; null on the mock."""
     min_out = models.DecimalField(**PRICE)
     valid_until = models.DateTimeField()
     """About the time at which it ends to be valid, for people to read."""
@@ -348,6 +368,26 @@ class Transaction(models.Model):
             models.UniqueConstraint(
                 name="transaction_one_unresolved", fields=["order"], condition=Q(resolution__isnull=True)
             ),
+        ]
+
+
+class Reservation(models.Model):
+    """What an order in work may still spend of its wallet. Made before it is routed; an order that ends leaves it to the next
+    reservation of the wallet to be cleared away (`ledger/reserved.sql`)."""
+
+    order = models.OneToOneField(Order, on_delete=models.CASCADE, primary_key=True, db_constraint=False)
+    wallet = models.CharField(max_length=44)
+    mint = models.CharField(max_length=44)
+    """Of tokenIn."""
+    units = models.DecimalField(max_digits=20, decimal_places=0)
+    """Base units of it."""
+    lamports = models.BigIntegerField()
+    """What it may pay the chain."""
+
+    class Meta:
+        indexes = [
+            # Reserving and GET /api/wallets: what is reserved of a wallet.
+            models.Index(name="reservation_of_wallet", fields=["wallet"]),
         ]
 
 

@@ -31,7 +31,7 @@ MIN_PRICE = Decimal(10) ** -18
 MAX_DIGITS = 60
 MAX_FEE_LAMPORTS = 10**12
 """1,000 SOL: what is above is a mistake. The engine's own ceiling is far lower."""
-LATER_FIELDS = frozenset({"max_fee_lamports"})
+LATER_FIELDS = frozenset({"max_fee_lamports", "percent", "wallet"})
 """Came after the first version. Unset they are left out of a request's hash, so that the version before made the same one."""
 EXACT = Context(prec=200)
 """Rounds nothing that MAX_DIGITS lets pass."""
@@ -44,10 +44,16 @@ class SniperTrigger(msgspec.Struct, forbid_unknown_fields=True, rename="camel", 
     volume_factor: Decimal | None = None
 
 
+class Share(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Of what the wallet has of tokenIn when the order is executed."""
+
+    percent: Annotated[int, msgspec.Meta(ge=1, le=100)]
+
+
 class OrderIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen=True):
     token_in: TokenName
     token_out: TokenName
-    amount: Decimal
+    amount: Decimal | Share
     type: Literal["market", "limit", "sniper"] = "market"
     slippage_bps: Bps = 50
     client_order_id: Name | None = None
@@ -58,6 +64,7 @@ class OrderIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen
     trigger: SniperTrigger | None = None
     max_price_impact_bps: Annotated[int, msgspec.Meta(ge=0, le=10_000)] | None = None
     max_fee_lamports: Annotated[int, msgspec.Meta(ge=1, le=MAX_FEE_LAMPORTS)] | None = None
+    wallet: Annotated[str, msgspec.Meta(min_length=1, max_length=44)] | None = None
 
 
 class AmendIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen=True):
@@ -119,12 +126,16 @@ def checked(
 ) -> NewOrder:
     """The order as it goes into the ledger once `check_ahead` has let its expiry pass.
 
-    Raises `ApiError`: VALIDATION_FAILED, UNKNOWN_TOKEN, SAME_TOKEN.
+    Raises `ApiError`: VALIDATION_FAILED, UNKNOWN_TOKEN, SAME_TOKEN, NO_WALLET.
     """
     token_in, token_out = token("tokenIn", order.token_in), token("tokenOut", order.token_out)
     if token_in is token_out:
         raise ApiError("SAME_TOKEN", "tokenIn and tokenOut are the same.", {"tokenOut": ["is the same as tokenIn"]})
-    amount = checked_amount(order.amount, token_in)
+    share = order.amount.percent if isinstance(order.amount, Share) else None
+    amount = None if isinstance(order.amount, Share) else checked_amount(order.amount, token_in)
+    if settings.EXECUTION_MODE == "mock" and (share is not None or order.wallet is not None):
+        field = "wallet" if share is None else "amount"
+        raise ApiError("NO_WALLET", "The mock has no wallets.", {field: ["needs a wallet, and the mock has none"]})
     trigger = order.trigger or (SniperTrigger() if order.type == "sniper" else None)
     check_type(order, trigger)
     asked: dict[str, Any] = {
@@ -133,6 +144,7 @@ def checked(
         "token_in": token_in.symbol,
         "token_out": token_out.symbol,
         "amount": amount,
+        "percent": share,
         "slippage_bps": order.slippage_bps,
         "limit_price": checked_threshold("limitPrice", order.limit_price),
         "trigger_condition": (order.trigger_condition or "gte") if order.type == "limit" else None,
@@ -143,7 +155,9 @@ def checked(
         "expires_at": moment(order.expires_at, now),
         "max_fee_lamports": order.max_fee_lamports,
     }
-    hashed = {name: value for name, value in asked.items() if value is not None or name not in LATER_FIELDS}
+    # A wallet as it was named: which one is meant is looked up later, and the account's default may be another one by then.
+    named = {**asked, "wallet": order.wallet}
+    hashed = {name: value for name, value in named.items() if value is not None or name not in LATER_FIELDS}
     return NewOrder(
         id=uuid7(),
         account_id=account_id,

@@ -42,6 +42,10 @@ class TriggerOut(Out, omit_defaults=True):
     volume_factor: str | None = None
 
 
+class ShareOut(Out):
+    percent: Annotated[int, msgspec.Meta(ge=1, le=100)]
+
+
 class FeeOut(Out):
     kind: Literal["venue", "network", "priority", "tip", "rent"]
     token: Annotated[str, msgspec.Meta(description="Mint.")]
@@ -56,7 +60,7 @@ class OrderOut(Out):
     type: Annotated[str, msgspec.Meta(extra_json_schema={"enum": ["market", "limit", "sniper"]})]
     token_in: str
     token_out: str
-    amount: Annotated[str, msgspec.Meta(description="Of tokenIn.")]
+    amount: Annotated[str | ShareOut, msgspec.Meta(description="Of tokenIn: a number, or a share of what there is.")]
     slippage_bps: int
     limit_price: PerTokenIn | None
     trigger_condition: Literal["gte", "lte"] | None
@@ -70,9 +74,11 @@ class OrderOut(Out):
     attempts: int
     venue: str | None
     executed_price: PerTokenIn | None
+    amount_in: Annotated[str, msgspec.Meta(description="What it takes of tokenIn, once that is decided.")] | None
     amount_out: str | None
     fee: Annotated[str, msgspec.Meta(description="The venue's, in tokenOut.")] | None
     tx_hash: str | None
+    wallet: Annotated[str, msgspec.Meta(description="Public key; null on the mock.")] | None
     mode: Annotated[str, msgspec.Meta(description="`EXECUTION_MODE` at its intake.")]
     slot: int | None
     fees: list[FeeOut] | None
@@ -92,6 +98,11 @@ def number(value: Decimal | None) -> str | None:
     return None if value is None else text(value)
 
 
+def amount_in(order: Order) -> Decimal | None:
+    """The mock takes what was asked for."""
+    return order.amount if order.amount_in is None and order.status == Status.CONFIRMED else order.amount_in
+
+
 def order_out(order: Order) -> OrderOut:
     """A plain row of the table does as well."""
     trigger = failure = None
@@ -105,7 +116,7 @@ def order_out(order: Order) -> OrderOut:
         type=order.type,
         token_in=order.token_in,
         token_out=order.token_out,
-        amount=text(order.amount),
+        amount=ShareOut(order.percent) if order.amount is None else text(order.amount),  # type: ignore[arg-type]
         slippage_bps=order.slippage_bps,
         limit_price=number(order.limit_price),
         trigger_condition=order.trigger_condition,  # type: ignore[arg-type]
@@ -119,9 +130,11 @@ def order_out(order: Order) -> OrderOut:
         attempts=order.attempts,
         venue=order.venue,
         executed_price=number(order.executed_price),
+        amount_in=number(amount_in(order)),
         amount_out=number(order.amount_out),
         fee=number(order.fee),
         tx_hash=order.tx_hash,
+        wallet=order.wallet,
         mode=order.mode or MOCK,
         slot=order.slot,
         fees=None if order.fees is None else [FeeOut(**fee) for fee in order.fees],

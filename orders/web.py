@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from orders.http.sockets import Sockets
 from orders.ledger.values import Accepted, NewOrder
 from orders.ledger.writers import Acceptor
 from orders.order_in import OrderIn
+from orders.order_wallet import with_wallet
 from orders.prices import Quotes
 from orders.publisher import Publisher
 from orders.streams.snapshots import Reader
@@ -28,6 +30,7 @@ from routing.world import close_world, price_feed, world
 from runtime.process import ABOUT
 from runtime.tuning import settle
 from triggers.arming import Arming
+from wallets.ring import WalletRing
 
 COUNT_EVERY_S = 2.0
 COUNTED = (metrics.GAPS_REPAIRED, metrics.EVENTS_DROPPED, metrics.DISPATCHES_LOST)
@@ -58,6 +61,7 @@ class Web:
             max_body=settings.MAX_BODY_BYTES,
             timeout_s=settings.ACCEPT_TIMEOUT_S,
             screen=self._screen,
+            wallet=None if settings.EXECUTION_MODE == "mock" else partial(with_wallet, WalletRing()),
         )
         self.sockets = Sockets(
             lambda: self._hub,

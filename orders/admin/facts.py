@@ -28,7 +28,7 @@ class Fact(NamedTuple):
 
 
 def swap(order: Order) -> str:
-    return f"{text(order.amount)} {order.token_in} → {order.token_out}"
+    return f"{order.asked} {order.token_in} → {order.token_out}"
 
 
 def facts(order: Order | None) -> list[Fact]:
@@ -105,6 +105,7 @@ def became(order: Order) -> list[Fact]:
             "; ".join(f"{fee['kind']} {fee['amount']} {fee['token']}" for fee in order.fees or ()),
             long=True,
         ),
+        Fact("Wallet", order.wallet or "", long=True),
         Fact("Mode", order.mode or ""),
         Fact("Slot", str(order.slot or "")),
         Fact("Attempts", str(order.attempts or "")),

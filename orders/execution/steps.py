@@ -5,7 +5,7 @@ A step writes nothing to the ledger; the executor does, and only then takes the 
 
 import asyncio
 import random
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from msgspec import UNSET
@@ -24,13 +24,22 @@ from orders.events import (
     SubmitData,
 )
 from orders.execution.retry import RetryPolicy
-from orders.execution.work import AttemptsExhausted, Move, PriceImpactTooHigh, Reverted, TransactionExpired, Work
+from orders.execution.work import (
+    AttemptsExhausted,
+    KeyUnusable,
+    Move,
+    PriceImpactTooHigh,
+    Reverted,
+    TransactionExpired,
+    Work,
+)
 from orders.ledger.values import Claimed
 from orders.lifecycle import Event, Status
 from orders.models import OrderType, Resolution, TriggerCondition
 from orders.wire import text
 from routing.router import Router
 from routing.selection import NoQuote, min_out
+from routing.signer import Signer
 from routing.values import Fate, Fill, Quote, Refusal, Selection, Swap, SwapStatus
 from routing.venue import AmountTooSmall, SubmitUnknown, SwapRefused, VenueError
 from runtime.faults import crash_point
@@ -56,6 +65,8 @@ def refusals_out(refusals: Iterable[Refusal]) -> list[RefusalData]:
 
 
 class Steps:
+    """`signer_of` finds the signer of a wallet; without it orders with wallets are not executed."""
+
     def __init__(
         self,
         router: Router,
@@ -64,12 +75,14 @@ class Steps:
         *,
         submit_timeout_s: float,
         resend_after_s: float,
+        signer_of: Callable[[str], Awaitable[Signer]] | None = None,
     ) -> None:
         self._router = router
         self._retry = retry
         self._rng = rng
         self._submit_timeout_s = submit_timeout_s
         self._resend_after_s = resend_after_s
+        self._signer_of = signer_of
 
     async def next(self, work: Work) -> Move | None:
         """Takes the step the order's status calls for. None: the outcome of its transaction is still unknown, ask again."""
@@ -98,10 +111,11 @@ class Steps:
         try:
             # A trigger is checked again with the venues' own quotes, and a failed attempt does not trust the cache either.
             fresh = order.type != OrderType.MARKET or order.attempts > 1
-            selection = await self._router.quote(work.pair, order.amount, fresh=fresh)
+            amount = work.to_sell
+            selection = await self._router.quote(work.pair, amount, fresh=fresh)
             if selection.winner.cached and impact_too_high(order, selection.winner):
                 # An error that ends the order needs a venue's own answer: a cached pool may be anybody's text.
-                selection = await self._router.quote(work.pair, order.amount)
+                selection = await self._router.quote(work.pair, amount)
         except NoQuote as error:
             if order.type == OrderType.SNIPER and error.code != AmountTooSmall.code:
                 error.permanent = False  # A pool that is not ready yet may be in a moment.
@@ -130,7 +144,7 @@ class Steps:
         order, selection = work.order, work.selection
         if selection is None:
             raise RuntimeError("building without a selection")
-        winner = selection.winner
+        winner, signer = selection.winner, await self._signer(order)
         protects = order.type == OrderType.LIMIT and order.trigger_condition == TriggerCondition.GTE
         least = min_out(work.pair, winner, order.slippage_bps, order.limit_price if protects else None)
         swap = await self._router.venue(winner.venue).build(
@@ -140,6 +154,7 @@ class Steps:
             slippage_bps=order.slippage_bps,
             reference=str(order.id),
             attempt=order.attempts,
+            signer=signer,
             max_fee_lamports=order.max_fee_lamports,
         )
         work.swap = swap
@@ -152,9 +167,18 @@ class Steps:
                 signature=swap.signature,
                 min_out=text(swap.min_out),
                 valid_until=swap.valid_until,
+                wallet=swap.wallet or UNSET,
+                amount_in=UNSET if swap.wallet is None else text(winner.amount_in),
             ),
             intent=swap,
         )
+
+    async def _signer(self, order: Claimed) -> Signer | None:
+        if order.wallet is None:
+            return None
+        if self._signer_of is None:
+            raise KeyUnusable
+        return await self._signer_of(order.wallet)
 
     async def _settle(self, work: Work) -> Move | None:
         swap = work.swap
@@ -262,6 +286,7 @@ def fill_out(swap: Swap, fill: Fill) -> ConfirmData:
         venue=swap.venue,
         executed_price=text(fill.executed_price),
         amount_out=text(fill.amount_out),
+        amount_in=UNSET if fill.amount_in is None else text(fill.amount_in),
         fee=text(fill.fee),
         tx_hash=fill.signature,
         landed_at=fill.landed_at,

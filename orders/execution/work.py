@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import msgspec
 
@@ -43,6 +44,19 @@ class AttemptsExhausted(VenueError):
     permanent = True
 
 
+class KeyUnusable(VenueError):
+    """The wallet's key cannot be used here; the engine's log says why."""
+
+    code = "WALLET_KEY_UNUSABLE"
+    permanent = True
+
+
+class NotSigned(VenueError):
+    """Nobody signed the transaction."""
+
+    code = "NOT_SIGNED"
+
+
 class InternalError(VenueError):
     """The engine itself failed at this order."""
 
@@ -57,6 +71,8 @@ class Work:
     status: Status
     seq: int
     swap: Swap | None
+    amount: Decimal | None = None
+    """Of tokenIn, to be sold in this attempt."""
     selection: Selection | None = None
     since: float = field(default_factory=time.monotonic)
     """When it came to this status, in seconds of the monotonic clock."""
@@ -65,11 +81,17 @@ class Work:
 
     @classmethod
     def begin(cls, order: Claimed) -> "Work":
-        return cls(order, order.status, order.seq, order.swap)
+        return cls(order, order.status, order.seq, order.swap, order.amount)
 
     @property
     def position(self) -> Position:
         return Position(self.order.id, self.order.account_id, self.order.epoch, self.seq, self.status)
+
+    @property
+    def to_sell(self) -> Decimal:
+        if self.amount is None:
+            raise RuntimeError("the share is not decided")
+        return self.amount
 
     @property
     def pair(self) -> Pair:

@@ -93,7 +93,9 @@ class PreviewOut(Out):
 
 class TestedOut(Out):
     resting: Annotated[bool, msgspec.Meta(description="The order would wait for its trigger.")]
-    preview: Annotated[PreviewOut, msgspec.Meta(description="At the present prices; nothing is promised.")]
+    preview: Annotated[
+        PreviewOut | None, msgspec.Meta(description="At the present prices; nothing is promised. Null for a share.")
+    ]
 
 
 class TicketOut(Out):

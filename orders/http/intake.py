@@ -54,7 +54,8 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Intake:
-    """The two endpoints. `screen` may refuse a resting order that passed the checks, by raising `ApiError`."""
+    """The two endpoints. What may refuse an order that passed the checks, by raising `ApiError`: `screen` a resting one;
+    `wallet`, which names the wallet that it is executed with, any one."""
 
     def __init__(
         self,
@@ -66,6 +67,7 @@ class Intake:
         max_body: int,
         timeout_s: float,
         screen: Callable[[order_in.OrderIn, NewOrder], Awaitable[NewOrder]] | None = None,
+        wallet: Callable[[order_in.OrderIn, NewOrder], Awaitable[NewOrder]] | None = None,
     ) -> None:
         self._acceptor = acceptor
         self._admission = Admission(keys, limiter)
@@ -73,6 +75,7 @@ class Intake:
         self._max_body = max_body
         self._timeout_s = timeout_s
         self._screen = screen
+        self._wallet = wallet
 
     async def execute(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._answer(scope, receive, send, self._execute)
@@ -166,6 +169,8 @@ class Intake:
         """What speaks against the order at this moment may not have when it was sent first: then that one is looked up."""
         try:
             order_in.check_ahead(new.expires_at, now)
+            if self._wallet is not None:
+                new = await self._wallet(order, new)
             if self._screen is not None and new.resting:
                 new = await self._screen(order, new)
         except ApiError as refusal:

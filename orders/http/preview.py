@@ -61,7 +61,9 @@ class TestView(View):
         assert pair is not None
         if new.limit_price is not None and not order.allow_far_price:
             check_price(new.limit_price, present(pair), now)
-        return Response(TestedOut(new.resting, preview(pair, new.amount, new.slippage_bps, worst_price(new))))
+        # A share is decided when the order is executed: nobody knows yet what it comes to.
+        told = None if new.amount is None else preview(pair, new.amount, new.slippage_bps, worst_price(new))
+        return Response(TestedOut(new.resting, told))
 
 
 def worst_price(order: NewOrder) -> Decimal | None:

@@ -26,6 +26,7 @@ WITH change AS MATERIALIZED (
             THEN (c.data -> 'amended' ->> 'expiresAt')::timestamptz ELSE o.expires_at END,
         venue = COALESCE(c.data ->> 'venue', o.venue),
         executed_price = (c.data ->> 'executedPrice')::numeric, amount_out = (c.data ->> 'amountOut')::numeric,
+        amount_in = (c.data ->> 'amountIn')::numeric,
         fee = (c.data ->> 'fee')::numeric, tx_hash = c.data ->> 'txHash',
         slot = (c.data ->> 'slot')::bigint, fees = c.data -> 'fees',
         failure_code = CASE WHEN c.status = 'failed' THEN c.data -> 'error' ->> 'code' END,
@@ -49,12 +50,13 @@ WITH change AS MATERIALIZED (
     INSERT INTO orders_orderevent (order_id, seq, epoch, status, at, data)
     SELECT c.id, c.seq, c.epoch, c.status, now(), c.data FROM change c JOIN written USING (id)
 ), intent AS (
-    INSERT INTO orders_transaction (signature, order_id, epoch, attempt, venue, payload, min_out, valid_until,
+    INSERT INTO orders_transaction (signature, order_id, epoch, attempt, venue, wallet, payload, amount_in, min_out, valid_until,
         validity, created_at)
-    SELECT i.signature, c.id, c.epoch, i.attempt, i.venue, decode(i.payload, 'base64'), i.min_out, i.valid_until,
+    SELECT i.signature, c.id, c.epoch, i.attempt, i.venue, i.wallet, decode(i.payload, 'base64'),
+        (c.data ->> 'amountIn')::numeric, i.min_out, i.valid_until,
         i.validity, now()
     FROM change c JOIN written USING (id), jsonb_to_record(c.intent) AS i(
-        signature text, attempt int, venue text, payload text, min_out numeric, valid_until timestamptz, validity bigint)
+        signature text, attempt int, venue text, wallet text, payload text, min_out numeric, valid_until timestamptz, validity bigint)
     WHERE c.intent IS NOT NULL
 ), resolved AS (
     UPDATE orders_transaction t SET resolution = c.resolved ->> 1, resolved_at = now()

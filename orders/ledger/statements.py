@@ -127,6 +127,7 @@ def _claimed(
     signature: str | None,
     attempt: int,
     swap_venue: str,
+    swap_wallet: str | None,
     payload: bytes,
     min_out: Decimal,
     valid_until: datetime,
@@ -143,6 +144,7 @@ def _claimed(
         min_out,
         valid_until,
         Validity(validity),
+        swap_wallet,
     )
     return Claimed(status=Status(status), swap=swap or None, **order)
 
@@ -204,6 +206,7 @@ def _intent(swap: Swap) -> dict[str, Any]:
         "signature": swap.signature,
         "attempt": swap.attempt,
         "venue": swap.venue,
+        "wallet": swap.wallet,
         "payload": swap.payload,
         "min_out": swap.min_out,
         "valid_until": swap.valid_until,

@@ -31,8 +31,10 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     token_in: str
     token_out: str
-    amount: Decimal
+    amount: Decimal | None
+    """Of tokenIn; None: `percent` of what the wallet has of it."""
     slippage_bps: int
+    percent: int | None = None
     limit_price: Decimal | None = None
     trigger_condition: str | None = None
     trigger_kind: str | None = None
@@ -43,6 +45,8 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     max_fee_lamports: int | None = None
     mode: str | None = None
     """`EXECUTION_MODE`; None is the mock, as in rows of before."""
+    wallet: str | None = None
+    """Public key; None on the mock."""
     expires_at: datetime | None = None
     resting: bool = False
     request_id: str | None = None
@@ -91,12 +95,14 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     type: str
     token_in: str
     token_out: str
-    amount: Decimal
+    amount: Decimal | None
+    percent: int | None = None
     slippage_bps: int
     limit_price: Decimal | None
     trigger_condition: str | None
     max_price_impact_bps: int | None
     max_fee_lamports: int | None = None
+    wallet: str | None = None
     request_id: str | None
     venue: str | None
     at: datetime

@@ -259,7 +259,7 @@ def order_out(order: NewOrder) -> dict[str, Any]:
         "round": order.round,
         "orderId": order.id,
         "type": order.type,
-        "amount": text(order.amount),
+        "amount": None if order.amount is None else text(order.amount),
     }
     if order.limit_price is not None:
         made |= {"limitPrice": text(order.limit_price), "triggerCondition": order.trigger_condition}

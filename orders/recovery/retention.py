@@ -24,6 +24,8 @@ WITH old AS MATERIALIZED (
     DELETE FROM orders_orderevent e USING old WHERE e.order_id = old.id
 ), transactions AS (
     DELETE FROM orders_transaction t USING old WHERE t.order_id = old.id
+), reservations AS (
+    DELETE FROM orders_reservation r USING old WHERE r.order_id = old.id
 ), letters AS (
     DELETE FROM orders_deadletter d USING old WHERE d.order_id = old.id
 )

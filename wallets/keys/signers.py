@@ -4,6 +4,7 @@ import asyncio
 import ctypes
 import resource
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from django.db import close_old_connections
@@ -26,9 +27,9 @@ def service_file(folder: Path, address: str) -> Path:
 
 
 class Signers:
-    """Of one cluster, by its genesis hash: a wallet of another one is refused."""
+    """Of one cluster, whose genesis hash `cluster()` answers, blocking: a wallet of another one is refused."""
 
-    def __init__(self, folder: Path, cluster: str) -> None:
+    def __init__(self, folder: Path, cluster: Callable[[], str | None]) -> None:
         self._folder = folder
         self._cluster = cluster
         self._known: dict[str, Signer] = {}
@@ -68,7 +69,7 @@ class Signers:
             wallet = Wallet.objects.filter(address=address).first()
             if wallet is None or wallet.state != State.ACTIVE:
                 raise KeyRefused(f"{address} is no wallet in use")
-            if wallet.cluster != self._cluster:
+            if wallet.cluster != self._cluster():
                 raise KeyRefused(f"the wallet {address} is of another cluster ({wallet.mode}): it signs nothing here")
             key = WalletKey.objects.filter(wallet=wallet).first() if wallet.source == Source.ROW else None
             return wallet, None if key is None else Sealed(key.key_id, bytes(key.nonce), bytes(key.ciphertext))

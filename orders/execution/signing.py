@@ -1,0 +1,25 @@
+"""Signers for the steps of an attempt: the only way from an order to a wallet's key."""
+
+import logging
+
+from orders.execution.work import KeyUnusable, NotSigned
+from routing.signer import Signer, SigningFailed
+from wallets.keys.local import KeyRefused
+from wallets.keys.signers import Signers
+
+log = logging.getLogger(__name__)
+
+
+class Signing:
+    def __init__(self, signers: Signers) -> None:
+        self._signers = signers
+
+    async def of(self, address: str) -> Signer:
+        """Raises `KeyUnusable`, `NotSigned`. What is wrong with a key stands in the log: a client must not learn of files."""
+        try:
+            return await self._signers.of(address)
+        except KeyRefused as error:
+            log.error("the wallet %s does not sign: %s", address, error)
+            raise KeyUnusable from None
+        except SigningFailed as error:
+            raise NotSigned(str(error)) from None
