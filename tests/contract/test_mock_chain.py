@@ -7,6 +7,8 @@ import sys
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
 from routing.mock import tokens
 from routing.mock.faults import Fault
 from routing.mock.world import mock_world
@@ -35,6 +37,55 @@ async def main():
 
 asyncio.run(main())
 """
+
+
+async def test_every_sending_is_in_the_report(tmp_path: Path) -> None:
+    kit = MockKit(tmp_path)
+    once, other = kit.swap("order-2"), kit.open()
+    for chain in (kit.chain, other, kit.chain):
+        await chain.submit(once)
+    assert [call["verdict"] for call in kit.chain.report("order-2")["submissions"]] == ["accepted", "known", "known"]
+    assert kit.chain.report("order-2")["submissions"][0] == {
+        "signature": once.signature,
+        "orderId": "order-2",
+        "attempt": 1,
+        "verdict": "accepted",
+        "at": "2026-01-01T00:00:00Z",
+    }
+    for attempt in (1, 2):
+        await kit.chain.submit(kit.swap(attempt=attempt))
+    report = kit.chain.report()
+    assert (report["landed"], report["ordersLandedTwice"]) == (3, 1)
+    assert kit.chain.report("order-1")["ordersLandedTwice"] == 1
+    assert kit.chain.report("order-3") == {"landed": 0, "ordersLandedTwice": 0, "submissions": []}
+    await kit.chain.close()
+    await other.close()
+
+
+async def test_what_was_called_expired_never_lands_even_for_a_clock_that_is_behind(tmp_path: Path) -> None:
+    kit = MockKit(tmp_path)
+    swap = kit.swap(valid_s=10)
+    kit.clock.advance(11)
+    assert (await kit.chain.wait(swap, timeout_s=0)).fate is Fate.EXPIRED
+    kit.clock.advance(-5)
+    with pytest.raises(SwapRefused):
+        await kit.chain.submit(swap)
+    assert [s.fate for s in await kit.chain.status([swap])] == [Fate.EXPIRED]
+    await kit.chain.close()
+
+
+async def test_the_mock_chain_refuses_for_good(tmp_path: Path) -> None:
+    """By command, and what is too late. It can know that: it is the only node of its chain."""
+    kit = MockKit(tmp_path)
+    refused, late = kit.swap(), kit.swap(valid_s=10)
+    kit.refuse_next()
+    for swap in (refused, late):
+        for _ in range(2):
+            with pytest.raises(SwapRefused):
+                await kit.chain.submit(swap)
+        kit.clock.advance(11)
+    assert [s.fate for s in await kit.chain.status([refused, late])] == [Fate.EXPIRED] * 2
+    await kit.chain.close()
 
 
 async def test_nothing_lands_before_its_time(tmp_path: Path) -> None:

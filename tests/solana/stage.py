@@ -1,11 +1,14 @@
 """What tests of the real-chain code stand on: a wallet with money on a localnet, and the world that trades there."""
 
+import base64
 from decimal import Decimal
 from typing import Any
 
 from solders.keypair import Keypair
+from solders.transaction import VersionedTransaction
 
 from routing.mock.tokens import REGISTRY
+from routing.solana.addresses import MEMO
 from routing.solana.world import SolanaWorld, solana_world
 from routing.values import Pair, Quote, Swap, SwapStatus, VenueName
 from routing.venue import Venue
@@ -100,8 +103,12 @@ class Stage:
         """The wallet's successful transactions with the memo."""
         found = []
         for each in self.node.rpc("getSignaturesForAddress", self.signer.address):
-            told = self.node.rpc("getTransaction", each["signature"], {"maxSupportedTransactionVersion": 1})
-            logs = told["meta"]["logMessages"]
-            if told["meta"]["err"] is None and any(f'"{memo}"' in line for line in logs):
+            options = {"maxSupportedTransactionVersion": 1, "encoding": "base64"}
+            told = self.node.rpc("getTransaction", each["signature"], options)
+            message = VersionedTransaction.from_bytes(base64.b64decode(told["transaction"][0])).message
+            memos = [
+                bytes(one.data) for one in message.instructions if message.account_keys[one.program_id_index] == MEMO
+            ]
+            if told["meta"]["err"] is None and memo.encode() in memos:
                 found.append(told)
         return found
