@@ -1,8 +1,9 @@
 from django.urls import path
 
-from orders.http import dead_letters, preview, prices, views
+from orders.http import asyncapi, dead_letters, preview, prices, views
 
 urlpatterns = [
+    path("asyncapi", asyncapi.view),
     path("orders", views.OrdersView.as_view()),
     path("orders/test", preview.TestView.as_view()),
     path("orders/<str:order_id>", views.OrderView.as_view()),
