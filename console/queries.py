@@ -13,7 +13,9 @@ from django.db import connection
 from celery_app import QUEUES
 from orders.admin.keyset import estimated_rows
 from orders.ids import first_id
+from orders.mints import mint_of
 from orders.models import DeadLetter, Executor, Order
+from routing.world import tokens
 
 WINDOW = timedelta(hours=3)
 MAX_RECENT = 20_000
@@ -59,13 +61,13 @@ FROM (SELECT type, status, resting FROM orders_order WHERE finished_at IS NULL L
 GROUP BY type, status, resting
 """
 BOOK = """
-SELECT token_in || '-' || token_out AS pair,
+SELECT token_in, token_out,
        count(*) FILTER (WHERE trigger_condition = 'gte'),
        count(*) FILTER (WHERE trigger_condition = 'lte'),
        count(*) FILTER (WHERE type = 'sniper'),
        count(*) AS all_of_them
 FROM (SELECT token_in, token_out, type, trigger_condition FROM orders_order WHERE resting LIMIT %s) AS book
-GROUP BY pair ORDER BY all_of_them DESC, pair LIMIT 10
+GROUP BY token_in, token_out ORDER BY all_of_them DESC, token_in, token_out LIMIT 10
 """
 
 
@@ -131,7 +133,9 @@ def open_orders() -> list[tuple[Any, ...]]:
 
 def resting_book() -> list[tuple[Any, ...]]:
     """(pair, gte, lte, sniper, all) of the ten fullest, of at most `MAX_OPEN` orders."""
-    return rows(BOOK, MAX_OPEN)
+    known = tokens()
+    found = rows(BOOK, MAX_OPEN)
+    return [(known.name(f"{mint_of(sold)}-{mint_of(bought)}"), *counts) for sold, bought, *counts in found]
 
 
 def queue_depths() -> dict[str, int] | None:

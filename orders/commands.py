@@ -18,6 +18,7 @@ from orders.events import AmendData, Amended, CancelData, Data, Requeued, Requeu
 from orders.ledger import statements
 from orders.ledger.values import Change, Position
 from orders.lifecycle import FINAL, Event, Status
+from orders.mints import mint_of
 from orders.models import Order, OrderType, Plan
 from orders.order_in import AmendIn, checked_amount, checked_expiry, checked_price, token
 from orders.prices import check_price, present
@@ -175,14 +176,14 @@ def amendment(order: Order, wanted: AmendIn) -> Amended:
         if order.type != OrderType.LIMIT:
             raise invalid("limitPrice", "belongs to limit orders only")
         limit_price = checked_price("limitPrice", limit_price)
-        pair = tokens().pair(order.token_in, order.token_out)
+        pair = tokens().pair(mint_of(order.token_in), mint_of(order.token_out))
         if pair is not None and not wanted.allow_far_price:
             check_price(limit_price, present(pair), datetime.now(UTC))
     amount = wanted.amount
     if isinstance(amount, Decimal):
         if order.amount is None:
             raise invalid("amount", "is a share, which cannot be amended; cancel the order and place another one")
-        amount = checked_amount(amount, token("tokenIn", order.token_in))
+        amount = checked_amount(amount, token("tokenIn", mint_of(order.token_in)))
     expires_at = wanted.expires_at
     if expires_at is not UNSET:
         expires_at = checked_expiry(expires_at, datetime.now(UTC))

@@ -12,8 +12,15 @@ from django.db.models import F, Q
 
 from accounts.models import Account
 from orders.lifecycle import Status
+from orders.mints import mint_of
+from routing.world import tokens
 
 PRICE: dict[str, Any] = {"max_digits": 38, "decimal_places": 18}
+
+
+def called(stored: str) -> str:
+    """What people read for a row's token."""
+    return tokens().label(mint_of(stored))
 
 
 class OrderType(models.TextChoices):
@@ -133,8 +140,9 @@ class Order(models.Model):
     """Of the client's request, if it gave one (`X-Request-Id`): in event 1, and in what executors log of the order."""
 
     type = models.CharField(max_length=8, choices=OrderType.choices)
-    token_in = models.CharField(max_length=16)
-    token_out = models.CharField(max_length=16)
+    token_in = models.CharField(max_length=44)
+    token_out = models.CharField(max_length=44)
+    """Mints, as `token_in`. Processes of the version before write symbols: read both by `orders.mints`."""
     amount = models.DecimalField(null=True, blank=True, **PRICE)
     """Of tokenIn. Null: a share, `percent`."""
     percent = models.SmallIntegerField(null=True, blank=True)
@@ -142,6 +150,8 @@ class Order(models.Model):
     slippage_bps = models.IntegerField()
     limit_price = models.DecimalField(null=True, blank=True, **PRICE)
     """tokenOut per tokenIn: the worst price of a `gte` order, the trigger of an `lte` one."""
+    asked_price = models.DecimalField(null=True, blank=True, **PRICE)
+    """The limit as it was asked for in tokenIn per tokenOut; null: `limit_price` is what was asked. See `orders.limits`."""
     trigger_condition = models.CharField(max_length=3, choices=TriggerCondition.choices, null=True, blank=True)
     trigger_kind = models.CharField(max_length=16, choices=SniperKind.choices, null=True, blank=True)
     min_liquidity = models.DecimalField(null=True, blank=True, **PRICE)
@@ -308,7 +318,7 @@ class Order(models.Model):
         return f"{self.percent} % of" if self.amount is None else f"{self.amount.normalize():f}"
 
     def __str__(self) -> str:
-        return f"{self.type} {self.asked} {self.token_in} → {self.token_out} ({self.id})"
+        return f"{self.type} {self.asked} {called(self.token_in)} → {called(self.token_out)} ({self.id})"
 
 
 class OrderEvent(models.Model):

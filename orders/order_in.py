@@ -16,6 +16,8 @@ from orders.errors import ApiError, invalid
 from orders.ids import uuid7
 from orders.json_in import Reader, not_json, validation_error
 from orders.ledger.statements import NewOrder
+from orders.mints import told_apart_by
+from routing.base58 import is_address
 from routing.values import Token
 from routing.world import tokens
 
@@ -128,21 +130,21 @@ def checked(
 
     Raises `ApiError`: VALIDATION_FAILED, UNKNOWN_TOKEN, SAME_TOKEN, NO_WALLET.
     """
-    token_in, token_out = token("tokenIn", order.token_in), token("tokenOut", order.token_out)
-    if token_in is token_out:
+    trigger = order.trigger or (SniperTrigger() if order.type == "sniper" else None)
+    token_in, mint_out = token("tokenIn", order.token_in), bought(order, trigger)
+    if token_in.mint == mint_out:
         raise ApiError("SAME_TOKEN", "tokenIn and tokenOut are the same.", {"tokenOut": ["is the same as tokenIn"]})
     share = order.amount.percent if isinstance(order.amount, Share) else None
     amount = None if isinstance(order.amount, Share) else checked_amount(order.amount, token_in)
     if settings.EXECUTION_MODE == "mock" and (share is not None or order.wallet is not None):
         field = "wallet" if share is None else "amount"
         raise ApiError("NO_WALLET", "The mock has no wallets.", {field: ["needs a wallet, and the mock has none"]})
-    trigger = order.trigger or (SniperTrigger() if order.type == "sniper" else None)
     check_type(order, trigger)
     asked: dict[str, Any] = {
         "client_order_id": order.client_order_id,
         "type": order.type,
-        "token_in": token_in.symbol,
-        "token_out": token_out.symbol,
+        "token_in": token_in.mint,
+        "token_out": mint_out,
         "amount": amount,
         "percent": share,
         "slippage_bps": order.slippage_bps,
@@ -158,11 +160,12 @@ def checked(
     # A wallet as it was named: which one is meant is looked up later, and the account's default may be another one by then.
     named = {**asked, "wallet": order.wallet}
     hashed = {name: value for name, value in named.items() if value is not None or name not in LATER_FIELDS}
+    hashed |= {name: told_apart_by(asked[name]) for name in ("token_in", "token_out")}
     return NewOrder(
         id=uuid7(),
         account_id=account_id,
         idempotency_key=idempotency_key,
-        # Of what was understood: `1.50` is `1.5`, a mint is its symbol, a default may be written out.
+        # Of what was understood: `1.50` is `1.5`, a symbol is its mint, a default may be written out.
         request_hash=hashlib.sha256(canonical(hashed)).digest(),
         resting=order.type != "market",
         request_id=request_id,
@@ -197,14 +200,24 @@ def token(field: str, name: str) -> Token:
     return found
 
 
+def bought(order: OrderIn, trigger: SniperTrigger | None) -> str:
+    """The mint of tokenOut. Who waits for a launch may name one that nobody knows yet, or that does not exist."""
+    found = tokens().resolve(order.token_out)
+    if found is not None:
+        return found.mint
+    if trigger is not None and trigger.kind == "token_launch" and is_address(order.token_out):
+        return order.token_out
+    return token("tokenOut", order.token_out).mint
+
+
 def checked_amount(amount: Decimal, of: Token) -> Decimal:
     """An amount that the chain can carry: a whole number of base units that fits 64 bits."""
     amount = positive("amount", amount)
     units = amount.scaleb(of.decimals, EXACT)
     if units >= U64:
-        raise invalid("amount", f"is more {of.symbol} than the chain can count")
+        raise invalid("amount", f"is more {of.label} than the chain can count")
     if units != units.to_integral_value():
-        raise invalid("amount", f"has more than the {of.decimals} decimal places of {of.symbol}")
+        raise invalid("amount", f"has more than the {of.decimals} decimal places of {of.label}")
     return amount
 
 

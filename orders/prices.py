@@ -74,7 +74,8 @@ class Quotes:
         Raises `ApiError`: PRICE_NOT_SENSIBLE.
         """
         pair = tokens().pair(new.token_in, new.token_out)
-        assert pair is not None
+        if pair is None:  # A mint that is not known yet: its launch is to come.
+            return replace(new, launched_before=False)
         if new.type == OrderType.LIMIT and not order.allow_far_price:
             await self._check_price(pair, new)
         elif new.trigger_kind == SniperKind.TOKEN_LAUNCH:

@@ -9,8 +9,10 @@ import msgspec
 
 from orders.codes import FAILURES
 from orders.lifecycle import Status
+from orders.mints import mint_of
 from orders.models import Order
 from orders.wire import text, timestamp
+from routing.world import tokens
 
 Moment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
 """RFC 3339, UTC, microseconds, `Z`."""
@@ -58,8 +60,10 @@ class OrderOut(Out):
     order_id: Uuid
     client_order_id: str | None
     type: Annotated[str, msgspec.Meta(extra_json_schema={"enum": ["market", "limit", "sniper"]})]
-    token_in: str
+    token_in: Annotated[str, msgspec.Meta(description="Its symbol, if that is verified, else its mint.")]
     token_out: str
+    mint_in: Annotated[str, msgspec.Meta(description="Of tokenIn: what the order really names.")]
+    mint_out: str
     amount: Annotated[str | ShareOut, msgspec.Meta(description="Of tokenIn: a number, or a share of what there is.")]
     slippage_bps: int
     limit_price: PerTokenIn | None
@@ -110,12 +114,15 @@ def order_out(order: Order) -> OrderOut:
         trigger = TriggerOut(order.trigger_kind, number(order.min_liquidity), number(order.volume_factor))  # type: ignore[arg-type]
     if order.failure_code is not None:
         failure = FailureOut(order.failure_code, order.failure_message)
+    known, mint_in, mint_out = tokens(), mint_of(order.token_in), mint_of(order.token_out)
     return OrderOut(
         order_id=str(order.id),
         client_order_id=order.client_order_id,
         type=order.type,
-        token_in=order.token_in,
-        token_out=order.token_out,
+        token_in=known.label(mint_in),
+        token_out=known.label(mint_out),
+        mint_in=mint_in,
+        mint_out=mint_out,
         amount=ShareOut(order.percent) if order.amount is None else text(order.amount),  # type: ignore[arg-type]
         slippage_bps=order.slippage_bps,
         limit_price=number(order.limit_price),

@@ -28,6 +28,11 @@ class Tokens:
         token = self._by_mint.get(mint)
         return mint if token is None else token.label
 
+    def name(self, mints: str) -> str:
+        """The present name of a pair of mints, known ones or not, that are given with a dash between."""
+        token_in, _, token_out = mints.partition("-")
+        return f"{self.label(token_in)}-{self.label(token_out)}"
+
     def pair(self, token_in: str, token_out: str) -> Pair | None:
         """The pair of two symbols or mints; None when either is unknown or both are the same token."""
         found = self._pairs.get((token_in, token_out))

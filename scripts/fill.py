@@ -4,6 +4,7 @@ Five events an order, nine in ten confirmed, some failed with their dead letters
 admin and the API on a large database (DATA_DIR or DATABASE_URL say which); what is there already stays.
 """
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -17,6 +18,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orderengine.settings")
 import psycopg
 from django.conf import settings
 
+from orders.mints import OF_SYMBOL
+
 ORDERS = """
 INSERT INTO orders_order (
     id, account_id, client_order_id, request_hash, type, token_in, token_out, amount, slippage_bps,
@@ -24,7 +27,8 @@ INSERT INTO orders_order (
     venue, executed_price, amount_out, fee, tx_hash, failure_code, failure_message, created_at, updated_at, finished_at)
 SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || substr(hash, 1, 3) || '8' ||
         substr(hash, 4, 15))::uuid,
-    %(account)s, name, decode(hash || hash, 'hex'), type, pair[1], pair[2], 1 + n %% 17, 50,
+    %(account)s, name, decode(hash || hash, 'hex'), type, %(mints)s::jsonb ->> pair[1], %(mints)s::jsonb ->> pair[2],
+    1 + n %% 17, 50,
     CASE WHEN type = 'limit' THEN 90 + n %% 30 END,
     CASE WHEN type = 'limit' THEN (ARRAY['gte', 'lte'])[1 + n %% 2] END,
     CASE WHEN type = 'sniper' THEN 'token_launch' END,
@@ -86,6 +90,7 @@ def main() -> None:
         [(account,)] = connection.execute("SELECT id FROM accounts_account ORDER BY id LIMIT 1").fetchall()
         run = int(time.time())
         values = {"run": run, "mine": f"fill-{run}-%", "orders": orders, "span": SPAN_S, "account": account}
+        values["mints"] = json.dumps(OF_SYMBOL)
         for first in range(1, orders + 1, STEP):
             connection.execute(ORDERS, values | {"first": first, "last": min(orders, first + STEP - 1)})
             print(f"\r{min(orders, first + STEP - 1):>9,} orders", end="", flush=True)

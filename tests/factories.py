@@ -18,6 +18,7 @@ from orders.ledger.values import Accepted, Change, Claimed, NewOrder, Position
 from orders.lifecycle import Event, Status
 from orders.recovery.reconcile import Reconciler, Watch
 from orders.transitions import transition
+from routing.mock.tokens import SOL, USDC
 from routing.values import Swap, Validity
 from routing.venues import RAYDIUM
 
@@ -45,8 +46,8 @@ def new_order(account_id: int, **fields: Any) -> NewOrder:
         "idempotency_key": None,
         "request_hash": bytes(32),
         "type": "market",
-        "token_in": "SOL",
-        "token_out": "USDC",
+        "token_in": SOL.mint,
+        "token_out": USDC.mint,
         "amount": Decimal(1),
         "slippage_bps": 50,
     }
@@ -74,8 +75,8 @@ def claim(**fields: Any) -> Claimed:
         "status": Status.ROUTING,
         "attempts": 1,
         "type": "market",
-        "token_in": "SOL",
-        "token_out": "USDC",
+        "token_in": SOL.mint,
+        "token_out": USDC.mint,
         "amount": Decimal(1),
         "slippage_bps": 50,
         "limit_price": None,

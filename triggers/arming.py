@@ -7,6 +7,7 @@ import time
 
 import redis
 
+from routing.registry import NotRead
 from triggers.book import Arm, Book, Left
 
 log = logging.getLogger(__name__)
@@ -64,14 +65,17 @@ class Arming:
                 self._incomplete = True
 
     def _change(self, changes: list[Arm | Left]) -> None:
-        """Repeats until Redis answers, which is harmless: of two changes of an order the later seq wins."""
+        """Repeats until Redis answers and the tokens are known.
+
+        That is harmless: of two changes of an order the later seq wins.
+        """
         logged = False
         while not (self._closing and logged):
             try:
                 self._book.change(changes)
                 return
-            except redis.RedisError as error:
+            except (redis.RedisError, NotRead) as error:
                 if not logged:
-                    log.warning("the trigger book waits for Redis: %s", error)
+                    log.warning("the trigger book waits: %s", error)
                 logged = True
                 time.sleep(RETRY_S)

@@ -15,6 +15,7 @@ from uuid import UUID
 from redis import Redis
 
 from routing.prices import client
+from routing.world import tokens
 from triggers import rules
 from triggers.changes import LISTED as LISTED
 from triggers.changes import Arm as Arm
@@ -77,16 +78,28 @@ class Book:
 
     def change(self, changes: Iterable[Arm | Left]) -> int:
         """Arms and disarms, in order, in one pipeline; how many of them changed the book."""
+        known = tokens()
         with self.redis.pipeline(transaction=False) as pipe:
             for change in changes:
                 if isinstance(change, Left):
-                    key = details_key(change.order_id, change.pair, sniper=change.sniper)
-                    self._disarm([key, AGAIN], [change.pair, str(change.order_id), change.seq], client=pipe)
+                    name = known.name(change.pair)
+                    key = details_key(change.order_id, name, sniper=change.sniper)
+                    self._disarm([key, AGAIN], [name, str(change.order_id), change.seq], client=pipe)
                     continue
                 rest = change.rest
-                fields = [rest.pair, str(rest.order_id), rest.seq, rest.kind, rules.plain(rest.price)]
+                name = known.name(rest.pair)
+                fields = [name, str(rest.order_id), rest.seq, rest.kind, rules.plain(rest.price)]
                 flags = [change.again_in_ms, int(change.shelved), int(change.force)]
-                self._arm([rest.details, AGAIN], [*fields, *flags], client=pipe)
+                key = details_key(rest.order_id, name, sniper=rest.sniper)
+                self._arm([key, AGAIN], [*fields, *flags, rest.pair], client=pipe)
+            return sum(pipe.execute())
+
+    def remove(self, held: Iterable[tuple[str, int]]) -> int:
+        """Takes orders out by their details as they stand in the book, and seq; how many were there."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            for key, seq in held:
+                _, pair, order_id = key.split(":")
+                self._disarm([key, AGAIN], [pair, order_id, seq], client=pipe)
             return sum(pipe.execute())
 
     def claim(self, pair: str, kind: str, reached: Decimal, *, most: int, again_in_ms: int) -> list[UUID]:

@@ -16,6 +16,7 @@ class Rest:
 
     order_id: UUID
     pair: str
+    """Two mints, with a dash between."""
     seq: int
     """Of the event since which it rests; a later one wins."""
     kind: str
@@ -24,8 +25,8 @@ class Rest:
     """What fires it: a price, a liquidity, a factor of volume; 0 for a launch."""
 
     @property
-    def details(self) -> str:
-        return details_key(self.order_id, self.pair, sniper=self.kind not in (rules.GTE, rules.LTE))
+    def sniper(self) -> bool:
+        return self.kind not in (rules.GTE, rules.LTE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Left:
 
     order_id: UUID
     pair: str
+    """As in `Rest`."""
     seq: int
     sniper: bool
 

@@ -7,10 +7,14 @@ from typing import NamedTuple
 from django.conf import settings
 from django.urls import reverse
 
+from orders.mints import mint_of
 from orders.models import DeadLetter, Order, OrderType, SniperKind
 from orders.wire import text
 from routing import explorer
+from routing.world import tokens
 
+LONG = 20
+"""Characters: longer than any symbol that is verified, shorter than a mint."""
 SIGNS = {"gte": "≥", "lte": "≤"}
 KINDS: dict[str, str] = {
     SniperKind.TOKEN_LAUNCH: "sniper: token launch",
@@ -28,7 +32,13 @@ class Fact(NamedTuple):
 
 
 def swap(order: Order) -> str:
-    return f"{order.asked} {order.token_in} → {order.token_out}"
+    return f"{order.asked} {called(order.token_in)} → {called(order.token_out)}"
+
+
+def called(stored: str) -> str:
+    """A row's token to a person: its verified symbol, else enough of its mint to know it again."""
+    label = tokens().label(mint_of(stored))
+    return label if len(label) < LONG else f"{label[:4]}…{label[-4:]}"
 
 
 def facts(order: Order | None) -> list[Fact]:
@@ -43,6 +53,7 @@ def facts(order: Order | None) -> list[Fact]:
         Fact("Status", "resting" if order.resting else order.status),
         Fact("Type", kind(order)),
         Fact("Swap", swap(order)),
+        Fact("Mints", f"{mint_of(order.token_in)} → {mint_of(order.token_out)}", long=True),
         *asked(order),
         *became(order),
         Fact("Placed (UTC)", moment(order.created_at)),
@@ -80,7 +91,10 @@ def asked(order: Order) -> list[Fact]:
     sign = SIGNS[order.trigger_condition or "gte"]
     impact, most = order.max_price_impact_bps, order.max_fee_lamports
     return [
-        Fact("Fires at", f"{sign} {text(price)} {order.token_out} per {order.token_in}" if price is not None else ""),
+        Fact(
+            "Fires at",
+            f"{sign} {text(price)} {called(order.token_out)} per {called(order.token_in)}" if price is not None else "",
+        ),
         Fact("Liquidity at least", number(order.min_liquidity)),
         Fact(
             "Volume at least", f"{text(order.volume_factor)} × its average" if order.volume_factor is not None else ""
@@ -97,12 +111,15 @@ def became(order: Order) -> list[Fact]:
     failure = f"{order.failure_code}: {order.failure_message or ''}".rstrip(": ") if order.failure_code else ""
     return [
         Fact("Venue", order.venue or ""),
-        Fact("Executed at", "" if price is None else f"{text(price)} {order.token_out} per {order.token_in}"),
-        Fact("Received", "" if order.amount_out is None else f"{text(order.amount_out)} {order.token_out}"),
+        Fact(
+            "Executed at",
+            "" if price is None else f"{text(price)} {called(order.token_out)} per {called(order.token_in)}",
+        ),
+        Fact("Received", "" if order.amount_out is None else f"{text(order.amount_out)} {called(order.token_out)}"),
         Fact("Fee", number(order.fee)),
         Fact(
             "All fees",
-            "; ".join(f"{fee['kind']} {fee['amount']} {fee['token']}" for fee in order.fees or ()),
+            "; ".join(f"{fee['kind']} {fee['amount']} {called(fee['token'])}" for fee in order.fees or ()),
             long=True,
         ),
         Fact("Wallet", order.wallet or "", long=True),

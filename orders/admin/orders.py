@@ -14,7 +14,7 @@ from unfold.decorators import action, display
 from accounts.models import Account
 from orders import commands
 from orders.admin.changes import asker, on_each
-from orders.admin.facts import SIGNS, facts, swap
+from orders.admin.facts import SIGNS, called, facts, swap
 from orders.admin.filters import AccountFilter, StatusFilter, TypeFilter
 from orders.admin.keyset import KeysetMixin
 from orders.admin.read_only import ReadOnlyAdmin
@@ -117,7 +117,7 @@ class OrderAdmin(KeysetMixin, ReadOnlyAdmin):
         """What was received and where, or why nothing was."""
         if order.amount_out is None:
             return order.failure_code or ""
-        return nowrap(f"{text(order.amount_out)} {order.token_out} · {order.venue}")
+        return nowrap(f"{text(order.amount_out)} {called(order.token_out)} · {order.venue}")
 
     @admin.action(description="Cancel the chosen orders that have not begun", permissions=["operate"])
     def cancel_orders(self, request: HttpRequest, queryset: QuerySet[Order]) -> None:

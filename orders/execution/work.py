@@ -9,6 +9,7 @@ import msgspec
 from orders.events import Data
 from orders.ledger.values import Claimed, Position
 from orders.lifecycle import Event, Status
+from orders.mints import mint_of
 from routing.values import Pair, Selection, Swap
 from routing.venue import NoRoute, VenueError
 from routing.world import tokens
@@ -95,9 +96,10 @@ class Work:
 
     @property
     def pair(self) -> Pair:
-        found = tokens().pair(self.order.token_in, self.order.token_out)
+        sold, bought = mint_of(self.order.token_in), mint_of(self.order.token_out)
+        found = tokens().pair(sold, bought)
         if found is None:
-            raise NoRoute(f"{self.order.token_in}-{self.order.token_out} is not traded any more")
+            raise NoRoute(f"{sold}-{bought} is not known")
         return found
 
 

@@ -28,6 +28,7 @@ from orders.http.parameters import MAX_SEQ, PAGE, Parameters
 from orders.http.view import ERROR, ERRORS, IF_MATCH, IF_NONE_MATCH, LIMIT, View, is_known, json_body, page
 from orders.ids import first_id
 from orders.lifecycle import FINAL, Status
+from orders.mints import stored_as
 from orders.models import Order, OrderType
 from orders.order_in import parse_amend
 from orders.representation import OrderOut, event_out, order_out
@@ -91,9 +92,10 @@ def wanted(asked: Parameters, *, ascending: bool = False) -> Q:
     if kind := asked.one_of("type", OrderType.values):
         conditions &= Q(type=kind)
     if pair := asked.pair("pair"):
-        conditions &= Q(token_in=pair.token_in.symbol, token_out=pair.token_out.symbol)
+        conditions &= Q(token_in__in=stored_as(pair.token_in.mint), token_out__in=stored_as(pair.token_out.mint))
     if token := asked.token("token"):
-        conditions &= Q(token_in=token.symbol) | Q(token_out=token.symbol)
+        stored = stored_as(token.mint)
+        conditions &= Q(token_in__in=stored) | Q(token_out__in=stored)
     if client_order_id := asked.text("clientOrderId"):
         conditions &= Q(client_order_id=client_order_id)
     # An id begins with its time, so a range of time is a range of the index that the list is read from.

@@ -7,7 +7,7 @@ book was invalidated.
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -16,9 +16,10 @@ from uuid import UUID
 from orders.ids import seconds_of, uuid7_at
 from orders.ledger.advisory_lock import exclusive
 from orders.ledger.statements import Connection
-from orders.resting.placement import rest_of
+from orders.resting.placement import pair_of, rest_of
+from routing.world import tokens
 from triggers.book import Book, order_of
-from triggers.changes import Arm, Left, details_key
+from triggers.changes import Arm
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ class Keeper:
         self._passes = 0
         self._place: tuple[str, str, UUID] | None = None
         self._cursor = 0
+        self._labels: dict[str, str] | None = None
 
     def run(self, connection: Connection) -> dict[str, int]:
         """One pass, unless another process is at one; returns how much was put right, by name. Raises `redis.RedisError`."""
@@ -74,6 +76,8 @@ class Keeper:
             if not ours:
                 return {}
             self._passes += 1
+            if self._renamed():
+                self._book.invalidate()
             done = {} if self._book.is_complete() else {"rebuilt": self._rebuild(connection)}
             done["again"] = self._look_again(connection)
             if self._passes % NEWEST_EVERY == 0:
@@ -123,25 +127,31 @@ class Keeper:
             return 0
         rows = {row.id: row for row in _rows(connection, RESTING_OF, (ids,))}
         seqs = dict(connection.execute(SEQS_OF_OTHERS, (ids,)).fetchall())
-        changes: list[Arm | Left] = [Arm(rest_of(row.id, row, row.seq), force=True) for row in rows.values()]
-        changes += [_left(key, seqs.get(order_of(key), MAX_SEQ)) for key in details if order_of(key) not in rows]
-        return self._book.change(changes)
+        armed = self._book.change(Arm(rest_of(row.id, row, row.seq), force=True) for row in rows.values())
+        gone = [(key, seqs.get(order_of(key), MAX_SEQ)) for key in details if order_of(key) not in rows]
+        return armed + self._book.remove([*gone, *self._misplaced(details, rows)])
+
+    def _misplaced(self, held: Iterable[str], rows: Mapping[UUID, Row]) -> list[tuple[str, int]]:
+        """Those that stand under a name that their pair does not have any more, to be removed whatever their seq is."""
+        known = tokens()
+        places = {row.id: f":{known.name(pair_of(row))}:{row.id}" for row in rows.values()}
+        return [(key, MAX_SEQ) for key in held if not key.endswith(places.get(order_of(key), key))]
 
     def _drop_page(self, connection: Connection) -> int:
-        """Removes those among the next of the book's orders that do not rest any more."""
+        """Removes those among the next of the book's orders that do not rest any more, or not under this name."""
         self._cursor, held = self._book.page(self._cursor, MAX_OVERDUE)
         ids = [order_of(key) for key in held]
         if not ids:
             return 0
-        resting_now = {row.id for row in _rows(connection, RESTING_OF, (ids,))}
-        return self._book.change(_left(key, seq) for key, seq in held.items() if order_of(key) not in resting_now)
+        rows = {row.id: row for row in _rows(connection, RESTING_OF, (ids,))}
+        gone = [(key, seq) for key, seq in held.items() if order_of(key) not in rows]
+        return self._book.remove([*gone, *self._misplaced(held, rows)])
 
-
-def _left(details: str, seq: int) -> Left:
-    kind, pair, order_id = details.split(":")
-    left = Left(UUID(order_id), pair, seq, sniper=kind == "sniper")
-    assert details_key(left.order_id, left.pair, sniper=left.sniper) == details
-    return left
+    def _renamed(self) -> bool:
+        """Whether a pair has another name since the last pass, because a symbol was verified or taken back."""
+        now, before = {token.mint: token.label for token in tokens().tokens}, self._labels
+        self._labels = now
+        return before is not None and any(label != before.get(mint, mint) for mint, label in now.items())
 
 
 def _rows(connection: Connection, query: str, parameters: Sequence[Any]) -> list[Row]:

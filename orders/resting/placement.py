@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from orders.events import RestData
 from orders.ledger.values import LIMIT, SNIPER
+from orders.mints import mint_of
 from triggers import rules
 from triggers.changes import LISTED, Arm, Left, Rest
 
@@ -49,7 +50,8 @@ class Resting(OfPair, Protocol):
 
 
 def pair_of(order: OfPair) -> str:
-    return f"{order.token_in}-{order.token_out}"
+    """By mints. The book gives it the pair's present name."""
+    return f"{mint_of(order.token_in)}-{mint_of(order.token_out)}"
 
 
 def rest_of(order_id: UUID, order: Resting, seq: int) -> Rest:

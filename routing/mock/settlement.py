@@ -8,7 +8,7 @@ from zlib import crc32
 
 import msgspec
 
-from routing.mock import base58
+from routing import base58
 from routing.mock.market import Market
 from routing.mock.pool import quote_from_tick
 from routing.selection import BPS, round_down, round_up

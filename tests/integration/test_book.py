@@ -23,6 +23,7 @@ from orders.resting.placement import rest_of
 from tests.factories import accepted, change, claimed, limit_order, new_order
 from triggers import rules
 from triggers.book import AGAIN, TIME, Arm, Book, Edge, Left, Rest
+from triggers.changes import details_key
 
 PAIR = "SOL-USDC"
 FAR = 2**50
@@ -39,6 +40,10 @@ def book() -> Iterator[Book]:
 
 def rest(price: str = "100", kind: str = "gte", *, seq: int = 1, order_id: UUID | None = None) -> Rest:
     return Rest(order_id or uuid7(), PAIR, seq, kind, Decimal(price))
+
+
+def details(rest: Rest) -> str:
+    return details_key(rest.order_id, rest.pair, sniper=rest.sniper)
 
 
 def fire(book: Book, best: str, kind: str = "gte", most: int = 100) -> list[UUID]:
@@ -185,8 +190,8 @@ def test_the_book_does_what_a_plain_list_does(book: Book, operations: list[tuple
                 claimed_[index] = each
                 del resting[index]
     held = set(book.redis.keys("limit:*"))
-    assert held == {each.details for each in (*resting.values(), *claimed_.values())}
-    assert set(book.redis.zrange(AGAIN, 0, -1)) == {each.details for each in claimed_.values()}
+    assert held == {details(each) for each in (*resting.values(), *claimed_.values())}
+    assert set(book.redis.zrange(AGAIN, 0, -1)) == {details(each) for each in claimed_.values()}
     for kind in ("gte", "lte"):
         wanted = {rules.sortable(each.price) for each in resting.values() if each.kind == kind}
         assert set(book.redis.zrange(f"limit_index:{PAIR}:{kind}", 0, -1)) == wanted

@@ -19,6 +19,7 @@ from orders.ledger.values import LIMIT, MARKET, SNIPER, Attempts, Change, Claime
 from orders.lifecycle import FINAL, SUCCESSORS, Event, IllegalTransition, Status, advance
 from orders.models import OrderType
 from orders.transitions import transition
+from routing.mock.tokens import SOL, USDC
 from tests.factories import DATA, HANDOVER, TAKEOVER, claim, limit_order, new_order
 from triggers.changes import Arm, Left
 
@@ -30,6 +31,9 @@ def data(event: Event, **said: Any) -> Any:
     return msgspec.convert(DATA[event] | said, DATA_OF[event])
 
 
+PAIR = f"{SOL.mint}-{USDC.mint}"
+
+
 def change(event: Event, status: Status, said: dict[str, Any] | None = None, **named: Any) -> Change:
     return transition(Position(UUID(int=5), 1, 3, 7, status), event, data(event, **(said or {})), **named)
 
@@ -38,8 +42,8 @@ def row(type_: str) -> Recorded:
     return Recorded(
         at=AT,
         type=type_,
-        token_in="SOL",
-        token_out="USDC",
+        token_in=SOL.mint,
+        token_out=USDC.mint,
         limit_price=Decimal(200) if type_ == LIMIT else None,
         trigger_condition="gte" if type_ == LIMIT else None,
         trigger_kind="liquidity" if type_ == SNIPER else None,
@@ -78,7 +82,7 @@ def test_a_market_order_never_reaches_the_book(status: Status, event: Event) -> 
 @pytest.mark.parametrize("type_", [LIMIT, SNIPER])
 @pytest.mark.parametrize("event", [Event.CANCEL, Event.EXPIRE])
 def test_a_resting_order_that_ends_leaves_the_book(event: Event, type_: str) -> None:
-    assert after(event, Status.PENDING, type_).book == Left(UUID(int=5), "SOL-USDC", 8, type_ == SNIPER)
+    assert after(event, Status.PENDING, type_).book == Left(UUID(int=5), PAIR, 8, type_ == SNIPER)
 
 
 def test_an_amended_order_is_armed_where_the_row_says() -> None:
@@ -131,7 +135,7 @@ def claimed(type_: str, event: dict[str, Any] | None) -> Claimed:
 
 def test_a_claimed_order_leaves_the_book_and_a_new_owner_is_no_event() -> None:
     assert of_claimed(claimed(MARKET, {"attempt": 1})).book is None
-    assert of_claimed(claimed(LIMIT, {"attempt": 1})).book == Left(UUID(int=5), "SOL-USDC", 2, sniper=False)
+    assert of_claimed(claimed(LIMIT, {"attempt": 1})).book == Left(UUID(int=5), PAIR, 2, sniper=False)
     assert of_claimed(claimed(MARKET, None)).event is None
 
 

@@ -4,7 +4,8 @@ import os
 
 import pytest
 
-from routing.mock import base58, tokens
+from routing import base58
+from routing.mock import tokens
 
 
 @pytest.mark.parametrize(

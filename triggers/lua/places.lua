@@ -4,6 +4,7 @@
 --   seq    number of the event since which it rests
 --   kind   gte, lte, listed, token_launch, liquidity or volume
 --   price  what fires it: a price, a liquidity, a factor; a plain decimal
+--   mints  those of the pair, with a dash between; missing where a process of the version before armed it
 -- A limit stands in limit_bucket:{pair}:{price} (sorted set of ids, score 0 for gte and 1 for lte; equal scores sort by id, and
 -- ids sort by time) and its price in limit_index:{pair}:{kind}; a sniper stands in sniper_index:{pair}:{kind}.
 -- Indexes are sorted sets with all scores 0, so they sort by text; prices in them have 20 digits, a point and 18 digits.

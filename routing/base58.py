@@ -25,6 +25,14 @@ def encode(data: bytes) -> str:
     return "1" * zeros + "".join(chunks).lstrip("1")
 
 
+def is_address(text: str) -> bool:
+    """Whether it is the address of an account: 32 bytes."""
+    try:
+        return 32 <= len(text) <= 44 and len(decode(text)) == 32
+    except ValueError:
+        return False
+
+
 def decode(text: str) -> bytes:
     """Raises `ValueError` for a character outside the alphabet."""
     number = 0
