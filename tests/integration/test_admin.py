@@ -109,7 +109,7 @@ def test_an_order_s_page_shows_what_its_type_has_and_nothing_else(
         assert str(order.id) in text
         return re.findall(r"<dt>([^<]*)</dt>", text)
 
-    common = ["Order id", "Account", "Status", "Type", "Swap"]
+    common = ["Order id", "Account", "Status", "Type", "Swap", "Mints"]
     times = ["Slippage at most", "Placed (UTC)", "Last change (UTC)"]
     assert labels(accepted(database, new_order(account))) == common + times
     assert labels(accepted(database, limit_order(account))) == [*common, "Fires at", *times]

@@ -16,6 +16,7 @@ from orders.effects import accept_data
 from orders.ledger import statements
 from orders.ledger.statements import Accepted, Answer, Connection, KeyConflict, NewOrder, Unknown
 from orders.ledger.writers import Acceptor
+from routing.mock.tokens import USDC
 from tests.factories import Committed, accepted, claimed, connect, limit_order, new_order
 
 OTHER = bytes([1]) * 32
@@ -178,7 +179,7 @@ async def test_one_bad_order_does_not_take_its_batch_along(
 ) -> None:
     """The checks let none pass; should one, the database refuses it alone."""
     acceptor = Acceptor(database_url, window_ms=20, max_batch=100, capacity=100, timeout_ms=5_000, written=Committed())
-    bad: list[dict[str, Any]] = [{"amount": Decimal(-1)}, {"token_in": "USDC"}, {"client_order_id": "a\0b"}]
+    bad: list[dict[str, Any]] = [{"amount": Decimal(-1)}, {"token_in": USDC.mint}, {"client_order_id": "a\0b"}]
 
     results = await asyncio.gather(*(acceptor.submit(new_order(account, **fields)) for fields in ({}, *bad, {})))
 

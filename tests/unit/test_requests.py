@@ -314,7 +314,46 @@ def test_a_lone_surrogate_is_named_as_such(text: str) -> None:
 def test_a_token_goes_by_symbol_or_mint(token_in: str, token_out: str) -> None:
     taken = take({**MARKET, "tokenIn": token_in, "tokenOut": token_out})
 
-    assert (taken.token_in, taken.token_out) == ("SOL", "USDC")
+    assert (taken.token_in, taken.token_out) == (tokens.SOL.mint, tokens.USDC.mint)
+
+
+NEWS = {"tokenIn": "USDC", "tokenOut": "NEW", "amount": "10", "type": "sniper", "clientOrderId": "a"}
+
+
+@pytest.mark.parametrize(
+    ("body", "digest"),
+    [
+        (MARKET, "b2b436cd17cd88da05377ee719830ac6e9b403d6e118067917493bcc2b3ffd7c"),
+        (NEWS, "21687372aeb398a0552021e8864ce3eee86843c7f00f75026675cf7e7b24aef8"),
+        (LIMIT, "9cf0a806c9bc9b10cf6c5c6707b87795ebaa3286ab17b401531a28a5a36510ef"),
+    ],
+)
+def test_a_request_that_was_first_sent_to_the_version_before_is_known_again(body: dict[str, Any], digest: str) -> None:
+    """The digests are what commit e8c9eff stored, whose orders named symbols."""
+    assert take(body).request_hash.hex() == digest
+
+
+UNKNOWN = "Gh9ZwEmdLJ8DscKNTkTqPbNwLNNBjuSzaG9Vp2KGtKJr"
+
+
+def test_who_waits_for_a_launch_may_name_a_mint_that_nobody_knows() -> None:
+    assert take({**NEWS, "tokenOut": UNKNOWN}).token_out == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tokenOut": UNKNOWN[:30]},
+        {"tokenOut": "0" + UNKNOWN[1:]},
+        {"tokenOut": "1" * 45},
+        {"tokenOut": UNKNOWN, "trigger": {"kind": "volume", "volumeFactor": "2"}},
+        {"tokenOut": UNKNOWN, "trigger": {"kind": "liquidity", "minLiquidity": "2"}},
+        {"tokenOut": UNKNOWN, "type": "market"},
+        {"tokenOut": "USDC", "tokenIn": UNKNOWN},
+    ],
+)
+def test_nobody_else_may(changes: dict[str, Any]) -> None:
+    assert refused({**NEWS, **changes}).code == "UNKNOWN_TOKEN"
 
 
 @pytest.mark.parametrize("other", ["SOL", "sol", tokens.SOL.mint])
