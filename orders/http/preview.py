@@ -58,13 +58,14 @@ class TestView(View):
         new = checked(order, account_id=request.auth.account_id, idempotency_key=None, now=now)
         check_ahead(new.expires_at, now)
         pair = tokens().pair(new.token_in, new.token_out)
-        if pair is None:  # Its launch is waited for.
-            name = tokens().name(f"{new.token_in}-{new.token_out}")
-            return Response(TestedOut(new.resting, nothing(name, new.amount, new.slippage_bps, "not known yet")))
-        if new.limit_price is not None and not order.allow_far_price:
+        if pair is not None and new.limit_price is not None and not order.allow_far_price:
             check_price(new.limit_price, present(pair), now)
-        # A share is decided when the order is executed: nobody knows yet what it comes to.
-        told = None if new.amount is None else preview(pair, new.amount, new.slippage_bps, worst_price(new))
+        # A share is decided when the order is executed: nobody knows yet what it comes to. Nor what is yet to be launched.
+        told = (
+            None
+            if new.amount is None or pair is None
+            else preview(pair, new.amount, new.slippage_bps, worst_price(new))
+        )
         return Response(TestedOut(new.resting, told))
 
 
@@ -78,7 +79,19 @@ def preview(pair: Pair, amount: Decimal, slippage_bps: int, limit_price: Decimal
     try:
         selection = chosen(pair, amount)
     except NoQuote as error:
-        return nothing(pair.name, amount, slippage_bps, str(error))
+        return PreviewOut(
+            pair=pair.name,
+            amount=text(amount),
+            slippage_bps=slippage_bps,
+            expected_out=None,
+            min_out=None,
+            net_price=None,
+            impact_bps=None,
+            fee_bps=None,
+            venue=None,
+            reason=str(error),
+            quotes=[],
+        )
     best = selection.winner
     return PreviewOut(
         pair=pair.name,
@@ -92,23 +105,6 @@ def preview(pair: Pair, amount: Decimal, slippage_bps: int, limit_price: Decimal
         venue=best.venue,
         reason=selection.reason,
         quotes=[quote_out(quote) for quote in selection.quotes],
-    )
-
-
-def nothing(pair: str, amount: Decimal, slippage_bps: int, why: str) -> PreviewOut:
-    """Nobody would trade it now."""
-    return PreviewOut(
-        pair=pair,
-        amount=text(amount),
-        slippage_bps=slippage_bps,
-        expected_out=None,
-        min_out=None,
-        net_price=None,
-        impact_bps=None,
-        fee_bps=None,
-        venue=None,
-        reason=why,
-        quotes=[],
     )
 
 
