@@ -29,9 +29,9 @@ def start_sentry(dsn: str, *, environment: str, sample_rate: float, hot_sample_r
         dsn=dsn,
         environment=environment,
         traces_sampler=sampled,
-        send_default_pii=False,
         include_local_variables=False,
         before_send=lambda event, hint: redacted(event),
+        before_send_transaction=lambda event, hint: redacted(event),
         before_breadcrumb=lambda crumb, hint: redacted(crumb),
         integrations=[CeleryIntegration(monitor_beat_tasks=False)],
     )

@@ -58,6 +58,7 @@ class Engine:
 
     def run(self) -> int:
         check_file_limit()
+        os.umask(0o077)  # DATA_DIR may be a folder that others read; what the engine makes there is not for them.
         embedded.data_folder(self.data_dir)
         embedded.private_folder(self.run_dir)
         embedded.private_folder(self.data_dir / "log")

@@ -56,6 +56,13 @@ def client(odd: Engine) -> Iterator[httpx.Client]:
         yield client
 
 
+def test_nothing_that_it_makes_is_open_to_others(odd: Engine) -> None:
+    """Whatever the folder's own mode: it may be one that others read, and hold other things."""
+    made = [path for path in odd.data_dir.rglob("*") if not path.is_symlink()]
+    assert len(made) > 20
+    assert [str(path) for path in made if path.stat().st_mode & 0o077] == []
+
+
 def test_it_says_where_it_is(odd: Engine) -> None:
     assert odd.said().splitlines()[-1] == f"ready http://[::1]:{odd.port}"
 
