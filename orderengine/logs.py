@@ -27,6 +27,7 @@ SECRETS = re.compile(
     r"\boe_[\w-]{20,}"  # our keys
     r"|(?<=[Bb]earer )[\w.~+/=-]{8,}"
     r"|(?<=ticket=)[\w-]+"
+    r"|(?<=api-key=)[\w-]+|(?<=api_key=)[\w-]+|(?<=apikey=)[\w-]+"  # in the addresses of nodes
     r"|(?<=password=)[^\s&'\"]+"
     r"|(?<=sessionid=)\w+|(?<=csrftoken=)\w+"
     r"|(?<=://)([^\s:/@]*):[^\s/@]+(?=@)"  # passwords in URLs

@@ -139,7 +139,10 @@ class Node:
             for call, answer in batch:
                 _settle(answer, found.get(call.id), replies)
         except Exception as error:
-            reason = RpcUnavailable(f"{self.name}: {error or type(error).__name__}")
+            # An address that the client refuses is the text of its error, key and all.
+            no_address = isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError)
+            said = "no address of a node" if no_address else str(error)
+            reason = RpcUnavailable(f"{self.name}: {said or type(error).__name__}")
             for _, answer in batch:
                 if not answer.done():
                     answer.set_exception(reason)
@@ -151,7 +154,10 @@ class Node:
 
     async def _post(self, body: bytes, timeout_s: float) -> list[_Reply]:
         assert self._session is not None
-        async with asyncio.timeout(timeout_s), self._session.post(self.url, data=body) as response:
+        async with (
+            asyncio.timeout(timeout_s),
+            self._session.post(self.url, data=body, allow_redirects=False) as response,
+        ):
             text = await response.read()
             if response.status != 200:
                 raise RpcUnavailable(f"HTTP {response.status}")

@@ -52,6 +52,7 @@ def test_a_line_has_its_context(lines: Any) -> None:
         ("postgresql://orderengine:hunter2pw@db/orderengine", "hunter2pw"),
         ("host=db password=hunter2pw user=x", "hunter2pw"),
         ("Cookie: sessionid=q1w2e3r4t5", "q1w2e3r4t5"),
+        ("POST https://rpc.example/?api-key=q1w2-e3r4", "q1w2-e3r4"),
     ],
 )
 def test_no_secret_is_written(lines: Any, said: str, secret: str) -> None:
