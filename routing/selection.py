@@ -24,7 +24,7 @@ class NoQuote(VenueError):
 
     def __init__(self, refusals: Sequence[Refusal]) -> None:
         """`code` is the venues' own where they agree; `permanent` only when every one of them is."""
-        super().__init__("; ".join(f"{refusal.venue}: {refusal.message}" for refusal in refusals))
+        super().__init__("; ".join(f"{refusal.venue}: {refusal.message.rstrip('.')}" for refusal in refusals))
         self.refusals = tuple(refusals)
         self.permanent = bool(refusals) and all(refusal.permanent for refusal in refusals)
         codes = {refusal.code for refusal in refusals}

@@ -179,7 +179,7 @@ export class Orders {
 }
 
 export function wish(order) {
-  if (order.type === "limit") return `limit ${order.triggerCondition === "lte" ? "≤" : "≥"} ${price(order.limitPrice)}`;
+  if (order.type === "limit") return `limit ${order.triggerCondition === "lte" ? "≤" : "≥"}\u00a0${price(order.limitPrice)}`;
   if (order.type !== "sniper") return order.type;
   const { kind, minLiquidity, volumeFactor } = order.trigger ?? {};
   if (kind === "liquidity") return `sniper: liquidity ≥ ${amount(minLiquidity)}`;
