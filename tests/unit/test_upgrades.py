@@ -21,7 +21,11 @@ KNOWN = {
     ("orders", "0002_fillfactor", "RunSQL"): "storage parameters: a brief lock, nothing that code could see",
     ("orders", "0005_no_pattern_index", "RunSQL"): "drops an index that no query used, concurrently",
     ("orders", "0010_order_of_plan", "SeparateDatabaseAndState"): "a unique index over new columns, made concurrently",
-    ("orders", "0011_order_wallet", "AlterField"): "an amount may be null: of shares, which old workers of the mock never see",
+    (
+        "orders",
+        "0011_order_wallet",
+        "AlterField",
+    ): "an amount may be null: of shares, which old workers of the mock never see",
     ("orders", "0013_order_names_mints", "SeparateDatabaseAndState"): "longer texts: a brief lock; old code reads both",
     ("orders", "0014_orders_name_mints", "RunSQL"): "validates a constraint, beside the work",
     ("orders", "0014_orders_name_mints", "RunPython"): "mints for symbols, page by page: old code looks up both",
