@@ -21,6 +21,7 @@ from benchmarks.figures import AGAIN_RESULTS, QUICK_RESULTS, RESULTS, Figure, ke
 BENCHMARKS = (
     "floor",
     "accept",
+    "latency",
     "sustained",
     "drain",
     "streams",

@@ -43,6 +43,13 @@ class Spec(msgspec.Struct, kw_only=True):
     unique: bool = False
     """Give each request an Idempotency-Key of its own."""
     paths: list[str] = []
+    keep: bool = False
+    """Report each accepted order with the moment its request was due."""
+
+
+def order_id(answer: bytes) -> str:
+    start = answer.index(b'"orderId":"') + 11
+    return answer[start : start + 36].decode()
 
 
 class Load:
@@ -53,6 +60,8 @@ class Load:
         self.watches = Watches(spec.host, spec.port, spec.key)
         self.statuses: Counter[int] = Counter()
         self.latencies_ms: list[float] = []
+        self.accepted: list[tuple[str, float]] = []
+        """(order id, when its request was due, time of day)."""
         self.sent = self.answered = 0
         self.ends = 0.0
         self.last_answer = 0.0
@@ -84,9 +93,10 @@ class Load:
         self.last_answer = now
         self.statuses[status] += 1
         self.latencies_ms.append((now - connection.sent_at) * 1000)
+        if status == 200 and self.spec.keep:
+            self.accepted.append((order_id(body), time.time() - (now - connection.sent_at)))
         if status == 200 and self.spec.watch_every and self.answered % self.spec.watch_every == 0:
-            start = body.index(b'"orderId":"') + 11
-            self.watches.start(body[start : start + 36].decode())
+            self.watches.start(order_id(body))
         if self.spec.mode == "open":
             if self.due:
                 self.send(connection, self.due.popleft())
@@ -123,6 +133,7 @@ class Load:
             "ok": self.statuses[200],
             "statuses": {str(status): count for status, count in self.statuses.items()},
             "latencies_ms": self.latencies_ms,
+            "accepted": self.accepted,
             "most_due": self.most_due,
             "cpu_s": time.process_time() - cpu,
             "load_cpu_s": load_cpu,
