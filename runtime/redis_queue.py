@@ -1,4 +1,4 @@
-"""Celery's queues on Redis, read by workers that outlive what stands in them.
+"""Celery's queues on Redis, read by workers that outlive what stands in them, with one client for all commands.
 
 Whoever may write to Redis can put something onto a queue that is no message. kombu lets the error that it causes through to
 the worker's loop, which ends the process.
@@ -27,7 +27,17 @@ def is_message(entry: Any) -> bool:
 
 
 class Channel(redis.Channel):
-    """Drops an entry that is no JSON. kombu has taken it off its queue by then."""
+    """Drops an entry that is no JSON; kombu has taken it off its queue by then. Makes its client once."""
+
+    _shared: Any = None
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        """kombu makes a client for each command, which costs as much as sending it. The pool has a connection for each thread."""
+        if asynchronous:
+            return super()._create_client(asynchronous=True)  # type: ignore[no-untyped-call]
+        if self._shared is None or self._shared.connection_pool is not self.pool:
+            self._shared = super()._create_client()  # type: ignore[no-untyped-call]
+        return self._shared
 
     def _brpop_read(self, **options: Any) -> Any:
         try:
