@@ -460,11 +460,13 @@ ACCEPT_TIMEOUT_S = 1.8
 """A client gets its 503 within two seconds while Postgres is away."""
 ANSWER_TIMEOUT_S = 5.0
 """For everything else about orders when Postgres hangs. Longer: a page of a long list may take its time on a busy machine."""
-RECORD_WINDOW_MS = read_float("RECORD_WINDOW_MS", 20)
+RECORD_WINDOW_MS = read_float("RECORD_WINDOW_MS", 15)
 CLAIM_WINDOW_MS = 10
 MAX_RECORD_BATCH = 500
-DISPATCH_WINDOW_MS = 80
-"""Ids gather so long for a message that is not full yet; each message costs sender and worker four milliseconds."""
+DISPATCH_REST_MS = 15
+"""For each id of a message: below some sixty orders a second each has a message of its own, at once."""
+DISPATCH_WINDOW_MS = 20
+"""The most that ids gather for a message that is not full yet; each costs sender and worker some two milliseconds."""
 MAX_DISPATCH_IDS = 100
 MAX_ORDERS_IN_FLIGHT = read_int("MAX_ORDERS_IN_FLIGHT", 5_000, least=1)
 ORDER_THREADS = read_int("ORDER_THREADS", 400, least=1)

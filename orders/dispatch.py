@@ -1,16 +1,15 @@
 """Waking workers for orders: one Celery message for the orders of a moment.
 
-A message costs a worker over a millisecond whatever it carries, so ids are collected for a moment before one is sent.
+A message costs its sender and its worker a millisecond and more whatever it carries, so under load ids are collected for a
+moment before one is sent.
 It is best effort: an order whose message is lost is dispatched again by the reconciler.
 """
 
-import asyncio
 import logging
-import math
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import cache
 from uuid import UUID
 
@@ -71,54 +70,62 @@ def wake_plans() -> None:
 
 
 class Dispatcher:
-    """Dispatches orders from an event loop, without an answer.
+    """Dispatches orders from any thread, without an answer, by a thread of its own.
 
-    Sends at once when nothing was sent for `window_ms` or when a message of `max_batch` ids is full, else what has come until
-    the window ends. While the broker is away at most `capacity` ids wait; those beyond are left to the reconciler.
+    What comes to an idle dispatcher is sent at once. After a message the thread rests for `rest_ms` an id of it, at most
+    `window_ms`, and what has come by then is the next message; one that is full, of `max_batch` ids, leaves at once. So the
+    messages become fewer and larger as load grows. While the broker is away at most `capacity` ids wait; those beyond are
+    left to the reconciler.
     """
 
-    def __init__(self, *, window_ms: float, max_batch: int, capacity: int) -> None:
+    def __init__(self, *, rest_ms: float, window_ms: float, max_batch: int, capacity: int) -> None:
+        self._rest_s = rest_ms / 1000
         self._window_s = window_ms / 1000
         self._max_batch = max_batch
         self._capacity = capacity
         self._waiting: list[UUID] = []
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dispatch")
-        self._task: asyncio.Task[None] | None = None
-        self._full = asyncio.Event()
-        self._sent_at = -math.inf
+        self._changed = threading.Condition()
+        self._closing = False
+        self._thread = threading.Thread(target=self._run, name="dispatch", daemon=True)
+        self._thread.start()
         self.lost = 0
         """Ids whose message could not be sent."""
 
     def dispatch(self, order_ids: Sequence[UUID]) -> None:
-        """Takes ids over. To be called on the loop."""
-        if len(self._waiting) + len(order_ids) > self._capacity:
-            self.lost += len(order_ids)
-            return
-        self._waiting.extend(order_ids)
-        if len(self._waiting) >= self._max_batch:
-            self._full.set()
-        if self._waiting and (self._task is None or self._task.done()):
-            self._task = asyncio.get_running_loop().create_task(self._send())
+        """Takes ids over. Returns at once, from any thread."""
+        with self._changed:
+            had = len(self._waiting)
+            if had + len(order_ids) > self._capacity:
+                self.lost += len(order_ids)
+                return
+            self._waiting.extend(order_ids)
+            if not had or had < self._max_batch <= len(self._waiting):
+                self._changed.notify()
 
-    async def close(self) -> None:
-        """Sends what waits, at once, and ends."""
-        self._window_s = 0
-        self._full.set()
-        if self._task is not None:
-            await self._task
-        self._thread.shutdown(wait=False)
+    def close(self) -> None:
+        """Sends what waits, at once, and ends. Blocks."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join()
 
-    async def _send(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._waiting:
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(self._sent_at + self._window_s):
-                    await self._full.wait()
-            self._sent_at = loop.time()
+    def _run(self) -> None:
+        rested_at = 0.0
+        while batch := self._next(rested_at):
+            rested_at = time.monotonic() + min(len(batch) * self._rest_s, self._window_s)
+            self._dispatch(batch)
+
+    def _next(self, rested_at: float) -> list[UUID]:
+        """What the next message holds; nothing at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._closing)
+            self._changed.wait_for(self._is_due, rested_at - time.monotonic())
             batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
-            if len(self._waiting) < self._max_batch:
-                self._full.clear()
-            await loop.run_in_executor(self._thread, self._dispatch, batch)
+            return batch
+
+    def _is_due(self) -> bool:
+        """Whether the next message leaves before the thread has rested."""
+        return self._closing or len(self._waiting) >= self._max_batch
 
     def _dispatch(self, order_ids: list[UUID]) -> None:
         try:
@@ -126,3 +133,6 @@ class Dispatcher:
         except BROKER_AWAY as error:
             self.lost += len(order_ids)
             log.warning("%d orders not dispatched: %s", len(order_ids), error)
+        except Exception:  # The thread must outlive it.
+            self.lost += len(order_ids)
+            log.exception("%d orders not dispatched, the reconciler will", len(order_ids))

@@ -50,9 +50,6 @@ class Web:
             timeout_ms=int(settings.ACCEPT_TIMEOUT_S * 1000),
             written=self._accepted,
         )
-        self._dispatcher = Dispatcher(
-            window_ms=settings.DISPATCH_WINDOW_MS, max_batch=settings.MAX_DISPATCH_IDS, capacity=50_000
-        )
         self.intake = Intake(
             self._acceptor,
             keys,
@@ -79,7 +76,12 @@ class Web:
         ABOUT["worker"] = f"web@{socket.gethostname()}"
         share_metrics(self._settings.METRICS_DIR, "web")
         self._counting = asyncio.create_task(self._count_for_ever())
-        self._loop = asyncio.get_running_loop()
+        self._dispatcher = Dispatcher(
+            rest_ms=self._settings.DISPATCH_REST_MS,
+            window_ms=self._settings.DISPATCH_WINDOW_MS,
+            max_batch=self._settings.MAX_DISPATCH_IDS,
+            capacity=50_000,
+        )
         self._publisher = Publisher(self._settings.REDIS_URL)
         self._arming = Arming(self._settings.REDIS_URL)
         self._after_commit = AfterCommit(self._publisher, self._arming, self._dispatch)
@@ -107,7 +109,7 @@ class Web:
         await self._acceptor.close()
         commands.uninstall()
         await asyncio.to_thread(self._commands.close)
-        await self._dispatcher.close()
+        await asyncio.to_thread(self._dispatcher.close)
         await self._limiter.close()
         self._publisher.close()
         self._arming.close()
@@ -124,4 +126,4 @@ class Web:
 
     def _dispatch(self, order_ids: Sequence[UUID], delay_ms: int) -> None:
         """From any thread. A web process dispatches at once: only executors try again later."""
-        self._loop.call_soon_threadsafe(self._dispatcher.dispatch, order_ids)
+        self._dispatcher.dispatch(order_ids)

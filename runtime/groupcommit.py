@@ -1,8 +1,9 @@
-"""Group commit: what callers submit within a few milliseconds is written by one statement.
+"""Group commit: what callers submit while a write is under way is written by one statement.
 
-A commit costs the same for one order as for two hundred. So the first item opens a window, what arrives until it closes (or
-until the batch is full) is written together, and all callers wake at once. Under load batches grow by themselves: after
-each write the writer cools down for longer than it wrote, unless the next batch is full.
+A commit costs the same for one order as for two hundred. An idle group writes at once what one turn of the loop hands in.
+Under load it gathers: after each write the writer rests, the longer the more the last batch held, up to a window from the
+next item on and a multiple of the time that it wrote, unless the next batch is full. So batches grow by themselves, and all
+callers of a batch wake at once.
 The writer runs in the group's own thread, because a database commit would otherwise stop the event loop. The thread takes
 the next batch by itself, so a loop that is busy with the callers of the last batch delays no one.
 """
@@ -26,6 +27,9 @@ Entry = tuple[Item, asyncio.Future[Result], float]
 COOL_DOWN = 3.0
 """Times the duration of a write that the writer pauses after it: the slower the writing, the larger the batches."""
 MAX_COOL_DOWN_S = 0.05
+REST_PER_ITEM_S = 0.001
+"""The most that a writer rests after a batch, for each item of it. Below a thousand items a second it so hardly rests at all,
+and above it each batch makes the next one larger, until the window and the cool-down are the bounds."""
 PATROL_S = 0.1
 """Seconds between two checks for callers whose time is up."""
 
@@ -46,6 +50,7 @@ class GroupCommit(Generic[Item, Result]):
     `capacity` items wait already, so that memory stays bounded while the database is away. A caller whose
     time is up gets `WriteTimeout`, a tenth of a second late at most: one timer serves all, because a timeout for each would
     cost more than an order. `cool_down`: how many times the duration of a write the writer pauses after it.
+    `window_ms`: how long the first item of a batch waits for others under load, and one that nobody waits for always.
     """
 
     def __init__(
@@ -70,8 +75,13 @@ class GroupCommit(Generic[Item, Result]):
         self._waiting: list[Entry[Item, Result]] = []
         self._writing: list[Entry[Item, Result]] = []
         self._opened = 0.0
+        self._hurries = False
+        """Whether a caller waits for one of the items that wait."""
         self._serving = False
-        self._full = threading.Event()
+        self._rested_at = 0.0
+        self._cooled_at = 0.0
+        self._due = threading.Event()
+        """Set when the next batch has become full, or urgent, and must not wait any longer."""
         self._withdrawn: weakref.WeakSet[asyncio.Future[Result]] = weakref.WeakSet()
         self._unfinished = 0
         self._idle = asyncio.Event()
@@ -86,9 +96,10 @@ class GroupCommit(Generic[Item, Result]):
         """Items that wait for the next batch."""
         return len(self._waiting)
 
-    def submit(self, item: Item, ends: float = math.inf) -> asyncio.Future[Result]:
+    def submit(self, item: Item, ends: float = math.inf, *, hurry: bool = True) -> asyncio.Future[Result]:
         """Adds an item; the future ends when its batch is written, or at `ends` by the loop's clock.
 
+        An item without `hurry` waits for others until its window ends: nobody waits for it.
         To be called on the group's loop.
         """
         loop = asyncio.get_running_loop()
@@ -101,13 +112,15 @@ class GroupCommit(Generic[Item, Result]):
             if not self._waiting:
                 self._opened = time.monotonic()
             self._waiting.append((item, future, ends))
-            if len(self._waiting) >= self._max_batch:
-                self._full.set()
+            urgent, self._hurries = hurry and not self._hurries, self._hurries or hurry
+            if urgent or len(self._waiting) == self._max_batch:
+                self._due.set()
             begin, self._serving = not self._serving, True
         self._unfinished += 1
         self._idle.clear()
         if begin:
-            self._thread.submit(self._serve, loop)
+            # After the present turn of the loop: whoever else is awake hands in what belongs to the same batch.
+            loop.call_soon(self._thread.submit, self._serve, loop)
         if self._patrol is None and ends < math.inf:
             self._patrol = loop.call_later(PATROL_S, self._end_waits)
         return future
@@ -151,27 +164,38 @@ class GroupCommit(Generic[Item, Result]):
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         """In the thread: batch after batch until nothing waits."""
-        cooled_at = 0.0
         while True:
-            left_s = max(self._opened + self._window_s, cooled_at) - time.monotonic()
-            if self._waiting and left_s > 0:
-                self._full.wait(left_s)
+            self._gather()
             with self._lock:
                 taken, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
-                if len(self._waiting) < self._max_batch:
-                    self._full.clear()
+                self._hurries = bool(self._waiting)
                 self._writing = taken
                 if not taken:
-                    self._serving = False
+                    self._serving, self._cooled_at = False, 0.0
                     return
             batch = [entry for entry in taken if entry[1] not in self._withdrawn]
             began = time.monotonic()
             outcome = self._outcome([item for item, _, _ in batch]) if batch else []
             ended = time.monotonic()
-            cooled_at = ended + min(self._cool_down * (ended - began), MAX_COOL_DOWN_S)
+            self._cooled_at = ended + min(self._cool_down * (ended - began), MAX_COOL_DOWN_S)
+            self._rested_at = ended + len(taken) * REST_PER_ITEM_S
             try:
                 loop.call_soon_threadsafe(self._deliver, batch, outcome, len(taken))
             except RuntimeError:  # The loop was closed: no caller waits any more.
+                return
+
+    def _gather(self) -> None:
+        """Waits until the next batch is to be written."""
+        while True:
+            with self._lock:
+                self._due.clear()
+                if not self._waiting or len(self._waiting) >= self._max_batch:
+                    return
+                until = max(self._opened + self._window_s, self._cooled_at)
+                if self._hurries:
+                    until = min(until, self._rested_at)
+            left_s = until - time.monotonic()
+            if left_s <= 0 or not self._due.wait(left_s):
                 return
 
     def _outcome(self, items: list[Item]) -> Sequence[Result] | Exception:

@@ -166,9 +166,10 @@ class Executor:
         )
         if move.event is Event.CONFIRM:
             crash_point("before_confirm_commit")
-        written = self._recorder.submit(change)
+        waited_for = move.event not in NOT_WAITED_FOR
+        written = self._recorder.submit(change, hurry=waited_for)
         stage, work.status, work.seq = work.status, change.status, change.seq
-        if move.event in NOT_WAITED_FOR:
+        if not waited_for:
             written.add_done_callback(_ignore_outcome)
             passed(work, stage)
             return True

@@ -158,7 +158,7 @@ class MockChain:
                 max_batch=_MAX_BATCH,
                 capacity=_CAPACITY,
             )
-        return self._calls.submit(call)
+        return self._calls.submit(call, hurry=not self._latency)
 
     async def _sleep_until(self, moment: datetime, ends: float) -> None:
         """Until the chain's clock says `moment`, or the loop's `ends`."""

@@ -1,8 +1,8 @@
 """Dispatching, against the real broker."""
 
-import asyncio
 import base64
 from collections.abc import Iterator
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -31,23 +31,49 @@ def messages(broker: redis.Redis) -> list[list[str]]:
     return [msgspec.json.decode(base64.b64decode(body))[1]["order_ids"] for body in reversed(bodies)]
 
 
-async def test_a_full_message_does_not_wait_for_the_window(broker: redis.Redis) -> None:
+def dispatcher(**options: float) -> Dispatcher:
+    """One that rests for an hour after its first message."""
+    numbers: dict[str, Any] = {"rest_ms": AN_HOUR_MS, "window_ms": AN_HOUR_MS, "max_batch": 10, "capacity": 1_000}
+    return Dispatcher(**(numbers | options))
+
+
+def test_what_comes_to_an_idle_dispatcher_is_sent_at_once(broker: redis.Redis) -> None:
+    idle = dispatcher(rest_ms=1)
+    for _ in range(3):
+        idle.dispatch([uuid4()])
+        until(lambda: broker.llen("orders") == 1, 30)
+        broker.delete("orders")
+    idle.close()
+
+
+def test_after_a_message_ids_are_gathered_for_as_long_as_the_window(broker: redis.Redis) -> None:
+    gathering = dispatcher(window_ms=500, max_batch=100)
+    gathering.dispatch([uuid4()])
+    until(lambda: broker.llen("orders") == 1, 30)
+    for _ in range(5):
+        gathering.dispatch([uuid4()])
+    until(lambda: broker.llen("orders") == 2, 30)
+    assert [len(each) for each in messages(broker)] == [1, 5]
+    gathering.close()
+
+
+def test_a_full_message_does_not_wait_for_the_window(broker: redis.Redis) -> None:
     """With one message a window its size over the window was the most orders a second that were ever dispatched."""
-    dispatcher = Dispatcher(window_ms=AN_HOUR_MS, max_batch=10, capacity=1_000)
+    full = dispatcher()
     ids = [uuid4() for _ in range(35)]
-    dispatcher.dispatch(ids)
-    await asyncio.to_thread(until, lambda: broker.llen("orders") == 3, 30)
+    full.dispatch(ids)
+    until(lambda: broker.llen("orders") == 3, 30)
     assert [len(each) for each in messages(broker)] == [10, 10, 10]
-    dispatcher.dispatch([uuid4()])
-    await dispatcher.close()
+    full.dispatch([uuid4()])
+    full.close()
     sent = messages(broker)
     assert [len(each) for each in sent] == [10, 10, 10, 6]
     assert [order_id for each in sent for order_id in each][:35] == list(map(str, ids))
 
 
-async def test_beyond_its_capacity_ids_are_left_to_the_reconciler(broker: redis.Redis) -> None:
-    dispatcher = Dispatcher(window_ms=AN_HOUR_MS, max_batch=100, capacity=10)
-    dispatcher.dispatch([uuid4() for _ in range(11)])
-    assert dispatcher.lost == 11
-    await dispatcher.close()
+def test_beyond_its_capacity_ids_are_left_to_the_reconciler(broker: redis.Redis) -> None:
+    small = dispatcher(capacity=10)
+    small.dispatch([uuid4() for _ in range(11)])
+    assert small.lost == 11
+    small.close()
     assert broker.llen("orders") == 0

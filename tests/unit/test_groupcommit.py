@@ -51,12 +51,79 @@ async def test_what_comes_together_is_written_together() -> None:
     await commits.close()
 
 
+async def test_an_idle_group_writes_at_once() -> None:
+    writer = Writer()
+    commits = group(writer, window_ms=60_000)
+
+    async with asyncio.timeout(10):
+        for n in range(5):
+            await commits.submit(n)
+            await asyncio.sleep(0.02)  # Longer than a writer rests after one item.
+
+    assert writer.batches == [[0], [1], [2], [3], [4]]
+    await commits.close()
+
+
+async def test_what_comes_during_a_write_is_written_together() -> None:
+    writer = Writer()
+    writer.may_go.clear()
+    commits = group(writer, window_ms=60_000)
+    first = commits.submit(0)
+    await begun(writer)
+    later = []
+    for n in range(1, 6):
+        later.append(commits.submit(n))
+        await asyncio.sleep(0.01)
+    writer.may_go.set()
+
+    async with asyncio.timeout(10):
+        await asyncio.gather(first, *later)
+    assert writer.batches == [[0], [1, 2, 3, 4, 5]]
+    await commits.close()
+
+
+async def test_after_a_large_batch_what_comes_next_is_gathered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(groupcommit, "REST_PER_ITEM_S", 60)
+    writer = Writer()
+    commits = group(writer, window_ms=300)
+    await asyncio.gather(*(commits.submit(n) for n in range(50)))
+    later = []
+    for n in (50, 51, 52):
+        later.append(commits.submit(n))
+        await asyncio.sleep(0.01)
+    await asyncio.gather(*later)
+
+    assert [len(batch) for batch in writer.batches] == [50, 3]
+    await commits.close()
+
+
+async def test_what_nobody_waits_for_waits_for_others() -> None:
+    writer = Writer()
+    commits = group(writer, window_ms=60_000)
+    unhurried = commits.submit(1, hurry=False)
+    await asyncio.sleep(0.1)
+    assert writer.batches == []
+
+    async with asyncio.timeout(10):
+        assert await asyncio.gather(commits.submit(2), unhurried) == [4, 2]
+    assert writer.batches == [[1, 2]], "one write for both"
+    await commits.close()
+
+
+async def test_what_nobody_waits_for_is_written_when_its_window_ends() -> None:
+    writer = Writer()
+    commits = group(writer, window_ms=50)
+    async with asyncio.timeout(10):
+        assert await commits.submit(1, hurry=False) == 2
+    await commits.close()
+
+
 async def test_a_full_batch_does_not_wait_for_its_window() -> None:
     writer = Writer()
     commits = group(writer, window_ms=60_000, max_batch=10)
 
     async with asyncio.timeout(10):
-        await asyncio.gather(*(commits.submit(n) for n in range(20)))
+        await asyncio.gather(*(commits.submit(n, hurry=False) for n in range(20)))
 
     assert [len(batch) for batch in writer.batches] == [10, 10]
     await commits.close()
@@ -80,6 +147,7 @@ async def test_order_is_kept_and_nothing_is_written_twice_at_once() -> None:
 
 async def test_a_writer_cools_down_for_longer_than_it_wrote(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(groupcommit, "MAX_COOL_DOWN_S", 60)
+    monkeypatch.setattr(groupcommit, "REST_PER_ITEM_S", 60)
     writer = Writer()
     writer.may_go.clear()
     commits = group(writer, window_ms=0)
