@@ -55,6 +55,8 @@ class ErrorData(Data, frozen=True, kw_only=True):
     venue: str | None | UnsetType = UNSET
     permanent: bool
     """Another attempt would fail, too."""
+    details: Mapping[str, str] | UnsetType = UNSET
+    """Figures for programs: of INSUFFICIENT_FUNDS `have` and `need`, of the token whose mint is `token`."""
 
 
 class AcceptData(Data, frozen=True, kw_only=True):

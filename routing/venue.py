@@ -1,6 +1,6 @@
 """What every venue does, and the errors it may answer with."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol
 
@@ -11,7 +11,7 @@ from routing.values import Pair, Quote, Swap, SwapStatus, Tick, VenueName
 class VenueError(Exception):
     """A venue's answer that is not what was asked for.
 
-    `code` is stable and shown to clients; `permanent` says that asking again will not help.
+    `code` is stable and shown to clients; `permanent` says that asking again will not help; `details` are figures for programs.
     """
 
     code = "VENUE_ERROR"
@@ -20,6 +20,7 @@ class VenueError(Exception):
     def __init__(self, message: str = "", *, venue: VenueName | None = None) -> None:
         super().__init__(message or (self.__doc__ or "").strip())
         self.venue = venue
+        self.details: Mapping[str, str] = {}
 
 
 class VenueUnavailable(VenueError):

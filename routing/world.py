@@ -14,6 +14,7 @@ from typing import Protocol
 
 from django.conf import settings
 
+from routing.balances import Balances
 from routing.chain import Chain
 from routing.controls import Controls
 from routing.prices import PriceFeed, PriceStore
@@ -41,6 +42,11 @@ class World(Protocol):
 
         None in a world whose tokens are on no chain. Raises `VenueError` while the chain does not answer.
         """
+        ...
+
+    @property
+    def balances(self) -> Balances | None:
+        """What wallets hold; None in a world without wallets."""
         ...
 
     def listed_pairs(self) -> list[Pair]:

@@ -5,8 +5,9 @@ A step writes nothing to the ledger; the executor does, and only then takes the 
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any, Protocol
 
 from msgspec import UNSET
 
@@ -40,7 +41,7 @@ from orders.wire import text
 from routing.router import Router
 from routing.selection import NoQuote, min_out
 from routing.signer import Signer
-from routing.values import Fate, Fill, Quote, Refusal, Selection, Swap, SwapStatus
+from routing.values import Fate, Fill, Quote, Refusal, Selection, Swap, SwapStatus, Token
 from routing.venue import AmountTooSmall, SubmitUnknown, SwapRefused, VenueError
 from runtime.faults import crash_point
 from triggers.rules import fillable_at, is_due
@@ -64,8 +65,20 @@ def refusals_out(refusals: Iterable[Refusal]) -> list[RefusalData]:
     return [RefusalData(venue=r.venue, code=r.code, message=r.message) for r in refusals]
 
 
+class Wallets(Protocol):
+    """What orders with wallets need (`orders.execution.wallets`)."""
+
+    async def signer_of(self, address: str) -> Signer:
+        """Raises `KeyUnusable`, `NotSigned`."""
+        ...
+
+    async def reserve(self, order: Claimed, token: Token) -> Decimal:
+        """What of tokenIn is sold in this attempt. Raises what `Funds.reserve` raises."""
+        ...
+
+
 class Steps:
-    """`signer_of` finds the signer of a wallet; without it orders with wallets are not executed."""
+    """Without `wallets` orders that have one are not executed."""
 
     def __init__(
         self,
@@ -75,14 +88,14 @@ class Steps:
         *,
         submit_timeout_s: float,
         resend_after_s: float,
-        signer_of: Callable[[str], Awaitable[Signer]] | None = None,
+        wallets: Wallets | None = None,
     ) -> None:
         self._router = router
         self._retry = retry
         self._rng = rng
         self._submit_timeout_s = submit_timeout_s
         self._resend_after_s = resend_after_s
-        self._signer_of = signer_of
+        self._wallets = wallets
 
     async def next(self, work: Work) -> Move | None:
         """Takes the step the order's status calls for. None: the outcome of its transaction is still unknown, ask again."""
@@ -108,6 +121,7 @@ class Steps:
         order = work.order
         if order.attempts > self._retry.max_attempts:
             raise AttemptsExhausted
+        await self._fund(work)
         try:
             # A trigger is checked again with the venues' own quotes, and a failed attempt does not trust the cache either.
             fresh = order.type != OrderType.MARKET or order.attempts > 1
@@ -173,12 +187,17 @@ class Steps:
             intent=swap,
         )
 
+    async def _fund(self, work: Work) -> None:
+        """What is sold is reserved of the wallet, and a share is decided. Nothing on the mock, which has no wallets."""
+        if work.order.wallet is not None and self._wallets is not None:
+            work.amount = await self._wallets.reserve(work.order, work.pair.token_in)
+
     async def _signer(self, order: Claimed) -> Signer | None:
         if order.wallet is None:
             return None
-        if self._signer_of is None:
+        if self._wallets is None:
             raise KeyUnusable
-        return await self._signer_of(order.wallet)
+        return await self._wallets.signer_of(order.wallet)
 
     async def _settle(self, work: Work) -> Move | None:
         swap = work.swap
@@ -249,6 +268,7 @@ class Steps:
                 message=str(error),
                 venue=error.venue or (work.swap.venue if work.swap else None),
                 permanent=error.permanent,
+                details=error.details or UNSET,
             ),
         }
         if refusals is not None:

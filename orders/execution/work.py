@@ -45,6 +45,20 @@ class AttemptsExhausted(VenueError):
     permanent = True
 
 
+class NothingToSell(VenueError):
+    """The wallet has nothing of tokenIn that is not reserved, so a share of it is nothing."""
+
+    code = "NOTHING_TO_SELL"
+    permanent = True
+
+
+class WalletNotInUse(VenueError):
+    """The wallet is retired, or not this account's."""
+
+    code = "WALLET_RETIRED"
+    permanent = True
+
+
 class KeyUnusable(VenueError):
     """The wallet's key cannot be used here; the engine's log says why."""
 

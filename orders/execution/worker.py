@@ -20,8 +20,8 @@ from orders.effects import of_claimed, of_disowned
 from orders.events import Handover, ReleaseData, Takeover
 from orders.execution.executor import MAX_ADMITTED_AT_ONCE, Executor
 from orders.execution.retry import RetryPolicy
-from orders.execution.signing import Signing
 from orders.execution.steps import Steps
+from orders.execution.wallets import Wallets
 from orders.execution.work import Work
 from orders.ledger import statements
 from orders.ledger.session import Session
@@ -30,14 +30,11 @@ from orders.ledger.writers import Claimer, Recorder
 from orders.lifecycle import Event, Status
 from orders.publisher import Publisher
 from orders.transitions import transition
-from routing.cluster import cluster
-from routing.signer import Signer
 from routing.world import close_world, world
 from runtime.loop import LoopThread
 from runtime.process import ABOUT
 from runtime.tuning import settle
 from triggers.arming import Arming
-from wallets.keys.signers import Signers, close_to_debuggers
 
 log = logging.getLogger(__name__)
 
@@ -96,13 +93,15 @@ class Worker:
             written=self._claimed,
             mode=settings.EXECUTION_MODE,
         )
+        own = world()
+        self._wallets = Wallets(settings, own.balances, own.chain) if own.balances is not None else None
         steps = Steps(
-            world().router,
+            own.router,
             RetryPolicy(settings.MAX_ATTEMPTS, settings.RETRY_BASE_MS, settings.RETRY_CAP_MS),
             random.Random(),
             submit_timeout_s=settings.SUBMIT_TIMEOUT_S,
             resend_after_s=settings.RESEND_AFTER_S,
-            signer_of=self._signing(),
+            wallets=self._wallets,
         )
         self.executor = Executor(
             self._claimer,
@@ -116,13 +115,6 @@ class Worker:
             asyncio.create_task(self._every(AUDIT_EVERY_S, self._audit)),
         ]
         settle()
-
-    def _signing(self) -> Callable[[str], Awaitable[Signer]] | None:
-        """None on the mock, which has no wallets."""
-        if settings.EXECUTION_MODE == "mock":
-            return None
-        close_to_debuggers()
-        return Signing(Signers(settings.WALLET_KEYS_DIR, cluster)).of
 
     def execute(self, order_ids: Sequence[UUID], trigger: Mapping[str, Any] | None = None) -> None:
         """Executes orders and waits for them, from a task's thread."""
@@ -226,6 +218,8 @@ class Worker:
             task.cancel()
         self._recorder.give_up()
         await self._recorder.drain()
+        if self._wallets is not None:
+            await self._wallets.close()
         executor = self._claimer.executor
         try:
             await self._query(lambda c: c.execute(STOP, (executor,)))

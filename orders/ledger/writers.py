@@ -8,13 +8,14 @@ Postgres is back.
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
 import psycopg
 
 from orders import metrics
-from orders.ledger import statements
+from orders.ledger import funds, statements
 from orders.ledger.session import ABOUT_THE_DATA, Session
 from orders.ledger.values import Accepted, Answer, Change, Claimed, NewOrder, Recorded
 from runtime.groupcommit import GroupCommit
@@ -194,3 +195,26 @@ class Recorder(SessionCommit[Change, Recorded | None]):
         for place, row in zip(places, found, strict=True):
             rows[place] = row
         return [place for place in places if rows[place] is None]
+
+
+class Reserver(SessionCommit[funds.Ask, funds.Outcome]):
+    """Reserves of wallets what orders may spend. While Postgres is away it tries on; nothing else of an order goes on either."""
+
+    def __init__(self, url: str, *, sol_reserve: int, window_ms: float, max_batch: int, capacity: int) -> None:
+        self._session = Session(url, name="reserve", statement_timeout_ms=10_000)
+        self._sol_reserve = sol_reserve
+        self._closing = threading.Event()
+        super().__init__(self._reserve, name="reserve", window_ms=window_ms, max_batch=max_batch, capacity=capacity)
+
+    def give_up(self) -> None:
+        """See `Recorder`."""
+        self._closing.set()
+
+    def _reserve(self, asks: list[funds.Ask]) -> list[funds.Outcome]:
+        while True:
+            try:
+                return self._session.run(partial(funds.reserve, sol_reserve=self._sol_reserve), asks)
+            except psycopg.OperationalError as error:
+                log.warning("reserving waits for Postgres: %s", str(error).strip())
+                if self._closing.wait(RETRY_S):
+                    raise

@@ -43,6 +43,8 @@ class MockWorld:
     market: Market
     chain: MockChain
     controls: MockControls
+    balances: None = None
+    """The mock has no wallets."""
     read_mint: None = None
     """Mock tokens are on no chain."""
 

@@ -16,6 +16,7 @@ from routing.controls import Controls
 from routing.price_hashes import PairPrices
 from routing.router import Router
 from routing.solana.accounts import Accounts
+from routing.solana.balances import SolanaBalances
 from routing.solana.blockhash import Blockhashes
 from routing.solana.builder import Builder
 from routing.solana.chain import SolanaChain
@@ -83,6 +84,7 @@ class SolanaWorld:
     nodes: Nodes
     accounts: Accounts
     listed: Listed
+    balances: SolanaBalances
     controls: Controls | None = None
 
     async def read_mint(self, address: str) -> Mint | None:
@@ -144,4 +146,4 @@ def solana_world(
         for name, program in PROGRAMS.items()
     ]
     router = Router(venues, deadline_ms=deadline_ms, max_age_ms=max_age_ms, clock=clock, cached=cached)
-    return SolanaWorld(router, chain, nodes, accounts, Listed(rpc_urls, tokens), controls)
+    return SolanaWorld(router, chain, nodes, accounts, Listed(rpc_urls, tokens), SolanaBalances(nodes), controls)
