@@ -12,7 +12,7 @@ FROM python:3.11.14-slim-bookworm
 LABEL org.opencontainers.image.title="orderengine" org.opencontainers.image.licenses="MIT"
 RUN groupadd --gid 10001 engine \
     && useradd --uid 10001 --gid engine --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin engine \
-    && install -d -o engine -g engine -m 700 /data
+    && install -d -o engine -g engine -m 700 /data /keys
 WORKDIR /app
 COPY --from=builder /venv /venv
 COPY manage.py celery_app.py pyproject.toml ./
@@ -24,6 +24,7 @@ COPY routing/ routing/
 COPY runtime/ runtime/
 COPY trade/ trade/
 COPY triggers/ triggers/
+COPY wallets/ wallets/
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -56,6 +56,8 @@ def make(folder: Path, host: str | None = None) -> list[str]:
         return secrets.token_hex(24)
 
     once("secret_key", secrets.token_urlsafe(64))
+    # Of the keys of wallets that are kept in Postgres; for order workers alone.
+    once("wallet_encryption_keys", base64.b64encode(secrets.token_bytes(32)).decode())
     once("postgres_password", password())
     database = {name: once(f"postgres_{name}_password", password()) for name in POSTGRES_ROLES}
     for secret, name in (("database_url", "runtime"), ("database_url_owner", "owner")):
