@@ -20,6 +20,7 @@ from runtime import fleet, redis_queue, redis_url  # noqa: E402
 from runtime.liveness import PERIOD_S, touch  # noqa: E402
 from runtime.process import ABOUT  # noqa: E402
 
+log = logging.getLogger(__name__)
 QUEUES = fleet.QUEUES
 
 
@@ -177,8 +178,14 @@ def start_owners(sender: str, instance: Any, **_: Any) -> None:
     # By kind, not by number: the slot of one that ended is continued by whichever comes next.
     share_metrics(settings.METRICS_DIR, fleet.kind_of(name))
     queues = list(instance.app.amqp.queues.consume_from)
-    tasks.owners.start(queues, name)
-    trigger_tasks.owners.start(queues)
+    try:
+        tasks.owners.start(queues, name)
+        trigger_tasks.owners.start(queues)
+    except Exception as error:
+        # Celery logs what a signal's receiver raises and goes on. Without what its tasks need the worker would look well and
+        # have no heartbeat: it ends, and whoever started it starts it again.
+        log.critical("the worker does not start: %s", error)
+        raise SystemExit(1) from error
 
 
 @worker_shutting_down.connect

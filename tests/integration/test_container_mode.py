@@ -116,3 +116,11 @@ def test_every_kind_of_the_table_has_a_command(tmp_path: Path, monkeypatch: pyte
 def test_where_names_cannot_be_kept_the_pid_makes_them_differ(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert container.worker_name(fleet.ORDERS, tmp_path / "file" / "names") == f"orders-{os.getpid()}"
+
+
+def test_an_order_worker_that_cannot_reach_postgres_ends_to_be_started_again(tmp_path: Path) -> None:
+    """It would look well, take messages and have no heartbeat."""
+    nowhere = f"postgresql://nobody@127.0.0.1:{free_port()}/orderengine"
+    with running(tmp_path, "orders", DATABASE_URL=nowhere) as worker:
+        until(lambda: worker.poll() is not None, 60)
+        assert worker.returncode != 0 and "the worker does not start" in said(tmp_path, "orders")
