@@ -4,12 +4,23 @@ A balancer learns from the next health check that a process stops. A process tha
 to it until then, and resets the connections that it has not accepted yet.
 """
 
+import asyncio
+import contextlib
+import errno
 import os
 import signal
+import socket
+import sys
 import time
 from types import FrameType
+from typing import Any, cast
 
 import uvicorn
+
+from orderengine.host.launch import PARENT
+
+MAX_TURNS = 1_000
+"""Of accepting what came meanwhile, before a port is closed all the same."""
 
 _began: float | None = None
 
@@ -48,3 +59,45 @@ class Server(uvicorn.Server):
         if _began is not None and not self.should_exit and time.monotonic() - _began >= self._delay_s:
             super().handle_exit(signal.SIGTERM, None)
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # A port that came from a parent is others' as well, and stays open.
+        if _began is not None and PARENT not in os.environ and sys.platform == "linux":
+            for server in self.servers:
+                for listening in server.sockets:
+                    with socket.socket(fileno=os.dup(listening.fileno())) as port, socket.socket(port.family) as plug:
+                        await self._serve_also(taken(port, plug))
+                        server.close()
+        await super().shutdown(sockets)
+
+    async def _serve_also(self, waiting: list[socket.socket]) -> None:
+        def protocol() -> asyncio.Protocol:
+            made: Any = self.config.http_protocol_class
+            return cast(
+                asyncio.Protocol,
+                made(config=self.config, server_state=self.server_state, app_state=self.lifespan.state),
+            )
+
+        for client in waiting:
+            await asyncio.get_running_loop().connect_accepted_socket(protocol, client)
+
+
+def taken(port: socket.socket, plug: socket.socket) -> list[socket.socket]:
+    """All connections that wait at a listening socket, which takes no more of them from here on.
+
+    Closing it would reset them, though their requests may have been sent. With a backlog of 0 the kernel keeps one connection
+    waiting and drops whoever comes next: that one is `plug`. Who was dropped tries again after a second, is refused then,
+    and a proxy goes to the next process.
+    """
+    port.setblocking(False)
+    plug.setblocking(False)
+    port.listen(0)
+    waiting: list[socket.socket] = []
+    for _ in range(MAX_TURNS):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                waiting.append(port.accept()[0])
+        plug.connect_ex(port.getsockname())
+        if plug.connect_ex(port.getsockname()) in (0, errno.EISCONN):
+            break
+    return waiting
