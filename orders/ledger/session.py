@@ -14,6 +14,16 @@ Result = TypeVar("Result")
 ABOUT_THE_DATA = (psycopg.DataError, psycopg.IntegrityError)
 """The statement's values are at fault: the session is sound, and the same statement fails again."""
 
+SETTINGS = """
+SELECT set_config('statement_timeout', %s, false), set_config('timezone', 'UTC', false),
+    set_config('enable_seqscan', 'off', false)
+"""
+"""Sent as a statement, since PgBouncer refuses the `options` of a start.
+
+Without scans every statement goes by keys. A prepared one keeps the plan it got while the tables were small, and that scanned
+them: claims cost five times as much until the next analyze.
+"""
+
 
 class ServerReadOnly(psycopg.OperationalError):
     """The server accepts no writes, as during a failover. To callers it is away like one that does not answer."""
@@ -28,12 +38,8 @@ class Session:
 
     def __init__(self, url: str, *, name: str, statement_timeout_ms: int) -> None:
         self._url = url
-        # Every statement goes by keys. A prepared one keeps the plan it got while the tables were small, and that scanned
-        # them: claims cost five times as much until the next analyze.
-        self._options = (
-            f"-c statement_timeout={statement_timeout_ms} -c application_name=orderengine:{name} -c timezone=UTC"
-            " -c enable_seqscan=off"
-        )
+        self._application_name = f"orderengine:{name}"
+        self._statement_timeout_ms = statement_timeout_ms
         self._connection: psycopg.Connection[Any] | None = None
 
     def run(self, function: Callable[..., Result], *arguments: Any) -> Result:
@@ -63,7 +69,7 @@ class Session:
 
     def _run_once(self, function: Callable[..., Result], arguments: tuple[Any, ...]) -> Result:
         if self._connection is None or self._connection.closed:
-            self._connection = psycopg.connect(self._url, autocommit=True, options=self._options, **CONNECT)
+            self._connection = self._connect()
         try:
             return function(self._connection, *arguments)
         except ABOUT_THE_DATA:
@@ -71,6 +77,15 @@ class Session:
         except psycopg.Error:
             self.close()
             raise
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        connection = psycopg.connect(self._url, autocommit=True, application_name=self._application_name, **CONNECT)
+        try:
+            connection.execute(SETTINGS, (str(self._statement_timeout_ms),))
+        except psycopg.Error:
+            connection.close()
+            raise
+        return connection
 
     def close(self) -> None:
         """Closes the connection, if there is one; the next `run` opens another."""

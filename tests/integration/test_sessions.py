@@ -312,3 +312,18 @@ def test_a_write_through_a_read_only_session_of_django_is_answered_503(database:
     django_connection.close()
 
     assert client.post("/api/ws-ticket").status_code == 200
+
+
+def test_a_session_has_its_limits_without_options_of_its_start(database: Connection, database_url: str) -> None:
+    """PgBouncer refuses a start with `options`; what they said is set by a statement."""
+    session = Session(database_url, name="limits", statement_timeout_ms=1_234)
+
+    def asked(connection: Connection) -> list[str]:
+        names = ("statement_timeout", "timezone", "enable_seqscan", "application_name")
+        return [str(*connection.execute(f"SHOW {name}").fetchone()) for name in names]
+
+    try:
+        assert session.run(asked) == ["1234ms", "UTC", "off", "orderengine:limits"]
+        assert "options" not in session._connection.info.get_parameters()
+    finally:
+        session.close()
