@@ -17,7 +17,8 @@ say() { echo "backup: $*" >&2; }
 
 once() {
     if [ -n "${PGPASS_SECRET:-}" ]; then
-        cp "$PGPASS_SECRET" /tmp/pgpass.$$ && chmod 600 /tmp/pgpass.$$ # libpq takes no file that others may read.
+        cp "$PGPASS_SECRET" /tmp/pgpass.$$
+        chmod 600 /tmp/pgpass.$$ # libpq takes no file that others may read.
         export PGPASSFILE=/tmp/pgpass.$$
     fi
     mkdir -p "$BACKUP_DIR/base"

@@ -72,6 +72,14 @@ def test_only_the_migration_has_the_owner_s_secret() -> None:
     assert with_owner == {"migrate"}
 
 
+def test_only_order_workers_see_keys_of_wallets() -> None:
+    secrets = {
+        name: {volume["secret"]["secretName"] for volume in pod(document)["volumes"] if "secret" in volume}
+        for name, document in (of("Deployment") | of("Job")).items()
+    }
+    assert {name for name, given in secrets.items() if "orderengine-wallets" in given} == {"orders"}
+
+
 def test_orders_scale_by_the_age_of_the_queue() -> None:
     [metric] = of("HorizontalPodAutoscaler")["orders"]["spec"]["metrics"]
     assert metric["external"]["metric"]["name"] == "orderengine_oldest_unclaimed_seconds"

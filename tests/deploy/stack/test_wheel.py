@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.deploy.machine.wheels import wheel
 from tests.engine import BASE_DIR, free_port
 from tests.waiting import until
 
@@ -35,15 +36,11 @@ def installed(home: Path) -> Path:
     pip = shutil.which("pip") or str(BASE_DIR / ".venv/bin/pip")
     if not Path(PYTHON).exists() and not shutil.which(PYTHON):
         pytest.skip("no Python for everybody: apt-get install python3")
-    source = home / "source"
-    ignored = shutil.ignore_patterns(".venv", ".git", ".data*", "node_modules", "__pycache__", ".*_cache")
-    shutil.copytree(BASE_DIR, source, ignore=ignored)
-    subprocess.run([pip, "wheel", "-q", "--no-deps", "-w", str(home), str(source)], check=True)
-    [wheel] = home.glob("orderengine-*.whl")
+    made = wheel(BASE_DIR, home)
     environment = home / "environment"
     subprocess.run([PYTHON, "-m", "venv", "--without-pip", str(environment)], check=True)
     python = str(environment / "bin" / "python")
-    subprocess.run([pip, "--python", python, "install", "-q", str(wheel)], check=True)
+    subprocess.run([pip, "--python", python, "install", "-q", str(made)], check=True)
     return environment
 
 
