@@ -42,8 +42,7 @@ def invalid(field: str, message: str) -> ApiError:
     return ApiError("VALIDATION_FAILED", f"{field}: {message}", {field: [message]})
 
 
-def unavailable() -> ApiError:
-    return ApiError(
-        "UNAVAILABLE",
-        "The order store does not answer just now. Try again; with the same Idempotency-Key nothing happens twice.",
-    )
+def unavailable(
+    message: str = "The order store does not answer just now. Try again; with the same Idempotency-Key nothing happens twice.",
+) -> ApiError:
+    return ApiError("UNAVAILABLE", message)

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from orders.http import asyncapi, dead_letters, preview, prices, views
+from orders.http import asyncapi, dead_letters, preview, prices, tokens, views
 
 urlpatterns = [
     path("asyncapi", asyncapi.view),
@@ -10,6 +10,7 @@ urlpatterns = [
     path("orders/<str:order_id>/events", views.EventsView.as_view()),
     path("orders/<str:order_id>/quotes", views.QuotesOfOrderView.as_view()),
     path("preview/<str:pair>", preview.PreviewView.as_view()),
+    path("tokens", tokens.TokensView.as_view()),
     path("pairs", prices.PairsView.as_view()),
     path("quotes/<str:pair>", prices.QuotesView.as_view()),
     path("ws-ticket", views.TicketView.as_view()),

@@ -14,15 +14,15 @@ MAX_DECIMALS = 18
 class TokenRow(models.Model):
     """See `routing.values.Token`."""
 
-    mint = models.CharField(max_length=44, primary_key=True, editable=False)
+    mint = models.CharField(max_length=44, primary_key=True)
     symbol = models.CharField(max_length=MAX_SYMBOL, blank=True)
     name = models.CharField(max_length=MAX_NAME, blank=True)
-    decimals = models.SmallIntegerField(editable=False)
+    decimals = models.SmallIntegerField()
     program = models.CharField(max_length=10, choices=[(one.value, one.value) for one in Program], editable=False)
     extensions = models.JSONField(default=list, editable=False)
     verified = models.BooleanField(default=False)
     source = models.CharField(max_length=32, editable=False)
-    logo = models.URLField(max_length=300, null=True, blank=True)
+    logo = models.CharField(max_length=300, null=True, blank=True)
     rank = models.IntegerField(default=UNRANKED, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

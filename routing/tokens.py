@@ -60,9 +60,10 @@ class Tokens:
         return made
 
     def all_pairs(self) -> tuple[Pair, ...]:
-        """Every direction between a quote token (one with a rank of its own) and another token, listed anywhere or not."""
-        ranked = [token for token in self.tokens if token.rank < UNRANKED]
-        found = {(quote, other) for quote in ranked for other in self.tokens if quote != other}
+        """Every direction between a quote token (one with a rank of its own) and a verified one, listed anywhere or not."""
+        verified = [token for token in self.tokens if token.verified]
+        ranked = [token for token in verified if token.rank < UNRANKED]
+        found = {(quote, other) for quote in ranked for other in verified if quote != other}
         names = sorted(
             {*found, *((other, quote) for quote, other in found)}, key=lambda two: tuple(map(precedence, two))
         )

@@ -7,6 +7,7 @@ import msgspec
 from orders.codes import ERRORS
 from orders.events import QuoteData
 from orders.representation import EventOut, Moment, OrderOut, Out, StatusName, Uuid
+from routing.values import Program
 from routing.venues import registered
 
 Cursor = Annotated[str, msgspec.Meta(description="Of the next page.")]
@@ -120,9 +121,21 @@ class DeadLettersOut(Out):
 
 
 class TokenOut(Out):
-    symbol: str
     mint: str
+    symbol: Annotated[
+        str, msgspec.Meta(description="As its maker calls it: it names the token only where it is verified.")
+    ]
+    name: str
     decimals: int
+    program: Annotated[str, msgspec.Meta(extra_json_schema={"enum": [one.value for one in Program]})]
+    extensions: Annotated[list[str], msgspec.Meta(description="Of a Token-2022 mint.")]
+    verified: bool
+    source: Annotated[str, msgspec.Meta(description="Who said so: the world it came with, staff, the chain.")]
+    logo: str | None
+
+
+class TokensOut(Out):
+    tokens: list[TokenOut]
 
 
 class PairOut(Out):

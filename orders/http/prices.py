@@ -5,8 +5,9 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from orders.http.answers import PairOut, PairsOut, QuotesOut, TokenOut, schema
+from orders.http.answers import PairOut, PairsOut, QuotesOut, schema
 from orders.http.parameters import pair_of_path
+from orders.http.tokens import token_out
 from orders.http.view import ERRORS, View
 from orders.prices import present
 from routing.world import tokens, world
@@ -16,15 +17,18 @@ from triggers.ticker import market_out
 class PairsView(View):
     @extend_schema(responses={200: schema(PairsOut), **ERRORS})
     def get(self, request: Request) -> Response:
-        """Every pair of known tokens; `listed`: it is traded now, `polled`: its prices are always kept fresh."""
-        listed = set(world().listed_pairs())
+        """Every pair of a quote token and a verified one, and every other that is traded.
+
+        `listed`: it is traded now, `polled`: its prices are always kept fresh.
+        """
+        listed = dict.fromkeys(world().listed_pairs())
         pairs = [
             PairOut(
-                pair.name, pair.token_in.symbol, pair.token_out.symbol, pair in listed, pair.name in settings.POLL_PAIRS
+                pair.name, pair.token_in.label, pair.token_out.label, pair in listed, pair.name in settings.POLL_PAIRS
             )
-            for pair in tokens().all_pairs()
+            for pair in dict.fromkeys([*tokens().all_pairs(), *listed])
         ]
-        return Response(PairsOut(pairs, [TokenOut(t.symbol, t.mint, t.decimals) for t in tokens().tokens]))
+        return Response(PairsOut(pairs, [token_out(token) for token in tokens().tokens]))
 
 
 class QuotesView(View):

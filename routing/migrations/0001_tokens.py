@@ -18,10 +18,10 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="TokenRow",
             fields=[
-                ("mint", models.CharField(editable=False, max_length=44, primary_key=True, serialize=False)),
+                ("mint", models.CharField(max_length=44, primary_key=True, serialize=False)),
                 ("symbol", models.CharField(blank=True, max_length=32)),
                 ("name", models.CharField(blank=True, max_length=128)),
-                ("decimals", models.SmallIntegerField(editable=False)),
+                ("decimals", models.SmallIntegerField()),
                 (
                     "program",
                     models.CharField(
@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
                 ("extensions", models.JSONField(default=list, editable=False)),
                 ("verified", models.BooleanField(default=False)),
                 ("source", models.CharField(editable=False, max_length=32)),
-                ("logo", models.URLField(blank=True, max_length=300, null=True)),
+                ("logo", models.CharField(blank=True, max_length=300, null=True)),
                 ("rank", models.IntegerField(default=1000, editable=False)),
                 (
                     "created_at",
