@@ -190,6 +190,7 @@ DOCUMENTED: tuple[type[Out], ...] = (
     TicketOut,
     DeadLettersOut,
     PairsOut,
+    TokensOut,
     QuotesOut,
     ErrorOut,
 )
