@@ -21,6 +21,8 @@ from routing.venue import InsufficientFunds
 KNOWN_AGE_S = 300.0
 """An account that exists is hardly ever closed; a transaction that relies on one that was fails in its simulation."""
 MINT_AGE_S = 3_600.0
+RENT_LAMPORTS = 6_000_000
+"""Left for the rent of the wallet and of two token accounts; falling rents make it more than enough."""
 
 
 class Funding:
@@ -58,8 +60,15 @@ class Funding:
         return account if account is not None else (await self._accounts.get([address]))[address]
 
     async def _wrapped(self, asked: Asked, source: Pubkey, sold: Side) -> list[Instruction]:
-        """What is missing in the account of wrapped SOL comes out of the wallet's SOL."""
-        account = (await self._accounts.get([source]))[source]
+        """Wraps all that is sold where the wallet's SOL is enough, otherwise what the account of wrapped SOL lacks.
+
+        Orders of one wallet are built side by side: if each relied on the wrapped SOL that is there, the first one in a block
+        would take it from under the others.
+        """
+        found = await self._accounts.get([source, asked.wallet])
+        account, own = found[source], found[asked.wallet]
         held = 0 if account is None else struct.unpack_from("<Q", account.data, AMOUNT_AT)[0]
+        free = (0 if own is None else own.lamports) - asked.max_fee_lamports - RENT_LAMPORTS
+        lacking = asked.amount if free >= asked.amount else asked.amount - held
         made = [create_account(asked.wallet, sold.mint, sold.program)] if account is None else []
-        return [*made, *(wrap(asked.wallet, asked.amount - held) if held < asked.amount else [])]
+        return [*made, *(wrap(asked.wallet, lacking) if lacking > 0 else [])]
