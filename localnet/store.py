@@ -171,12 +171,22 @@ class Store:
         db.execute(f"DELETE FROM mentions WHERE (slot, place) IN (SELECT slot, place {places})", (address, below_slot))
         db.execute("COMMIT")
 
-    def signatures(self, address: str, *, before: int, limit: int) -> list[tuple[str, int, int, Any, int, bytes]]:
-        """(signature, slot, height, error, block time, bytes) of an address's transactions below a slot, newest first."""
+    def place(self, signature: str) -> tuple[int, int] | None:
+        """(slot, place in its block)."""
+        return self._db.execute("SELECT slot, place FROM transactions WHERE signature = ?", (signature,)).fetchone()  # type: ignore[no-any-return]
+
+    def signatures(
+        self, address: str, *, before: tuple[int, int], limit: int
+    ) -> list[tuple[str, int, int, Any, int, bytes]]:
+        """(signature, slot, height, error, block time, bytes) of an address's transactions, newest first.
+
+        `before`: (slot, place) of the first that is left out.
+        """
         rows = self._db.execute(
             "SELECT m.signature, m.slot, t.height, t.err, b.at, t.raw FROM mentions m JOIN transactions t USING (signature)"
-            " JOIN blocks b USING (height) WHERE m.address = ? AND m.slot < ? ORDER BY m.slot DESC, m.place DESC LIMIT ?",
-            (address, before, limit),
+            " JOIN blocks b USING (height) WHERE m.address = ?"
+            " AND (m.slot, m.place) < (?, ?) ORDER BY m.slot DESC, m.place DESC LIMIT ?",
+            (address, *before, limit),
         )
         return [(signature, slot, height, json.loads(err), at, raw) for signature, slot, height, err, at, raw in rows]
 

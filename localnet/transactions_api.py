@@ -157,10 +157,9 @@ def getSignatureStatuses(node: Node, signatures: list[str], config: Config = Non
 
 def getSignaturesForAddress(node: Node, address: str, config: Config = None) -> Any:
     limit = option(config, "limit") or MAX_SIGNATURES
-    before = 2**62
+    before = (2**62, 0)
     if name := option(config, "before"):
-        row = node.chain.store.status(name)
-        before = row[0] if row else 0
+        before = node.chain.store.place(name) or (0, 0)
     highest = node.height(config)
     rows = node.chain.store.signatures(address, before=before, limit=limit)
     return [

@@ -55,6 +55,11 @@ def test_two_equal_payments_are_one_transaction_and_a_memo_makes_them_two(localn
     assert localnet.control("state")["queued"] == 0
     found = localnet.rpc("getSignaturesForAddress", str(wallet.key.pubkey()))
     assert sorted(each["memo"] or "" for each in found) == ["", "[7] order/0", "[7] order/1"]
+    # Page by page, also where one block is on two of them.
+    names = [each["signature"] for each in found]
+    pages = [{"before": before, "limit": 1} for before in (None, *names[:2])]
+    asked = [localnet.rpc("getSignaturesForAddress", str(wallet.key.pubkey()), page) for page in pages]
+    assert [page[0]["signature"] for page in asked] == names
 
 
 def test_what_landed_lands_no_second_time(localnet: Localnet) -> None:

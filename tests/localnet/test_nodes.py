@@ -123,11 +123,11 @@ def test_a_history_forgets_one_address_s_older_transactions(tmp_path: Path) -> N
         ]
         store.write(block, landed, [])
     store.forget("maker", 3)
-    assert [row[0] for row in store.signatures("program", before=9, limit=9)] == [
+    assert [row[0] for row in store.signatures("program", before=(9, 0), limit=9)] == [
         "trader 3", "maker 3", "trader 2", "trader 1",
     ]  # fmt: skip
     assert store.status("maker 2") is None and store.status("trader 1") is not None
-    assert [row[0] for row in store.signatures("maker", before=9, limit=9)] == ["maker 3"]
+    assert [row[0] for row in store.signatures("maker", before=(9, 0), limit=9)] == ["maker 3"]
 
 
 def test_an_explorer_s_page_reads_the_node_and_no_page_moves_the_chain(localnet: Localnet) -> None:
