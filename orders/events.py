@@ -57,6 +57,8 @@ class ErrorData(Data, frozen=True, kw_only=True):
     """Another attempt would fail, too."""
     details: Mapping[str, str] | UnsetType = UNSET
     """Figures for programs: of INSUFFICIENT_FUNDS `have` and `need`, of the token whose mint is `token`."""
+    logs: list[str] | UnsetType = UNSET
+    """The last lines that the chain's programs logged, of a transaction that was reverted or would be."""
 
 
 class AcceptData(Data, frozen=True, kw_only=True):

@@ -16,6 +16,8 @@ class VenueError(Exception):
 
     code = "VENUE_ERROR"
     permanent = False
+    logs: tuple[str, ...] = ()
+    """The last log lines of a chain's programs, where one of them failed."""
 
     def __init__(self, message: str = "", *, venue: VenueName | None = None) -> None:
         super().__init__(message or (self.__doc__ or "").strip())

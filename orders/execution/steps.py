@@ -243,7 +243,9 @@ class Steps:
                 if status.error == "SLIPPAGE_EXCEEDED" and work.order.type == OrderType.LIMIT:
                     data = RestData(reason="MARKET_MOVED_BACK", signature=swap.signature)
                     return Move(Event.REST, data, resolved=resolved)
-                return self.failed(work, Reverted(status.error), resolved=resolved)
+                reverted = Reverted(status.error, status.message)
+                reverted.logs = status.logs
+                return self.failed(work, reverted, resolved=resolved)
             case Fate.EXPIRED:
                 return self.failed(work, TransactionExpired(), resolved=(swap.signature, Resolution.EXPIRED))
             case _:
@@ -269,6 +271,7 @@ class Steps:
                 venue=error.venue or (work.swap.venue if work.swap else None),
                 permanent=error.permanent,
                 details=error.details or UNSET,
+                logs=list(error.logs) or UNSET,
             ),
         }
         if refusals is not None:

@@ -27,8 +27,8 @@ class Reverted(VenueError):
 
     permanent = True
 
-    def __init__(self, code: str | None) -> None:
-        super().__init__(f"the transaction landed with an error: {code or 'unknown'}")
+    def __init__(self, code: str | None, message: str | None = None) -> None:
+        super().__init__(f"the transaction landed with an error: {message or code or 'unknown'}")
         self.code = code or "REVERTED"
 
 

@@ -128,9 +128,11 @@ def affordable(max_fee_lamports: int) -> int:
 def _failed(simulated: Simulated, programs: Sequence[Pubkey]) -> SimulationFailed | InsufficientFunds:
     found = failure(simulated.err, simulated.logs, programs)
     if found.code == INSUFFICIENT_FUNDS:
-        return InsufficientFunds(f"the wallet holds too little: {found.message}")
+        poor = InsufficientFunds(f"the wallet holds too little: {found.message}")
+        poor.logs = found.logs
+        return poor
     error = SimulationFailed(f"it would fail now: {found.message}")
-    error.code = found.code or error.code
+    error.code, error.logs = found.code or error.code, found.logs
     return error
 
 

@@ -85,6 +85,9 @@ export class Detail {
     this.card.querySelector('[data-act="amend"]').hidden = !order.resting;
     byId("failure").hidden = !order.failure;
     byId("failure").textContent = order.failure ? `${order.failure.code}: ${order.failure.message}` : "";
+    const logs = this.#events.findLast(({ data }) => data.error?.logs)?.data.error.logs ?? [];
+    byId("detail-logs").hidden = !logs.length;
+    byId("detail-logs").querySelector("pre").textContent = logs.join("\n");
     this.#stepper();
     this.#facts();
     this.#quotes();
