@@ -34,7 +34,7 @@ class Command(BaseCommand):
             cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
             migrate()
             importlib.import_module("accounts.credentials").ensure(settings.DATA_DIR)
-            if settings.EXECUTION_MODE == "localnet" and settings.LOCAL_MODE:
+            if settings.EXECUTION_MODE == "localnet":
                 importlib.import_module("orderengine.first_wallet").ensure()
             cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
         self.say("prepared")
