@@ -31,6 +31,7 @@ BENCHMARKS = (
     "triggers",
     "partitions",
     "growth",
+    "chain",
 )
 
 
