@@ -1,5 +1,5 @@
 # What each target does: README.md and CONTRIBUTING.md. ARGS goes to the program behind a target.
-.PHONY: run test unit contract integration acceptance browser check audit lock load bench chaos mutations deploy-test setup setup-dev hooks clean
+.PHONY: run test unit contract integration acceptance acceptance-localnet browser check audit lock load bench chaos mutations deploy-test setup setup-dev hooks clean
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 PYTHON = .venv/bin/python
@@ -14,6 +14,10 @@ test: setup-dev
 # One tier of the tests each. `unit` starts no Postgres and no Redis.
 unit contract integration acceptance browser: setup-dev
 	@exec $(PYTHON) -m pytest tests/$@ $(ARGS)
+
+# The acceptance tests with real transactions on a local Solana; what needs the mock's own figures stays with the mock.
+acceptance-localnet: setup-dev
+	@EXECUTION_MODE=localnet exec $(PYTHON) -m pytest tests/acceptance $(ARGS)
 
 chaos: setup-dev
 	@exec $(PYTHON) -m tests.chaos $(ARGS)

@@ -42,6 +42,9 @@ NOT_INHERITED = (
     "CELERY_BROKER_URL",
 )
 LOG_LINES = 25
+MOCK_ONLY = pytest.mark.skipif(
+    os.environ.get("EXECUTION_MODE", "mock") != "mock", reason="the mock's figures; a chain has others"
+)
 
 
 def free_port() -> int:
@@ -85,6 +88,15 @@ class Engine:
     def services(self) -> dict[str, str]:
         """databaseUrl, redisUrl, flowerUrl."""
         return dict(json.loads((self.data_dir / "run" / "services.json").read_text()))
+
+    @property
+    def mode(self) -> str:
+        return self.env.get("EXECUTION_MODE") or "mock"
+
+    @property
+    def localnet(self) -> dict[str, Any]:
+        """Its addresses, with `EXECUTION_MODE=localnet`."""
+        return dict(json.loads((self.data_dir / "run" / "localnet.json").read_text()))
 
     def start(self, wait: bool = True) -> "Engine":
         if self._bare:

@@ -12,6 +12,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from tests.engine import Engine
+from tests.onchain import Witness
 
 ORDER = {"tokenIn": "SOL", "tokenOut": "USDC", "amount": "1.5"}
 STAGES = ["pending", "routing", "building", "submitted", "confirmed"]
@@ -102,4 +103,14 @@ class Client:
         return answer.json()
 
     async def chain(self, order_id: str | None = None) -> Any:
+        """`landed`, `ordersLandedTwice`, `submissions`: the mock's log, or what a real chain says over RPC."""
+        if self.engine.mode == "localnet":
+            return await asyncio.to_thread(self._on_chain, order_id)
         return await self.get("/api/mock/chain" + (f"?orderId={order_id}" if order_id else ""), staff=True)
+
+    def _on_chain(self, order_id: str | None) -> dict[str, Any]:
+        witness = Witness.call(self.engine.localnet["rpcUrl"], self.engine.services["databaseUrl"])
+        try:
+            return witness.report(order_id)
+        finally:
+            witness.chain.close()

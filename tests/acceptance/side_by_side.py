@@ -63,7 +63,7 @@ async def orders(engine: Engine) -> None:
 
 def run(commit: str, folder: Path) -> bool:
     unpacked(commit, folder)
-    with Engine(MOCK_LATENCY="0.3", MOCK_FAILURE_RATE="0.1").running() as engine:
+    with Engine(EXECUTION_MODE="mock", MOCK_LATENCY="0.3", MOCK_FAILURE_RATE="0.1").running() as engine:
         child = older(engine, folder)
         try:
             with psycopg.connect(engine.services["databaseUrl"], autocommit=True) as database:

@@ -88,7 +88,7 @@ async def placed(engine: Engine, order: dict[str, object], count: int) -> list[s
 
 def test_it_finishes_what_an_earlier_version_left(tmp_path: Path, earlier: Path, services: dict[str, str]) -> None:
     data, port = tmp_path / "data", str(free_port())
-    before = Engine(data, code=earlier, PORT=port, MOCK_SEED="7", **services)
+    before = Engine(data, code=earlier, PORT=port, MOCK_SEED="7", EXECUTION_MODE="mock", **services)
     with contextlib.ExitStack() as stack:
         database = stack.enter_context(psycopg.connect(services["DATABASE_URL"], autocommit=True))
 
@@ -108,7 +108,7 @@ def test_it_finishes_what_an_earlier_version_left(tmp_path: Path, earlier: Path,
             killed(before)
         assert not of("confirmed") & submitted and submitted
 
-        now = Engine(data, PORT=port, MOCK_SEED="7", **services)
+        now = Engine(data, PORT=port, MOCK_SEED="7", EXECUTION_MODE="mock", **services)
         now.start()
         try:
             until(lambda: set(working) <= of("confirmed") | of("failed"), 120)

@@ -15,7 +15,8 @@ from tests.engine import Engine
 from tests.freezing import frozen
 from tests.waiting import Stalls
 
-FAST = {"MOCK_LATENCY": "0", "RETRY_BASE_MS": "20"}
+# The failures are the mock's; those of a real chain are in test_localnet.py and in tests/chaos.
+FAST = {"MOCK_LATENCY": "0", "RETRY_BASE_MS": "20", "EXECUTION_MODE": "mock"}
 
 
 @pytest.fixture(scope="module")

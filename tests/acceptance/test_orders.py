@@ -29,7 +29,8 @@ async def test_a_market_order_is_confirmed_and_every_stage_is_seen(client: Clien
     seconds = time.monotonic() - started
 
     assert watched.stages == ALL and watched.code == 1000
-    assert 2 <= seconds < 20, "2 to 3 s of waits, and what a busy machine adds"
+    if client.engine.mode == "mock":
+        assert 2 <= seconds < 20, "2 to 3 s of waits, and what a busy machine adds"
     assert order["status"] == "pending" and order["clientOrderId"] == "the-first"
     assert order["ws"] == f"{client.engine.ws_url}/ws/{order['orderId']}"
 

@@ -38,6 +38,7 @@ def public() -> Iterator[Engine]:
         "HOST": "0.0.0.0",
         "ALLOWED_HOSTS": "127.0.0.1",
         "MOCK_LATENCY": "0",
+        "EXECUTION_MODE": "mock",  # Its accounts are made without wallets.
         "RATE_LIMIT_ACCOUNT": "120/hour",
         "RATE_LIMIT_ADDRESS": "off",
         "CORS_ALLOWED_ORIGINS": DESK,

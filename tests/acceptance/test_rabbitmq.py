@@ -111,7 +111,13 @@ def rabbitmq() -> Iterator[RabbitMQ]:
 @pytest.fixture(scope="module")
 def engine(rabbitmq: RabbitMQ) -> Iterator[Engine]:
     """Both take long to start, so they start together."""
-    engine = Engine(CELERY_BROKER_URL=rabbitmq.url, MOCK_LATENCY="0.1", MOCK_FAILURE_RATE="0.2", RETRY_BASE_MS="100")
+    engine = Engine(
+        EXECUTION_MODE="mock",
+        CELERY_BROKER_URL=rabbitmq.url,
+        MOCK_LATENCY="0.1",
+        MOCK_FAILURE_RATE="0.2",
+        RETRY_BASE_MS="100",
+    )
     try:
         engine.start(wait=False)
         rabbitmq.wait()

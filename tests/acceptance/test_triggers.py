@@ -14,7 +14,7 @@ import pytest
 import redis
 from websockets.sync.client import connect
 
-from tests.engine import Engine
+from tests.engine import MOCK_ONLY, Engine
 
 LIMIT_S = 150
 """Generous: the machine may be busy with anything else."""
@@ -51,6 +51,12 @@ class Trader:
     def seen(self, pair: str, field: str, value: str) -> None:
         """At every venue: one that was late for a poll keeps its last tick for a while."""
         ticks = [f"quotes:{pair}:{venue}" for venue in ("RAYDIUM", "METEORA", "BEST")]
+        if self.engine.mode != "mock":
+            # Swaps end a little beside a price, and each pool has a depth of its own.
+            wanted = Decimal(value)
+            ticks = ticks[:1] if field == "liquidity" else ticks
+            near = lambda tick: abs(Decimal(self.redis.hget(tick, field) or 0) - wanted) <= wanted / 500  # noqa: E731
+            return until(lambda: all(map(near, ticks)), f"ticks with a {field} near {value}")
         until(lambda: all(self.redis.hget(tick, field) == value for tick in ticks), f"ticks with a {field} of {value}")
 
     def order(self, **fields: Any) -> str:
@@ -82,7 +88,8 @@ class Trader:
 
 @pytest.fixture(scope="module")
 def trader() -> Iterator[Trader]:
-    with Engine(MOCK_LATENCY="0.1", MOCK_SEED="7").running() as engine:
+    # A launch happens once: the localnet's market has no NEW until then.
+    with Engine(MOCK_LATENCY="0.1", MOCK_SEED="7", LOCALNET_SLOT_MS="100").running() as engine:
         trader = Trader(engine)
         try:
             trader.price("100")
@@ -144,6 +151,7 @@ def test_a_stop_fires_downwards(trader: Trader) -> None:
     assert statuses(trader.ends(order_id)) == DONE
 
 
+@MOCK_ONLY
 def test_an_order_that_its_own_impact_keeps_below_its_limit_goes_back_to_rest_once(trader: Trader) -> None:
     """10,000 SOL move a pool of 50 million by 2 %: at 101 net the limit of 100 is reached, and would not be got."""
     trader.price("101")
@@ -199,8 +207,8 @@ def test_cancel_and_trigger_race_and_one_wins(trader: Trader) -> None:
             assert ended == ["pending", "cancelled"]
         else:
             assert answer.json()["error"]["code"] in ("TOO_LATE", "ALREADY_FINAL") and ended == DONE
-    report = trader.http.get("/api/mock/chain").json()
-    assert report["ordersLandedTwice"] in (0, [])
+    if trader.engine.mode == "mock":
+        assert trader.http.get("/api/mock/chain").json()["ordersLandedTwice"] in (0, [])
     trader.price("100")
 
 
@@ -301,7 +309,8 @@ def test_pairs_and_quotes(trader: Trader) -> None:
         "pair": "SOL-USDC", "tokenIn": "SOL", "tokenOut": "USDC", "listed": True, "polled": True
     }  # fmt: skip
     quotes = trader.http.get("/api/quotes/SOL-USDC").json()
-    assert quotes["raydium"]["price"] == quotes["meteora"]["price"] == "100"
+    prices = {Decimal(quotes[venue]["price"]) for venue in ("raydium", "meteora")}
+    assert prices == {100} if trader.engine.mode == "mock" else all(99 < price < 101 for price in prices)
     assert quotes["best"]["netPrice"] == max(quotes[venue]["netPrice"] for venue in ("raydium", "meteora"))
     assert quotes["best"]["ageMs"] < 10_000
     missing = trader.http.get("/api/quotes/SOL-XYZ")
@@ -317,5 +326,6 @@ def test_quotes_flow_over_a_socket(trader: Trader) -> None:
         first = json.loads(ws.recv(LIMIT_S))
         assert first["type"] == "quotes" and first["pair"] == "SOL-USDC" and first["best"]
         trader.move(price="123")
-        until(lambda: json.loads(ws.recv(LIMIT_S))["raydium"]["price"] == "123", "the new price")
+        seen = lambda: Decimal((json.loads(ws.recv(LIMIT_S))["raydium"] or {"price": 0})["price"])  # noqa: E731
+        until(lambda: Decimal("122.9") < seen() < Decimal("123.1"), "the new price")
     trader.price("100")

@@ -28,6 +28,7 @@ from tests.chaos.proxy import Proxy, to_unix
 from tests.chaos.standby import Pair
 from tests.clocks import Clocks
 from tests.engine import Engine, free_port
+from tests.onchain import Witness
 
 READY_WITHIN_S = 240.0
 """For a machine that is busy with other things; a quiet one needs ten seconds."""
@@ -75,6 +76,8 @@ class Arena:
         self.redis_proxy: Proxy | None = None
         self._children: list[tuple[subprocess.Popen[bytes], int]] = []
         self.database_url = self.redis_url = ""
+        self.witness: Witness | None = None
+        """Of a real chain; the mock's log is a file."""
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator["Arena"]:
@@ -99,8 +102,12 @@ class Arena:
                 self.database_url = self.engine.services["databaseUrl"]
                 self.redis_url = self.engine.services["redisUrl"]
             await asyncio.to_thread(self._until_complete)
+            if self.shape.environment.get("EXECUTION_MODE") == "localnet":
+                self.witness = Witness.call(self.engine.localnet["rpcUrl"], self.database_url)
             yield self
         finally:
+            if self.witness is not None:
+                self.witness.chain.close()
             for proxy in (self.postgres_proxy, self.redis_proxy):
                 if proxy is not None:
                     proxy.heal()
@@ -208,7 +215,7 @@ class Arena:
 
     def supervisor(self, method: str, name: str) -> None:
         """`stopProcess` or `startProcess` of an embedded service."""
-        group = "storage" if name in ("postgres", "redis") else "engine"
+        group = "storage" if name in ("postgres", "redis", "localnet") else "engine"
         sockets = embedded.socket_folder(self.engine.data_dir / "run")
         Supervisor(self.engine.data_dir, sockets, {}).call(method, f"{group}:{name}", True)
 

@@ -1,6 +1,6 @@
 """The checker: what must hold after every fault, one function an invariant.
 
-It compares three stories: Postgres', the mock chain's own log, and what each client wrote down.
+It compares three stories: Postgres', the chain's (the mock's log, or a real one read over RPC), and what each client wrote down.
 """
 
 import sqlite3
@@ -18,6 +18,7 @@ from psycopg.rows import dict_row
 
 from orders.lifecycle import FINAL, SUCCESSORS, Status
 from tests.chaos.clients import Load
+from tests.onchain import Witness
 
 Row = dict[str, Any]
 CLOCK_SLACK_S = 0.001
@@ -34,9 +35,11 @@ class Evidence:
     """Of the chain, by order."""
     submissions: dict[str, list[Row]]
     load: Load
+    discrepancies: list[str]
+    """Between the orders and what a real chain says of their wallets, when all are final."""
 
     @classmethod
-    def gather(cls, database_url: str, data_dir: Path, load: Load) -> "Evidence":
+    def gather(cls, database_url: str, data_dir: Path, load: Load, witness: Witness | None = None) -> "Evidence":
         with psycopg.connect(database_url, row_factory=dict_row) as connection:
             # One moment for all four.
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
@@ -44,11 +47,19 @@ class Evidence:
             events = grouped(connection.execute("SELECT * FROM orders_orderevent ORDER BY order_id, seq"))
             intents = grouped(connection.execute("SELECT * FROM orders_transaction ORDER BY created_at"))
             letters = grouped(connection.execute("SELECT * FROM orders_deadletter ORDER BY id"))
+        if witness is not None:
+            landed = [
+                {"order_id": each.order_id, "signature": each.signature, "fate": "reverted" if each.err else "landed"}
+                for each in witness.landed()
+            ]
+            final = all(row["status"] in FINAL for row in orders.values())
+            wrong = witness.discrepancies(orders.values()) if final else []
+            return cls(orders, events, intents, letters, grouped(landed), {}, load, wrong)
         with sqlite3.connect(f"file:{data_dir}/mock/chain.sqlite3?mode=ro", uri=True) as chain:
             chain.row_factory = sqlite3.Row
             transactions = grouped(chain.execute("SELECT reference AS order_id, * FROM transactions"))
             submissions = grouped(chain.execute("SELECT reference AS order_id, * FROM submissions ORDER BY id"))
-        return cls(orders, events, intents, letters, transactions, submissions, load)
+        return cls(orders, events, intents, letters, transactions, submissions, load, [])
 
     def landed(self, order_id: str) -> list[str]:
         return [row["signature"] for row in self.transactions.get(order_id, ()) if row["fate"] == "landed"]
@@ -102,6 +113,11 @@ def confirmed_means_landed(seen: Evidence) -> Iterator[str]:
             yield f"{order_id}: {row['status']}, and {landed} landed"
     for order_id in seen.transactions.keys() - seen.orders.keys():
         yield f"{order_id}: on the chain, not in the ledger"
+
+
+def wallets_have_what_orders_say(seen: Evidence) -> Iterator[str]:
+    """To the last base unit, and every transaction with one of our memos is an order's."""
+    yield from seen.discrepancies
 
 
 def histories_are_legal(seen: Evidence) -> Iterator[str]:
@@ -186,6 +202,7 @@ INVARIANTS = (
     everything_ends,
     nothing_lands_twice,
     confirmed_means_landed,
+    wallets_have_what_orders_say,
     histories_are_legal,
     nothing_fires_unasked,
     no_price_is_worse_than_asked,

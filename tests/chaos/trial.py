@@ -136,7 +136,7 @@ async def run(fault: Fault, arena: Arena, rng: random.Random) -> Result:
 def _final(arena: Arena, load: Load, ends: float) -> Evidence:
     """The evidence, once every order is final or the time is up."""
     while True:
-        seen = Evidence.gather(arena.database_url, arena.engine.data_dir, load)
+        seen = Evidence.gather(arena.database_url, arena.engine.data_dir, load, arena.witness)
         if all(row["status"] in FINAL for row in seen.orders.values()) or time.time() > ends:
             return seen
         time.sleep(0.3)

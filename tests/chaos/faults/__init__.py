@@ -8,6 +8,7 @@ from tests.chaos.faults import (  # noqa: F401  (each registers its faults)
     dispatches,
     everything,
     failover,
+    localnet,
     network,
     postgres,
     processes,

@@ -15,7 +15,9 @@ PROXIED = Shape("proxied", {"WORKERS_ORDERS": "2", "MOCK_VALID_S": "20", "DATABA
 STANDBY = Shape("standby", {"WORKERS_ORDERS": "2", "MOCK_VALID_S": "20"}, standby=True)
 CLOCKS = Shape("clocks", {"WORKERS_ORDERS": "2", "MOCK_VALID_S": "20"}, proxied=True, clocks=True)
 SMALL = Shape("small", {}, disk_mb=700)
-SHAPES = {shape.name: shape for shape in (ONE, CRASHES, TWO, PROXIED, STANDBY, CLOCKS, SMALL)}
+LOCALNET = Shape("localnet", {"WORKERS_ORDERS": "2", "EXECUTION_MODE": "localnet", "LOCALNET_SLOT_MS": "100"})
+"""Real transactions. Their 150 blocks last fifteen seconds."""
+SHAPES = {shape.name: shape for shape in (ONE, CRASHES, TWO, PROXIED, STANDBY, CLOCKS, SMALL, LOCALNET)}
 FAULTS: dict[str, Fault] = {}
 
 Inject = Callable[[Trial], Awaitable[None]]

@@ -1,0 +1,178 @@
+"""What only a real chain has: signed transactions that anybody can read back, pools that move, nodes that lie or die."""
+
+import asyncio
+import contextlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+from solana.rpc.async_api import AsyncClient
+from solders.signature import Signature
+
+from localnet.formats import FORMATS
+from localnet.genesis import TOKENS
+from orders.codes import FAILURES
+from tests.acceptance.client import Client
+from tests.engine import BASE_DIR, Engine
+from tests.onchain import OnChain, balances, discrepancies
+from tests.waiting import until
+
+ENDS_S = 120
+PAIRS = [("USDC", "SOL"), ("SOL", "USDC")]
+FINAL = ("confirmed", "failed", "cancelled", "expired")
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    with Engine(EXECUTION_MODE="localnet", LOCALNET_SLOT_MS="100", RETRY_BASE_MS="50").running() as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module")
+def chain(engine: Engine) -> Iterator[OnChain]:
+    with contextlib.closing(OnChain(engine.localnet["rpcUrl"])) as chain:
+        yield chain
+
+
+@pytest.fixture(scope="module", autouse=True)
+def before(engine: Engine, chain: OnChain) -> dict[str, Counter[str]]:
+    """What each wallet has before the first order."""
+    return balances(chain, engine.services["databaseUrl"])
+
+
+def rows(engine: Engine) -> list[dict[str, Any]]:
+    with psycopg.connect(engine.services["databaseUrl"], row_factory=dict_row) as connection:
+        return connection.execute("SELECT * FROM orders_order").fetchall()
+
+
+async def ends(client: Client, order_id: str) -> dict[str, Any]:
+    async with asyncio.timeout(ENDS_S):
+        while (order := await client.get(f"/api/orders/{order_id}"))["status"] not in FINAL:
+            await asyncio.sleep(0.1)
+    return dict(order)
+
+
+async def post(client: Client, path: str, **body: Any) -> Any:
+    answer = await client.http.post(path, json=body, headers=client.staff)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_a_market_order_is_a_transaction_that_anybody_can_read(client: Client, engine: Engine) -> None:
+    """Read with solana-py: our memo, the venue's program, our wallet's signature, and balances that changed by the fill."""
+    order = await ends(client, (await client.place(tokenIn="USDC", tokenOut="SOL", amount="150"))["orderId"])
+    assert order["status"] == "confirmed" and order["mode"] == "localnet", order
+    async with AsyncClient(engine.localnet["rpcUrl"]) as node:
+        found = (
+            await node.get_transaction(Signature.from_string(order["txHash"]), max_supported_transaction_version=0)
+        ).value
+    assert found is not None and found.slot == order["slot"]
+    read: Any = found.transaction
+    meta, message = read.meta, read.transaction.message
+    assert meta is not None and meta.err is None and str(message.account_keys[0]) == order["wallet"]
+    programs = {message.account_keys[each.program_id_index] for each in message.instructions}
+    assert FORMATS[order["venue"]].program in programs
+    memo = f"{order['orderId']}/{order['attempts']}"
+    assert any(memo in line for line in meta.log_messages or ()), "the memo program logs the memo"
+    change = {}
+    for sign, held in ((-1, meta.pre_token_balances), (1, meta.post_token_balances)):
+        for each in held or ():
+            if str(each.owner) == order["wallet"]:
+                key = str(each.mint)
+                change[key] = change.get(key, 0) + sign * int(each.ui_token_amount.amount)
+    assert change[str(TOKENS["USDC"].mint)] == -150 * 10**6
+    assert change[str(TOKENS["SOL"].mint)] == Decimal(order["amountOut"]).scaleb(9)
+
+
+async def test_a_limit_fires_when_the_pool_has_moved(client: Client) -> None:
+    await post(client, "/api/mock/market", pair="SOL-USDC", price="100", hold=True)
+    placed = await client.place(type="limit", limitPrice="105", amount="1")
+    await asyncio.sleep(1)
+    assert (await client.get(f"/api/orders/{placed['orderId']}"))["status"] == "pending"
+    await post(client, "/api/mock/market", pair="SOL-USDC", price="107", hold=True)
+    order = await ends(client, placed["orderId"])
+    assert order["status"] == "confirmed" and float(order["executedPrice"]) >= 105, order
+    await post(client, "/api/mock/market", pair="SOL-USDC", price="100", hold=True)
+
+
+async def test_a_sniper_buys_in_a_pool_that_was_made_later(client: Client) -> None:
+    placed = await client.place(tokenIn="USDC", tokenOut="NEW", amount="10", type="sniper", slippageBps=500)
+    await asyncio.sleep(1)
+    assert (await client.get(f"/api/orders/{placed['orderId']}"))["status"] == "pending"
+    await post(client, "/api/localnet/pool", pair="NEW-USDC", venue="raydium", price="0.1")
+    order = await ends(client, placed["orderId"])
+    assert order["status"] == "confirmed" and 95 < float(order["amountOut"]) < 100, order
+
+
+async def settled(client: Client, ids: list[str]) -> set[str]:
+    """What became of the orders, when all are final: their statuses, and why those failed that did."""
+    orders = [await ends(client, order_id) for order_id in ids]
+    return {f"{order['status']} {order['failure'] or ''}".strip() for order in orders}
+
+
+async def test_nodes_that_fail_cost_no_order_and_double_none(
+    client: Client, engine: Engine, chain: OnChain, before: dict[str, Counter[str]]
+) -> None:
+    for node, fault in ((1, "drop"), (2, "delay"), (1, "land_then_timeout"), (2, "refuse"), (1, "lag"), (2, "lag")):
+        await post(client, "/api/localnet/fault", fault=fault, count=10, node=node)
+    await post(client, "/api/localnet/fault", fault="null_history", count=10)
+    orders = [client.place(tokenIn=a, tokenOut=b, amount="1", slippageBps=500) for a, b in PAIRS * 10]
+    ids = [each["orderId"] for each in await asyncio.gather(*orders)]
+    assert await settled(client, ids) == {"confirmed"}
+    assert list(discrepancies(chain, rows(engine), before)) == []
+
+
+async def test_a_chain_that_is_killed_forgets_nothing(
+    client: Client, engine: Engine, chain: OnChain, before: dict[str, Counter[str]]
+) -> None:
+    ids = [(await client.place(slippageBps=500))["orderId"] for _ in range(10)]
+    await asyncio.sleep(0.3)
+    engine.wait_restarted("localnet", engine.kill("localnet", signal.SIGKILL))
+    ended = await settled(client, ids)
+    # Three attempts may pass before a busy machine has it running again.
+    assert all(each == "confirmed" or "VENUE_UNAVAILABLE" in each for each in ended), ended
+    until(chain.answers, ENDS_S)
+    ids = [(await client.place(slippageBps=500))["orderId"] for _ in range(3)]
+    assert await settled(client, ids) == {"confirmed"}
+    assert list(discrepancies(chain, rows(engine), before)) == []
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
+async def test_the_guide_does_what_it_says(engine: Engine) -> None:
+    """Its commands and its Python, as they stand in docs/solana.md."""
+    text = (BASE_DIR / "docs" / "solana.md").read_text()
+    for written, here in (
+        ("http://127.0.0.1:8000", engine.url),
+        ("http://127.0.0.1:8899", engine.localnet["rpcUrl"]),
+        (".data/", f"{engine.data_dir}/"),
+    ):
+        text = text.replace(written, here)
+    scripts = ["set -eu\n" + block for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)]
+    programs = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(scripts) == 2 and len(programs) == 1
+    commands = [["sh", "-c", scripts[0]], [sys.executable, "-c", programs[0]], ["sh", "-c", scripts[1]]]
+    said = []
+    for command in commands:
+        done = await asyncio.to_thread(
+            subprocess.run, command, cwd=BASE_DIR, capture_output=True, text=True, timeout=ENDS_S
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        said.append(done.stdout)
+    assert '"status":"confirmed"' in said[0] and '"mode":"localnet"' in said[0]
+    assert "Memo" in said[1] and "lamports" in said[1]
+    assert '"pool":' in said[2] or '"swaps":' in said[2]
+
+
+def test_every_code_of_the_guide_is_one_of_the_catalogue() -> None:
+    table = (BASE_DIR / "docs" / "solana.md").read_text().partition("## When an order fails")[2]
+    named = {code for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE) for code in re.findall(r"`(\w+)`", row)}
+    assert len(named) > 12 and named <= FAILURES.keys()
