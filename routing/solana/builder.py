@@ -23,7 +23,6 @@ from routing.solana.programs import SwapProgram
 from routing.solana.rpc import RpcError, RpcUnavailable
 from routing.solana.safety import Asked, inspect
 from routing.solana.transaction import (
-    MAX_UNITS,
     Tables,
     all_keys,
     calls,
@@ -83,7 +82,7 @@ class Builder:
             blockhash, message, used = await self._tried(asked, assemble, tables, price)
         except (RpcError, RpcUnavailable, msgspec.DecodeError) as error:
             raise VenueUnavailable(str(error)) from error
-        final = limited(message, min(MAX_UNITS, -(-used * MARGIN_PERCENT // 100)), price)
+        final = limited(message, limit_of(used), price)
         return await _signed(final, blockhash, asked.wallet, signer)
 
     async def _tried(
@@ -115,6 +114,11 @@ class Builder:
         }
         answer: At[Simulated] = await self._nodes.read(At[Simulated], "simulateTransaction", text, options)
         return answer.value
+
+
+def limit_of(used: int) -> int:
+    """The compute limit of a swap whose simulation used so many units: never more than it was simulated and paid for with."""
+    return min(SIMULATED_UNITS, -(-used * MARGIN_PERCENT // 100))
 
 
 def affordable(max_fee_lamports: int) -> int:
