@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 import psycopg
 import psycopg_pool
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from orders.aftercommit import AfterCommit
 from orders.errors import ApiError, invalid
@@ -18,9 +18,10 @@ from orders.events import AmendData, Amended, CancelData, Data, Requeued, Requeu
 from orders.ledger import statements
 from orders.ledger.values import Change, Position
 from orders.lifecycle import FINAL, Event, Status
+from orders.limits import TOKEN_IN, TOKEN_OUT, asked_in_token_in
 from orders.mints import mint_of
 from orders.models import Order, OrderType, Plan
-from orders.order_in import AmendIn, checked_amount, checked_expiry, checked_price, token
+from orders.order_in import AmendIn, checked_amount, checked_expiry, limit_of, token
 from orders.prices import check_price, present
 from orders.transitions import transition
 from orders.wire import text
@@ -172,13 +173,16 @@ def position(order: Order) -> Position:
 def amendment(order: Order, wanted: AmendIn) -> Amended:
     """What the amendment changes, checked. Raises `ApiError`: VALIDATION_FAILED, PRICE_NOT_SENSIBLE."""
     limit_price = wanted.limit_price
+    asked_price: Decimal | None | UnsetType = UNSET
+    if wanted.price_in is not UNSET and limit_price is UNSET:
+        raise invalid("priceIn", "needs limitPrice")
     if isinstance(limit_price, Decimal):
         if order.type != OrderType.LIMIT:
             raise invalid("limitPrice", "belongs to limit orders only")
-        limit_price = checked_price("limitPrice", limit_price)
+        limit_price, asked_price = new_limit(order, limit_price, wanted.price_in)
         pair = tokens().pair(mint_of(order.token_in), mint_of(order.token_out))
         if pair is not None and not wanted.allow_far_price:
-            check_price(limit_price, present(pair), datetime.now(UTC))
+            check_price(limit_price, present(pair), datetime.now(UTC), asked_price=asked_price or None)
     amount = wanted.amount
     if isinstance(amount, Decimal):
         if order.amount is None:
@@ -189,6 +193,7 @@ def amendment(order: Order, wanted: AmendIn) -> Amended:
         expires_at = checked_expiry(expires_at, datetime.now(UTC))
     amended = Amended(
         limit_price=UNSET if limit_price is UNSET else text(limit_price),
+        asked_price=text(asked_price) if isinstance(asked_price, Decimal) else asked_price,
         amount=UNSET if amount is UNSET else text(amount),
         slippage_bps=wanted.slippage_bps,
         expires_at=expires_at,
@@ -196,6 +201,16 @@ def amendment(order: Order, wanted: AmendIn) -> Amended:
     if amended.empty:
         raise invalid("body", "names nothing to amend")
     return amended
+
+
+def new_limit(order: Order, price: Decimal, price_in: str | UnsetType) -> tuple[Decimal, Decimal | None | UnsetType]:
+    """The limit per tokenIn, and as asked in tokenIn; that is null where the order's was and is not any more."""
+    was = asked_in_token_in(order.limit_price, order.asked_price, order.trigger_condition)
+    if price_in is UNSET:
+        price_in = TOKEN_OUT if was is None else TOKEN_IN
+    limit_price, asked_price = limit_of(price, price_in, order.trigger_condition)
+    assert limit_price is not None
+    return limit_price, UNSET if asked_price is None and order.asked_price is None else asked_price
 
 
 def find(order_id: UUID, account_id: int | None) -> Order:

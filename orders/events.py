@@ -185,6 +185,8 @@ class Amended(Data, frozen=True, kw_only=True):
     """The fields that an amendment changes. `expires_at` null: the order does not expire any more."""
 
     limit_price: str | UnsetType = UNSET
+    asked_price: str | None | UnsetType = UNSET
+    """The limit in tokenIn, as it was asked for; null: it is not in tokenIn any more. Comes with `limit_price` only."""
     amount: str | UnsetType = UNSET
     slippage_bps: int | UnsetType = UNSET
     expires_at: datetime | None | UnsetType = UNSET

@@ -16,6 +16,7 @@ from orders.errors import ApiError, invalid
 from orders.ids import uuid7
 from orders.json_in import Reader, not_json, validation_error
 from orders.ledger.statements import NewOrder
+from orders.limits import TOKEN_IN, TOKEN_OUT, per_token_in
 from orders.mints import told_apart_by
 from routing.base58 import is_address
 from routing.values import Token
@@ -26,6 +27,9 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^(?![\
 """Without control characters. The pattern has no `$`, which in Python also matches before a newline at the end."""
 TokenName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 
+PriceIn = Literal["tokenOut", "tokenIn"]
+"""The limit counts tokenOut for one tokenIn, or tokenIn for one tokenOut."""
+
 U64 = 2**64
 """Amounts on the chain are unsigned 64-bit counts of base units."""
 MAX_PRICE = Decimal(10) ** 18
@@ -33,7 +37,7 @@ MIN_PRICE = Decimal(10) ** -18
 MAX_DIGITS = 60
 MAX_FEE_LAMPORTS = 10**12
 """1,000 SOL: what is above is a mistake. The engine's own ceiling is far lower."""
-LATER_FIELDS = frozenset({"max_fee_lamports", "percent", "wallet"})
+LATER_FIELDS = frozenset({"asked_price", "max_fee_lamports", "percent", "wallet"})
 """Came after the first version. Unset they are left out of a request's hash, so that the version before made the same one."""
 EXACT = Context(prec=200)
 """Rounds nothing that MAX_DIGITS lets pass."""
@@ -61,6 +65,7 @@ class OrderIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen
     client_order_id: Name | None = None
     expires_at: datetime | None = None
     limit_price: Decimal | None = None
+    price_in: PriceIn = "tokenOut"
     trigger_condition: Literal["gte", "lte"] | None = None
     allow_far_price: bool = False
     trigger: SniperTrigger | None = None
@@ -71,6 +76,8 @@ class OrderIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen
 
 class AmendIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen=True):
     limit_price: Decimal | msgspec.UnsetType = msgspec.UNSET
+    price_in: PriceIn | msgspec.UnsetType = msgspec.UNSET
+    """As the order's own, where it is left out."""
     amount: Decimal | msgspec.UnsetType = msgspec.UNSET
     expires_at: datetime | None | msgspec.UnsetType = msgspec.UNSET
     slippage_bps: Bps | msgspec.UnsetType = msgspec.UNSET
@@ -140,6 +147,8 @@ def checked(
         field = "wallet" if share is None else "amount"
         raise ApiError("NO_WALLET", "The mock has no wallets.", {field: ["needs a wallet, and the mock has none"]})
     check_type(order, trigger)
+    condition = (order.trigger_condition or "gte") if order.type == "limit" else None
+    limit_price, asked_price = limit_of(order.limit_price, order.price_in, condition)
     asked: dict[str, Any] = {
         "client_order_id": order.client_order_id,
         "type": order.type,
@@ -148,8 +157,9 @@ def checked(
         "amount": amount,
         "percent": share,
         "slippage_bps": order.slippage_bps,
-        "limit_price": checked_threshold("limitPrice", order.limit_price),
-        "trigger_condition": (order.trigger_condition or "gte") if order.type == "limit" else None,
+        "limit_price": limit_price,
+        "asked_price": asked_price,
+        "trigger_condition": condition,
         "trigger_kind": trigger.kind if trigger else None,
         "min_liquidity": checked_threshold("trigger.minLiquidity", trigger.min_liquidity) if trigger else None,
         "volume_factor": checked_threshold("trigger.volumeFactor", trigger.volume_factor) if trigger else None,
@@ -183,6 +193,8 @@ def check_type(order: OrderIn, trigger: SniperTrigger | None) -> None:
         raise invalid("limitPrice", "belongs to limit orders only")
     elif order.trigger_condition is not None:
         raise invalid("triggerCondition", "belongs to limit orders only")
+    elif order.price_in != TOKEN_OUT:
+        raise invalid("priceIn", "belongs to limit orders only")
     if trigger is None:
         return
     if order.type != "sniper":
@@ -219,6 +231,14 @@ def checked_amount(amount: Decimal, of: Token) -> Decimal:
     if units != units.to_integral_value():
         raise invalid("amount", f"has more than the {of.decimals} decimal places of {of.label}")
     return amount
+
+
+def limit_of(price: Decimal | None, price_in: str, condition: str | None) -> tuple[Decimal | None, Decimal | None]:
+    """(tokenOut per tokenIn, the price as asked where that was in tokenIn)."""
+    if price is None or condition is None:
+        return None, None
+    price = checked_price("limitPrice", price)
+    return (per_token_in(price, condition), price) if price_in == TOKEN_IN else (price, None)
 
 
 def checked_price(field: str, price: Decimal) -> Decimal:

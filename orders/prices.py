@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from orders.errors import ApiError
 from orders.ledger.statements import NewOrder
+from orders.limits import shown_inverse
 from orders.models import OrderType, SniperKind
 from orders.order_in import OrderIn
 from routing.poller import listed, prices_of
@@ -87,7 +88,7 @@ class Quotes:
         if cached is None or cached.best is None or self._age(cached) > SENSIBLE_FOR:
             cached = await self.market(pair)
         if new.limit_price is not None:
-            check_price(new.limit_price, cached, self._router.now())
+            check_price(new.limit_price, cached, self._router.now(), asked_price=new.asked_price)
 
     async def _is_listed(self, pair: Pair) -> bool:
         """While the venues do not answer, it counts as listed: a launch sniper must not fire by mistake."""
@@ -117,14 +118,17 @@ def present(pair: Pair) -> PairPrices:
     return cached if cached and not asked.ticks else asked
 
 
-def check_price(limit_price: Decimal, market: PairPrices, now: datetime) -> None:
-    """Raises `ApiError`: PRICE_NOT_SENSIBLE. A market not seen for a minute refuses nothing."""
+def check_price(limit_price: Decimal, market: PairPrices, now: datetime, *, asked_price: Decimal | None = None) -> None:
+    """Raises `ApiError`: PRICE_NOT_SENSIBLE. A market not seen for a minute refuses nothing.
+
+    `asked_price`: the limit was asked for in tokenIn.
+    """
     if (
         market.best is None
         or now - market.best.observed_at > SENSIBLE_FOR
         or not is_far(limit_price, market.best.net_price)
     ):
         return
-    best = plain(market.best.net_price)
+    best = plain(market.best.net_price if asked_price is None else shown_inverse(market.best.net_price))
     text = f"is more than 10 times away from the present price of {best}; say allowFarPrice if you mean it"
     raise ApiError("PRICE_NOT_SENSIBLE", f"limitPrice {text}", {"limitPrice": [text]})

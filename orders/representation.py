@@ -9,6 +9,7 @@ import msgspec
 
 from orders.codes import FAILURES
 from orders.lifecycle import Status
+from orders.limits import TOKEN_IN, TOKEN_OUT, asked_in_token_in, shown_inverse
 from orders.mints import mint_of
 from orders.models import Order
 from orders.wire import text, timestamp
@@ -54,6 +55,15 @@ class FeeOut(Out):
     amount: str
 
 
+class LimitPricesOut(Out):
+    """The limit both ways."""
+
+    token_out: Annotated[str, msgspec.Meta(description="tokenOut per tokenIn.")]
+    token_in: Annotated[
+        str, msgspec.Meta(description="tokenIn per tokenOut; to 18 digits where it was not asked for so.")
+    ]
+
+
 class OrderOut(Out):
     """The contract's "order out"."""
 
@@ -66,7 +76,15 @@ class OrderOut(Out):
     mint_out: str
     amount: Annotated[str | ShareOut, msgspec.Meta(description="Of tokenIn: a number, or a share of what there is.")]
     slippage_bps: int
-    limit_price: PerTokenIn | None
+    limit_price: Annotated[str, msgspec.Meta(description="As it was asked for: see priceIn.")] | None
+    price_in: (
+        Annotated[
+            Literal["tokenOut", "tokenIn"],
+            msgspec.Meta(description="What limitPrice counts, for one of the other token."),
+        ]
+        | None
+    )
+    limit_prices: LimitPricesOut | None
     trigger_condition: Literal["gte", "lte"] | None
     trigger: TriggerOut | None
     max_price_impact_bps: int | None
@@ -114,6 +132,7 @@ def order_out(order: Order) -> OrderOut:
         trigger = TriggerOut(order.trigger_kind, number(order.min_liquidity), number(order.volume_factor))  # type: ignore[arg-type]
     if order.failure_code is not None:
         failure = FailureOut(order.failure_code, order.failure_message)
+    in_token_in = asked_in_token_in(order.limit_price, order.asked_price, order.trigger_condition)
     known, mint_in, mint_out = tokens(), mint_of(order.token_in), mint_of(order.token_out)
     return OrderOut(
         order_id=str(order.id),
@@ -125,7 +144,11 @@ def order_out(order: Order) -> OrderOut:
         mint_out=mint_out,
         amount=ShareOut(order.percent) if order.amount is None else text(order.amount),  # type: ignore[arg-type]
         slippage_bps=order.slippage_bps,
-        limit_price=number(order.limit_price),
+        limit_price=number(order.limit_price) if in_token_in is None else text(in_token_in),
+        price_in=None if order.limit_price is None else TOKEN_OUT if in_token_in is None else TOKEN_IN,  # type: ignore[arg-type]
+        limit_prices=None
+        if order.limit_price is None
+        else LimitPricesOut(text(order.limit_price), text(in_token_in or shown_inverse(order.limit_price))),
         trigger_condition=order.trigger_condition,  # type: ignore[arg-type]
         trigger=trigger,
         max_price_impact_bps=order.max_price_impact_bps,

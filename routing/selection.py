@@ -14,6 +14,7 @@ FUTURE_TOLERANCE = timedelta(seconds=1)
 
 # The default 28 digits do not hold amount × price exactly, and rounding the product could round it up.
 EXACT = Context(prec=60)
+_UP = Context(prec=60, rounding=ROUND_UP)
 _UNITS = [Decimal(1).scaleb(-decimals) for decimals in range(20)]
 
 
@@ -52,15 +53,28 @@ def best_tick(ticks: Iterable[Tick], *, now: datetime, max_age: timedelta) -> Ti
     return min(fresh, key=lambda tick: (-tick.net_price, tick.observed_at, tick.venue), default=None)
 
 
-def min_out(pair: Pair, quote: Quote, slippage_bps: int, limit_price: Decimal | None = None) -> Decimal:
+def min_out(
+    pair: Pair,
+    quote: Quote,
+    slippage_bps: int,
+    limit_price: Decimal | None = None,
+    *,
+    asked_price: Decimal | None = None,
+) -> Decimal:
     """The least tokenOut that the order accepts: its slippage below the quote, never below its limit price.
+
+    `asked_price` is the limit in tokenIn per tokenOut, where it was asked for so: `limit_price` is then only its rounded
+    inverse and not used.
 
     Rounded up to base units, because one unit less would already be worse than asked. It exceeds the quote's
     own output when the quote is below the limit.
     """
     with localcontext(EXACT):
         floor = quote.amount_out * (BPS - slippage_bps) / BPS
-        if limit_price is not None:
+        if asked_price is not None:
+            # Rounded up already here: at 60 digits the quotient could be rounded to below what it is.
+            floor = max(floor, _UP.divide(quote.amount_in, asked_price))
+        elif limit_price is not None:
             floor = max(floor, quote.amount_in * limit_price)
         return round_up(floor, pair.token_out.decimals)
 

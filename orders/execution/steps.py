@@ -36,10 +36,11 @@ from orders.execution.work import (
 )
 from orders.ledger.values import Claimed
 from orders.lifecycle import Event, Status
+from orders.limits import asked_in_token_in
 from orders.models import OrderType, Resolution, TriggerCondition
 from orders.wire import text
 from routing.router import Router
-from routing.selection import NoQuote, min_out
+from routing.selection import EXACT, NoQuote, min_out
 from routing.signer import Signer
 from routing.values import Fate, Fill, Quote, Refusal, Selection, Swap, SwapStatus, Token
 from routing.venue import AmountTooSmall, SubmitUnknown, SwapRefused, VenueError
@@ -160,7 +161,13 @@ class Steps:
             raise RuntimeError("building without a selection")
         winner, signer = selection.winner, await self._signer(order)
         protects = order.type == OrderType.LIMIT and order.trigger_condition == TriggerCondition.GTE
-        least = min_out(work.pair, winner, order.slippage_bps, order.limit_price if protects else None)
+        least = min_out(
+            work.pair,
+            winner,
+            order.slippage_bps,
+            order.limit_price if protects else None,
+            asked_price=asked_price(order) if protects else None,
+        )
         swap = await self._router.venue(winner.venue).build(
             work.pair,
             winner,
@@ -286,6 +293,11 @@ def impact_too_high(order: Claimed, quote: Quote) -> bool:
     return order.max_price_impact_bps is not None and quote.impact_bps > order.max_price_impact_bps
 
 
+def asked_price(order: Claimed) -> Decimal | None:
+    """The limit in tokenIn per tokenOut, where it was asked for so."""
+    return asked_in_token_in(order.limit_price, order.asked_price, order.trigger_condition)
+
+
 def moved_back(order: Claimed, selection: Selection) -> Move | None:
     """The move back to resting where the limit is not reached (any more); None where it is.
 
@@ -297,7 +309,13 @@ def moved_back(order: Claimed, selection: Selection) -> Move | None:
     best = max(quote.price * (10_000 - quote.fee_bps) / 10_000 for quote in selection.quotes)
     gte = order.trigger_condition == TriggerCondition.GTE
     price = selection.winner.net_price if gte else best
-    if is_due(order.trigger_condition, limit, price):
+    asked, offer = asked_price(order), selection.winner
+    if asked is not None and gte:
+        # What was promised, without the rounding of its inverse.
+        due = EXACT.multiply(offer.amount_out, asked) >= offer.amount_in
+    else:
+        due = is_due(order.trigger_condition, limit, price)
+    if due:
         return None
     fires_at = text(fillable_at(limit, best, price)) if gte else UNSET
     return Move(Event.REST, RestData(reason="MARKET_MOVED_BACK", price=text(price), fires_at=fires_at))

@@ -14,8 +14,9 @@ from orders.http.answers import PreviewOut, TestedOut, schema
 from orders.http.parameters import pair_of_path
 from orders.http.view import ERROR, ERRORS, View, json_body
 from orders.ledger.values import NewOrder
+from orders.limits import TOKEN_IN, TOKEN_OUT
 from orders.models import TriggerCondition
-from orders.order_in import check_ahead, checked, checked_amount, checked_price, parse_order
+from orders.order_in import check_ahead, checked, checked_amount, limit_of, parse_order
 from orders.prices import check_price, present
 from orders.wire import text
 from routing.selection import NoQuote, min_out
@@ -23,17 +24,21 @@ from routing.values import Pair, Selection
 from routing.world import tokens, world
 
 DEFAULT_SLIPPAGE_BPS = 50
+PRICES_IN = [TOKEN_OUT, TOKEN_IN]
+Limit = tuple[Decimal | None, Decimal | None]
+"""See `limit_of`."""
 
 
 class PreviewView(View):
     permission = MayRead
-    accepts = {"GET": frozenset({"amount", "slippageBps", "limitPrice"})}
+    accepts = {"GET": frozenset({"amount", "slippageBps", "limitPrice", "priceIn"})}
 
     @extend_schema(
         parameters=[
             OpenApiParameter("amount", required=True, description="Of tokenIn"),
             OpenApiParameter("slippageBps", int, description=f"0 to 5000, {DEFAULT_SLIPPAGE_BPS} by default"),
             OpenApiParameter("limitPrice", description="The worst price of a limit order"),
+            OpenApiParameter("priceIn", enum=PRICES_IN, description="What limitPrice counts: tokenOut by default"),
         ],
         responses={200: schema(PreviewOut), **ERRORS},
     )
@@ -41,9 +46,13 @@ class PreviewView(View):
         """Expected and least output, price impact, and which venue would be taken and why. Nothing is promised."""
         found, asked = pair_of_path(pair), self.asked
         amount = checked_amount(asked.decimal("amount"), found.token_in)
-        limit_price = checked_price("limitPrice", asked.decimal("limitPrice")) if "limitPrice" in asked else None
+        limit = limit_of(
+            asked.decimal("limitPrice") if "limitPrice" in asked else None,
+            asked.one_of("priceIn", PRICES_IN) or TOKEN_OUT,
+            TriggerCondition.GTE,
+        )
         slippage_bps = asked.whole("slippageBps", DEFAULT_SLIPPAGE_BPS, least=0, most=5000)
-        return Response(preview(found, amount, slippage_bps, limit_price))
+        return Response(preview(found, amount, slippage_bps, limit))
 
 
 class TestView(View):
@@ -59,7 +68,7 @@ class TestView(View):
         check_ahead(new.expires_at, now)
         pair = tokens().pair(new.token_in, new.token_out)
         if pair is not None and new.limit_price is not None and not order.allow_far_price:
-            check_price(new.limit_price, present(pair), now)
+            check_price(new.limit_price, present(pair), now, asked_price=new.asked_price)
         # A share is decided when the order is executed: nobody knows yet what it comes to. Nor what is yet to be launched.
         told = (
             None
@@ -69,12 +78,12 @@ class TestView(View):
         return Response(TestedOut(new.resting, told))
 
 
-def worst_price(order: NewOrder) -> Decimal | None:
+def worst_price(order: NewOrder) -> Limit:
     """The limit that the transaction itself enforces; a stop's is only its trigger."""
-    return order.limit_price if order.trigger_condition == TriggerCondition.GTE else None
+    return (order.limit_price, order.asked_price) if order.trigger_condition == TriggerCondition.GTE else (None, None)
 
 
-def preview(pair: Pair, amount: Decimal, slippage_bps: int, limit_price: Decimal | None) -> PreviewOut:
+def preview(pair: Pair, amount: Decimal, slippage_bps: int, limit: Limit) -> PreviewOut:
     """What `amount` would get at the present prices."""
     try:
         selection = chosen(pair, amount)
@@ -98,7 +107,7 @@ def preview(pair: Pair, amount: Decimal, slippage_bps: int, limit_price: Decimal
         amount=text(amount),
         slippage_bps=slippage_bps,
         expected_out=text(best.amount_out),
-        min_out=text(min_out(pair, best, slippage_bps, limit_price)),
+        min_out=text(min_out(pair, best, slippage_bps, limit[0], asked_price=limit[1])),
         net_price=text(best.net_price),
         impact_bps=text(best.impact_bps),
         fee_bps=best.fee_bps,

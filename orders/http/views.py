@@ -137,6 +137,7 @@ class OrderView(View):
                 "type": "object",
                 "properties": {
                     "limitPrice": {"type": "string"},
+                    "priceIn": {"type": "string", "enum": ["tokenOut", "tokenIn"]},
                     "amount": {"type": "string"},
                     "expiresAt": {"type": "string", "format": "date-time", "nullable": True},
                     "slippageBps": {"type": "integer", "minimum": 0, "maximum": 5000},

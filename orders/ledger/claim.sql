@@ -49,7 +49,7 @@ WITH due AS MATERIALIZED (
     SELECT id, seq, epoch, status, now(), event FROM taken WHERE event IS NOT NULL
 )
 SELECT c.id, c.account_id, c.epoch, c.seq, c.status, c.attempts, c.type, c.token_in, c.token_out, c.amount, c.percent, c.slippage_bps,
-    c.limit_price, c.trigger_condition, c.max_price_impact_bps, c.max_fee_lamports, c.wallet, c.request_id, c.venue, now() AS at, c.event,
+    c.limit_price, c.asked_price, c.trigger_condition, c.max_price_impact_bps, c.max_fee_lamports, c.wallet, c.request_id, c.venue, now() AS at, c.event,
     t.signature, t.attempt, t.venue AS swap_venue, t.wallet AS swap_wallet, t.payload, t.min_out, t.valid_until,
     COALESCE(t.validity, (extract(epoch FROM t.valid_until) * 1000000)::bigint) AS validity
 -- LIMIT makes it one look-up an order: a plan made while there were few intents read all that were open for each.

@@ -36,6 +36,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     slippage_bps: int
     percent: int | None = None
     limit_price: Decimal | None = None
+    asked_price: Decimal | None = None
     trigger_condition: str | None = None
     trigger_kind: str | None = None
     min_liquidity: Decimal | None = None
@@ -99,6 +100,7 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     percent: int | None = None
     slippage_bps: int
     limit_price: Decimal | None
+    asked_price: Decimal | None = None
     trigger_condition: str | None
     max_price_impact_bps: int | None
     max_fee_lamports: int | None = None

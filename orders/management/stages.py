@@ -38,8 +38,13 @@ WORTH_SAYING = (
 def wish(order: dict[str, Any]) -> str:
     text = f"{order['amount']} {order['tokenIn']} → {order['tokenOut']}"
     if order["type"] == "limit":
-        return f"{text}, {'≤' if order['triggerCondition'] == 'lte' else '≥'} {order['limitPrice']}"
+        return f"{text}, {'≤' if order['triggerCondition'] == 'lte' else '≥'} {order['limitPrice']}{unit(order)}"
     return f"{text}, sniper: {order['trigger']['kind']}" if order.get("trigger") else text
+
+
+def unit(order: dict[str, Any]) -> str:
+    """Says what the limit counts, where that is not what the order gets."""
+    return f" {order['tokenIn']} per {order['tokenOut']}" if order.get("priceIn") == "tokenIn" else ""
 
 
 def moment(at: str) -> datetime:

@@ -25,6 +25,11 @@ class Command(EngineCommand):
         parser.add_argument("token_out", metavar="BUY", help="token that is received")
         parser.add_argument("amount", metavar="AMOUNT", help="of the token that is paid")
         parser.add_argument("--limit", metavar="PRICE", help="limit order at this price (BUY per SELL)")
+        parser.add_argument(
+            "--price-in",
+            choices=("tokenOut", "tokenIn"),
+            help="what PRICE counts: BUY per SELL (tokenOut, default), or SELL per BUY (tokenIn)",
+        )
         side = parser.add_mutually_exclusive_group()
         side.add_argument(
             "--gte", action="store_const", const="gte", dest="side", help="fire at or above PRICE (default)"
@@ -79,6 +84,7 @@ class Command(EngineCommand):
             "maxPriceImpactBps": options["max_price_impact_bps"],
             "maxFeeLamports": options["max_fee_lamports"],
             "limitPrice": options["limit"],
+            "priceIn": options["price_in"],
             "triggerCondition": options["side"],
             "expiresAt": expiry(options["expires_in"]),
         }
