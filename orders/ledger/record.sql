@@ -21,7 +21,7 @@ WITH change AS MATERIALIZED (
         finished_at = CASE WHEN c.final THEN now() END,
         amount = COALESCE((c.data -> 'amended' ->> 'amount')::numeric, o.amount),
         limit_price = COALESCE((c.data -> 'amended' ->> 'limitPrice')::numeric, o.limit_price),
-        asked_price = CASE WHEN c.data -> 'amended' ? 'limitPrice'
+        asked_price = CASE WHEN c.data -> 'amended' ->> 'limitPrice' IS NOT NULL
             THEN (c.data -> 'amended' ->> 'askedPrice')::numeric ELSE o.asked_price END,
         slippage_bps = COALESCE((c.data -> 'amended' ->> 'slippageBps')::int, o.slippage_bps),
         expires_at = CASE WHEN c.data -> 'amended' ? 'expiresAt'
