@@ -2,20 +2,30 @@
 
 import base64
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
 
+from orderengine.host import flower
 from tests.engine import Engine
 from tests.waiting import until
 
 PATIENCE_S = 60
+MAX_TASKS = 40
+"""The engine's own rhythm makes more in half a minute."""
 
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    with Engine(MOCK_LATENCY="0").running() as engine:
+    with Engine(MOCK_LATENCY="0", FLOWER_MAX_TASKS=str(MAX_TASKS)).running() as engine:
         yield engine
+
+
+def known_tasks(engine: Engine) -> dict[str, Any]:
+    secret = (engine.data_dir / "flower.password").read_text().strip()
+    url = f"{engine.services['flowerUrl']}/api/tasks?limit=1000"
+    return dict(httpx.get(url, auth=("flower", secret), timeout=PATIENCE_S).raise_for_status().json())
 
 
 def answer(engine: Engine, path: str, *, signed: bool = False) -> int:
@@ -33,3 +43,12 @@ def test_no_page_of_flower_is_open_to_other_users_of_the_machine(engine: Engine)
     for path in ("/metrics", "/tasks", "/workers", "/api/workers", "/api/tasks", "/api/task/types"):
         assert answer(engine, path) == 401, path
     assert answer(engine, "/metrics", signed=True) == 200
+
+
+def test_it_remembers_so_many_tasks_and_forgets_the_oldest(engine: Engine) -> None:
+    """Or it grows by half a gigabyte an hour under load."""
+    assert int(flower.MAX_TASKS) * 5_000 < 64 * 1024**2, "bytes, as measured"
+    until(lambda: len(known_tasks(engine)) >= MAX_TASKS - 5, PATIENCE_S)
+    first = set(known_tasks(engine))
+    until(lambda: len(first - set(known_tasks(engine))) > 5, PATIENCE_S)
+    assert len(known_tasks(engine)) <= MAX_TASKS

@@ -62,6 +62,31 @@ def test_an_address_that_tries_many_names_is_locked_for_all_of_them() -> None:
     assert tried("lock-other", right=True, address="192.0.2.8") == 302
 
 
+def test_the_old_password_is_not_guessed_in_a_session_that_was_left_open() -> None:
+    client = Client(headers={"Host": "localhost"}, REMOTE_ADDR=ADDRESS)
+    client.force_login(User.objects.get(username="lock-trader"), "django.contrib.auth.backends.ModelBackend")
+    new = {"new_password1": "another long one 1", "new_password2": "another long one 1"}
+
+    def change(old: str) -> int:
+        return client.post("/password", {"old_password": old, **new}).status_code
+
+    guesses = [change("wrong") for _ in range(settings.AXES_FAILURE_LIMIT)]
+    assert guesses == [200] * (settings.AXES_FAILURE_LIMIT - 1) + [429]
+    assert change("right for lock-trader") == 429 and tried("lock-trader", right=True) == 429
+
+    AccessAttempt.objects.all().delete()
+    assert change("right for lock-trader") == 302
+    assert User.objects.get(username="lock-trader").check_password("another long one 1")
+    assert client.get("/").status_code == 200, "who changes a password stays signed in"
+
+
+def test_the_admin_has_no_second_page_for_it() -> None:
+    client = Client(headers={"Host": "localhost"}, REMOTE_ADDR=ADDRESS)
+    client.force_login(User.objects.get(username="lock-admin"), "django.contrib.auth.backends.ModelBackend")
+    answer = client.post("/admin/password_change/", {"old_password": "wrong"})
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/password")
+
+
 def test_a_forwarded_address_by_itself_counts_for_nothing() -> None:
     """The server puts a trusted proxy's word into REMOTE_ADDR; the header of anybody else is not read."""
     answers = [tried("lock-admin", **{"X-Forwarded-For": f"198.51.100.{n}"}) for n in range(5)]

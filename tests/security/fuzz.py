@@ -96,7 +96,9 @@ class Result:
         found = [f"{name}: {self.peak[name] >> 20} MB" for name in self.peak if self.peak[name] > self.bound(name)]
         found += [f"{name} was restarted" for name in sorted(self.restarted)]
         found += [f"{n} answers {status} to broken traffic" for status, n in self.statuses.items() if status == "500"]
-        if slow := sum(probe.own > MAX_HEALTH_S for probe in self.attacked):
+        # A loop that waits for the interpreter's lock, whose holder waits for a core, is not told apart: hence a share.
+        slow = sum(probe.own > MAX_HEALTH_S for probe in self.attacked)
+        if slow > 0.01 * len(self.attacked):
             found.append(f"/healthz took {MAX_HEALTH_S} s longer than the machine made it, {slow} times")
         if self.unanswered:
             found.append(f"/healthz did not answer {self.unanswered} times")
