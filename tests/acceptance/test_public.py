@@ -229,6 +229,19 @@ def test_a_host_that_is_not_ours_gets_nothing(public: Engine) -> None:
     assert answer.status_code == 400 and "Traceback" not in answer.text
 
 
+def test_the_address_of_a_socket_names_no_host_that_is_not_ours(public: Engine) -> None:
+    """A cache or a proxy may hand the answer to somebody else."""
+    key = issue(public, "hosts")
+    for host, named in (
+        ("evil.example", "127.0.0.1"),
+        ("evil.example:80", "127.0.0.1"),
+        ("127.0.0.1:1", "127.0.0.1:1"),
+    ):
+        headers = bearer(key) | {"Host": host}
+        answer = send("POST", f"{public.url}/api/orders/execute", json=ORDER, headers=headers)
+        assert answer.status_code == 200 and answer.json()["ws"].startswith(f"ws://{named}"), answer.text
+
+
 def test_the_admin_locks_out_who_guesses(public: Engine) -> None:
     login = f"{public.url}/admin/login/"
     with httpx.Client(timeout=60) as client:
