@@ -81,6 +81,8 @@ def listen() -> None:
 
 def run(name: str, *, replica: bool) -> int:
     environment.clean(os.environ, embedded=False)
+    if name not in (kind.name for kind in fleet.KINDS if kind.signs):
+        environment.without_keys(os.environ)
     secret_files.load()
     check_file_limit()
     raise_file_limit()

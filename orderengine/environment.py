@@ -35,6 +35,15 @@ SERVICE = re.compile(r"PATH|HOME|TMPDIR|DATA_DIR|ORDERENGINE_\w+|LD_\w+|DYLD_\w+
 SERVICE_FIXED = {"LC_ALL": "C", "TZ": "UTC"}
 
 
+KEYS_OF_WALLETS = ("WALLET_ENCRYPTION_KEYS", "WALLET_ENCRYPTION_KEYS_FILE")
+"""For processes that sign only (`runtime.fleet.Kind.signs`)."""
+
+
+def without_keys(variables: MutableMapping[str, str]) -> None:
+    for name in KEYS_OF_WALLETS:
+        variables.pop(name, None)
+
+
 def clean(variables: MutableMapping[str, str], *, embedded: bool) -> None:
     """Removes what must not reach our processes, and keeps loopback addresses away from every proxy.
 

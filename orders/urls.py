@@ -1,6 +1,6 @@
 from django.urls import path
 
-from orders.http import asyncapi, dead_letters, preview, prices, tokens, views
+from orders.http import asyncapi, dead_letters, preview, prices, tokens, views, wallets
 
 urlpatterns = [
     path("asyncapi", asyncapi.view),
@@ -13,6 +13,8 @@ urlpatterns = [
     path("tokens", tokens.TokensView.as_view()),
     path("pairs", prices.PairsView.as_view()),
     path("quotes/<str:pair>", prices.QuotesView.as_view()),
+    path("wallets", wallets.WalletsView.as_view()),
+    path("wallets/<int:wallet_id>/airdrop", wallets.AirdropView.as_view()),
     path("ws-ticket", views.TicketView.as_view()),
     path("dead-letters", dead_letters.DeadLettersView.as_view()),
     path("dead-letters/<int:letter_id>/requeue", dead_letters.RequeueView.as_view()),

@@ -22,6 +22,8 @@ class Kind:
     """Environment variable that replaces `threads`."""
     count_variable: str | None = None
     """Environment variable with the number of such processes; without one there is exactly one."""
+    signs: bool = False
+    """Uses wallets' keys; no other kind of process gets a variable that leads to one."""
     nice: int = 0
     """Where processors are short, orders go before whoever only watches."""
 
@@ -34,6 +36,7 @@ ORDERS = Kind(
     threads=400,
     threads_variable="ORDER_THREADS",
     count_variable="WORKERS_ORDERS",
+    signs=True,
 )
 KINDS: tuple[Kind, ...] = (
     WEB,

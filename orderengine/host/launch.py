@@ -150,6 +150,7 @@ def main() -> None:
     parser.add_argument("--nice", type=int, default=0, help="how far others go first where processors are short")
     parser.add_argument("--directory", default=None)
     parser.add_argument("--inherit", help="regular expression of the variables that the command inherits")
+    parser.add_argument("--without", action="append", default=[], help="a variable that the command does not inherit")
     parser.add_argument("--set", action="append", default=[], help="NAME=VALUE beside those")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
@@ -172,6 +173,8 @@ def main() -> None:
     os.nice(options.nice)
     take_turns()
     os.environ[PARENT] = str(os.getpid())
+    for name in options.without:
+        os.environ.pop(name, None)
     if options.inherit:
         limit_environment(options.inherit, options.set)
     os.execvp(options.command[0], options.command)

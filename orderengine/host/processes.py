@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from orderengine.environment import KEYS_OF_WALLETS
 from orderengine.host.embedded import launch_command
 from runtime import fleet
 
@@ -89,6 +90,8 @@ def engine(environment: Mapping[str, str], run_dir: Path, listener: Path) -> lis
     made = []
     for turn, (kind, name) in enumerate(found, start=-len(FIRST)):
         options = [f"--listener={listener}"] if kind is fleet.WEB else []
+        if not kind.signs:
+            options += [f"--without={variable}" for variable in KEYS_OF_WALLETS]
         if kind.nice:
             options.append(f"--nice={kind.nice}")
         if turn > 0:

@@ -26,6 +26,32 @@ class AcceptedOut(Out):
     created_at: Moment
 
 
+class BalanceOut(Out):
+    token: Annotated[str, msgspec.Meta(description="Its symbol where that is verified, else the mint.")]
+    mint: str
+    amount: Annotated[str, msgspec.Meta(description="What the wallet has. Of SOL: wrapped and not, together.")]
+    reserved: Annotated[str, msgspec.Meta(description="What orders in work may still spend of it, fees included.")]
+
+
+class WalletOut(Out):
+    id: int
+    address: str
+    name: str
+    default: Annotated[bool, msgspec.Meta(description="Of orders that name no wallet.")]
+    balances: list[BalanceOut]
+
+
+class WalletsOut(Out):
+    wallets: list[WalletOut]
+
+
+class AirdropOut(Out):
+    id: int
+    address: str
+    token: str
+    amount: str
+
+
 class ErrorBody(Out):
     code: Annotated[str, msgspec.Meta(extra_json_schema={"enum": sorted(ERRORS)})]
     message: str
@@ -192,5 +218,7 @@ DOCUMENTED: tuple[type[Out], ...] = (
     PairsOut,
     TokensOut,
     QuotesOut,
+    WalletsOut,
+    AirdropOut,
     ErrorOut,
 )
