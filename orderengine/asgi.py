@@ -55,6 +55,7 @@ routes = ProtocolTypeRouter(
         "websocket": URLRouter(
             [
                 path("ws/orders", sockets.account),
+                path("ws/plans/<str:plan_id>", sockets.plan),
                 path("ws/quotes/<str:pair>", sockets.quotes),
                 path("ws/<str:order_id>", sockets.order),
                 re_path("", cast(Any, no_socket)),

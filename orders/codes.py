@@ -18,6 +18,9 @@ ERRORS: Mapping[str, str] = {
     "TOO_LATE": "The order is being executed and cannot be changed any more.",
     "ALREADY_FINAL": "The order has ended.",
     "NOT_RESTING": "Only an order that waits for its trigger can be amended.",
+    "NOT_AMENDABLE": "Only the exits of a bracket can be changed: cancel the plan and make another.",
+    "WOULD_TRIGGER_IMMEDIATELY": "At the present price an exit would fire at once.",
+    "AMOUNT_TOO_SMALL": "A slice of the schedule is less than a venue trades: fewer slices, or a larger amount.",
     "PART_OF_PLAN": "The order is a leg of a plan: cancel, amend or pause the plan.",
     "NOT_PAUSABLE": "Only a schedule that is not over can be paused or resumed.",
     "SEQ_MISMATCH": "The order is not at the seq that `If-Match` names. Read it and decide anew.",
@@ -63,6 +66,8 @@ FAILURES: Mapping[str, str] = {
 }
 
 REASONS: Mapping[str, str] = {
+    "BELOW_WORST_PRICE": "A stop fired below its worstPrice; it is a limit order at that price now.",
+    "NOT_MARKETABLE": "The one attempt of an order with timeInForce ioc came to nothing.",
     "MARKET_MOVED_BACK": "The limit was not reached any more, so the order waits again.",
     "NOT_QUOTABLE": "A sniper found no quote, so it waits again.",
 }

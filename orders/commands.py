@@ -1,10 +1,11 @@
 """What people do to orders: cancel, amend, requeue. One order at a time; the ledger's fence decides every race."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -13,6 +14,7 @@ import psycopg_pool
 from msgspec import UNSET, UnsetType
 
 from orders.aftercommit import AfterCommit
+from orders.effects import Effects
 from orders.errors import ApiError, invalid
 from orders.events import AmendData, Amended, CancelData, Data, Requeued, RequeueData
 from orders.ledger import statements
@@ -22,6 +24,9 @@ from orders.limits import TOKEN_IN, TOKEN_OUT, asked_in_token_in
 from orders.mints import mint_of
 from orders.models import Order, OrderType, Plan
 from orders.order_in import AmendIn, checked_amount, checked_expiry, limit_of, token
+from orders.plans import commands as plans
+from orders.plans.commands import NewPlan
+from orders.plans.values import PlanStatus
 from orders.prices import check_price, present
 from orders.transitions import transition
 from orders.wire import text
@@ -32,6 +37,8 @@ TRIES = 10
 """Races with executors and triggers. A lost one means that the order has moved, which it does a few times at most."""
 MAX_CONNECTIONS = 4
 STATEMENT_TIMEOUT_MS = 1_500
+BUSY_PAUSE_S = 0.01
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +144,52 @@ class Commands:
             return transition(position(order), Event.REQUEUE, asker.sign(data), delay_ms=0 if market else None)
 
         return self._apply(order, decide)
+
+    def create_plan(self, plan: NewPlan) -> tuple[UUID, bool]:
+        """Its id, and whether it is an earlier one with the same key. Raises `ApiError`: IDEMPOTENCY_CONFLICT."""
+
+        def act(connection: statements.Connection) -> tuple[tuple[UUID, bool], list[Effects]]:
+            plan_id, replayed, follows = plans.create(connection, plan)
+            return (plan_id, replayed), follows
+
+        return self._transact(act)
+
+    def earlier_plan(self, plan: NewPlan) -> UUID | None:
+        """The plan that was made before with its keys. Raises `ApiError`: IDEMPOTENCY_CONFLICT."""
+        return self._transact(lambda connection: (plans.earlier(connection, plan), []))
+
+    def change_plan(self, plan: Plan, wanted: PlanStatus, asker: Asker) -> Plan:
+        """Cancels (`CLOSING`), pauses or resumes a plan; again: the same. Raises `ApiError` as `orders.plans.commands`."""
+
+        def act(connection: statements.Connection) -> tuple[None, list[Effects]]:
+            by = {"asked": wanted, "by": asker.name} | ({"requestId": asker.request_id} if asker.request_id else {})
+            return None, plans.change(connection, plan.pk, wanted, plans.CHECKS[wanted], by, seq=asker.seq)
+
+        self._transact(act)
+        return Plan.objects.get(pk=plan.pk)
+
+    def amend_plan(self, plan: Plan, exits: Mapping[str, Any], asker: Asker) -> Plan:
+        """Changes exits of a bracket, by their legs. Raises `ApiError` as `orders.plans.commands.amend`."""
+
+        def act(connection: statements.Connection) -> tuple[None, list[Effects]]:
+            by = {"by": asker.name} | ({"requestId": asker.request_id} if asker.request_id else {})
+            return None, plans.amend(connection, plan.pk, exits, by, seq=asker.seq)
+
+        self._transact(act)
+        return Plan.objects.get(pk=plan.pk)
+
+    def _transact(self, act: Callable[[statements.Connection], tuple[Done, list[Effects]]]) -> Done:
+        """What follows is carried out after the commit."""
+        for _ in range(TRIES):
+            try:
+                with self._pool.connection() as connection:
+                    done, follows = act(connection)
+            except (plans.Busy, psycopg.errors.FeatureNotSupported):
+                time.sleep(BUSY_PAUSE_S)
+                continue
+            self._after_commit.carry_out(follows)
+            return done
+        raise ApiError("TOO_LATE", "The plan's orders move too fast to be changed; try again.")
 
     def _apply(self, order: Order, decide: Callable[[Order], Change | None]) -> Order:
         for _ in range(TRIES):
@@ -246,6 +299,26 @@ def cancel(order: Order, asker: Asker) -> Order:
 def amend(order: Order, wanted: AmendIn, asker: Asker) -> Order:
     """`Commands.amend` of this process."""
     return installed().amend(order, wanted, asker)
+
+
+def create_plan(plan: NewPlan) -> tuple[UUID, bool]:
+    """`Commands.create_plan` of this process."""
+    return installed().create_plan(plan)
+
+
+def earlier_plan(plan: NewPlan) -> UUID | None:
+    """`Commands.earlier_plan` of this process."""
+    return installed().earlier_plan(plan)
+
+
+def change_plan(plan: Plan, wanted: PlanStatus, asker: Asker) -> Plan:
+    """`Commands.change_plan` of this process."""
+    return installed().change_plan(plan, wanted, asker)
+
+
+def amend_plan(plan: Plan, exits: Mapping[str, Any], asker: Asker) -> Plan:
+    """`Commands.amend_plan` of this process."""
+    return installed().amend_plan(plan, exits, asker)
 
 
 def requeue(order: Order, asker: Asker, *, epoch: int | None = None) -> Order:

@@ -172,6 +172,8 @@ class RestData(Data, frozen=True, kw_only=True):
     """The BEST price at which the order's own impact leaves it its limit."""
     signature: str | UnsetType = UNSET
     """Of the transaction that reverted, where one did."""
+    amended: "Amended | UnsetType" = UNSET
+    """A stop-limit that has fired is a limit order from now on."""
 
 
 class ReleaseData(Data, frozen=True, kw_only=True):
@@ -187,6 +189,7 @@ class Amended(Data, frozen=True, kw_only=True):
     limit_price: str | UnsetType = UNSET
     asked_price: str | None | UnsetType = UNSET
     """The limit in tokenIn, as it was asked for; null: it is not in tokenIn any more. Comes with `limit_price` only."""
+    trigger_condition: str | UnsetType = UNSET
     amount: str | UnsetType = UNSET
     slippage_bps: int | UnsetType = UNSET
     expires_at: datetime | None | UnsetType = UNSET
@@ -229,7 +232,12 @@ class CancelData(Asked, frozen=True, kw_only=True):
 
 
 class ExpireData(Data, frozen=True, kw_only=True):
-    """`expired`."""
+    """`expired`. The fields are set for an order of one attempt: `reason` is NOT_MARKETABLE."""
+
+    reason: str | UnsetType = UNSET
+    error: ErrorData | UnsetType = UNSET
+    price: str | UnsetType = UNSET
+    """What the order would have got."""
 
 
 DATA_OF: Mapping[Event, type[Data]] = {

@@ -79,7 +79,11 @@ class Reader:
         for name, reader in self._inner.items():
             inner = found.get(name)
             if isinstance(inner, dict):
-                reader._check_numbers(inner, f"{name}.")
+                reader._check_numbers(inner, f"{path}{name}.")
+            elif isinstance(inner, list):
+                for n, each in enumerate(inner):
+                    if isinstance(each, dict):
+                        reader._check_numbers(each, f"{path}{name}[{n}].")
 
 
 def numbers_of(kind: type[msgspec.Struct]) -> tuple[frozenset[str], frozenset[str], dict[str, Reader]]:
@@ -95,6 +99,10 @@ def numbers_of(kind: type[msgspec.Struct]) -> tuple[frozenset[str], frozenset[st
                 wholes.add(field.encode_name)
             elif isinstance(option, msgspec.inspect.StructType):
                 inner[field.encode_name] = Reader(option.cls)
+            elif isinstance(option, msgspec.inspect.VarTupleType) and isinstance(
+                option.item_type, msgspec.inspect.StructType
+            ):
+                inner[field.encode_name] = Reader(option.item_type.cls)
     return frozenset(decimals), frozenset(wholes), inner
 
 

@@ -38,6 +38,7 @@ class Event(StrEnum):
     """No further attempt; nothing of any attempt landed. The order becomes a dead letter."""
     CANCEL = "cancel"
     EXPIRE = "expire"
+    """It waited past its time; or its one attempt (`timeInForce: ioc`) came to nothing, and nothing of it can land any more."""
     AMEND = "amend"
     REQUEUE = "requeue"
     """An operator sends a failed order round again."""
@@ -61,6 +62,7 @@ SUCCESSORS: Mapping[Status, Mapping[Event, Status]] = MappingProxyType(
             Event.REST: Status.PENDING,
             Event.RELEASE: Status.PENDING,
             Event.FAIL: Status.FAILED,
+            Event.EXPIRE: Status.EXPIRED,
         },
         Status.BUILDING: {
             Event.SUBMIT: Status.SUBMITTED,
@@ -68,12 +70,14 @@ SUCCESSORS: Mapping[Status, Mapping[Event, Status]] = MappingProxyType(
             Event.REST: Status.PENDING,
             Event.RELEASE: Status.PENDING,
             Event.FAIL: Status.FAILED,
+            Event.EXPIRE: Status.EXPIRED,
         },
         Status.SUBMITTED: {
             Event.CONFIRM: Status.CONFIRMED,
             Event.RETRY: Status.PENDING,
             Event.REST: Status.PENDING,
             Event.FAIL: Status.FAILED,
+            Event.EXPIRE: Status.EXPIRED,
         },
         Status.CONFIRMED: {},
         Status.FAILED: {Event.REQUEUE: Status.PENDING},

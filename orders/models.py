@@ -156,6 +156,17 @@ class Order(models.Model):
     trigger_kind = models.CharField(max_length=16, choices=SniperKind.choices, null=True, blank=True)
     min_liquidity = models.DecimalField(null=True, blank=True, **PRICE)
     volume_factor = models.DecimalField(null=True, blank=True, **PRICE)
+    trail_bps = models.IntegerField(null=True, blank=True)
+    """Of a trailing stop (`lte`): how far below the highest price since it was armed it fires; its limit_price follows from that
+    and is the least price there is until it has fired."""
+    activation_price = models.DecimalField(null=True, blank=True, **PRICE)
+    """Of a trailing stop: the price that must be reached before it follows."""
+    trail_high = models.DecimalField(null=True, blank=True, **PRICE)
+    """Of a trailing stop that has fired: the high that it had followed."""
+    worst_price = models.DecimalField(null=True, blank=True, **PRICE)
+    """Of a stop (`lte`): once it has fired it is a limit order at this price."""
+    time_in_force = models.CharField(max_length=3, null=True, blank=True)
+    """ioc: one attempt, never resting. Null: gtc."""
     launched_before = models.BooleanField(null=True, blank=True)
     """Of a launch sniper: the pair was already traded when the order came, so it waits for another launch."""
     max_price_impact_bps = models.IntegerField(null=True, blank=True)
@@ -335,6 +346,15 @@ class OrderEvent(models.Model):
     status = models.CharField(max_length=9, choices=choices(Status))
     at = models.DateTimeField()
     data = models.JSONField(default=dict)
+
+
+class PairHigh(models.Model):
+    """The highest price of a second that counted for the trailing stops of a pair; kept until a later one is as high."""
+
+    pk = models.CompositePrimaryKey("pair", "at")
+    pair = models.CharField(max_length=140)
+    at = models.DateTimeField()
+    high = models.DecimalField(**PRICE)
 
 
 class Resolution(models.TextChoices):

@@ -37,7 +37,18 @@ MIN_PRICE = Decimal(10) ** -18
 MAX_DIGITS = 60
 MAX_FEE_LAMPORTS = 10**12
 """1,000 SOL: what is above is a mistake. The engine's own ceiling is far lower."""
-LATER_FIELDS = frozenset({"asked_price", "max_fee_lamports", "percent", "wallet"})
+LATER_FIELDS = frozenset(
+    {
+        "asked_price",
+        "max_fee_lamports",
+        "percent",
+        "wallet",
+        "trail_bps",
+        "activation_price",
+        "worst_price",
+        "time_in_force",
+    }
+)
 """Came after the first version. Unset they are left out of a request's hash, so that the version before made the same one."""
 EXACT = Context(prec=200)
 """Rounds nothing that MAX_DIGITS lets pass."""
@@ -56,6 +67,20 @@ class Share(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     percent: Annotated[int, msgspec.Meta(ge=1, le=100)]
 
 
+class ExitIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen=True):
+    """One way out of what an order brings. Prices are quote per token: of the pair that sells what was bought."""
+
+    kind: Literal["takeProfit", "stopLoss", "trailing", "timeLimit"]
+    at_bps: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    price: Decimal | None = None
+    portion_bps: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
+    trail_bps: Annotated[int, msgspec.Meta(ge=50, le=9_000)] | None = None
+    activate_at_bps: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    slippage_bps: Bps | None = None
+    max_slippage_bps: Bps | None = None
+    after: timedelta | None = None
+
+
 class OrderIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen=True):
     token_in: TokenName
     token_out: TokenName
@@ -67,11 +92,16 @@ class OrderIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen
     limit_price: Decimal | None = None
     price_in: PriceIn = "tokenOut"
     trigger_condition: Literal["gte", "lte"] | None = None
+    trail_bps: Annotated[int, msgspec.Meta(ge=50, le=9_000)] | None = None
+    activation_price: Decimal | None = None
+    worst_price: Decimal | None = None
+    time_in_force: Literal["gtc", "ioc", "fok"] | None = None
     allow_far_price: bool = False
     trigger: SniperTrigger | None = None
     max_price_impact_bps: Annotated[int, msgspec.Meta(ge=0, le=10_000)] | None = None
     max_fee_lamports: Annotated[int, msgspec.Meta(ge=1, le=MAX_FEE_LAMPORTS)] | None = None
     wallet: Annotated[str, msgspec.Meta(min_length=1, max_length=44)] | None = None
+    exits: Annotated[tuple[ExitIn, ...], msgspec.Meta(min_length=1, max_length=12)] | None = None
 
 
 class AmendIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen=True):
@@ -147,8 +177,12 @@ def checked(
         field = "wallet" if share is None else "amount"
         raise ApiError("NO_WALLET", "The mock has no wallets.", {field: ["needs a wallet, and the mock has none"]})
     check_type(order, trigger)
-    condition = (order.trigger_condition or "gte") if order.type == "limit" else None
+    condition = condition_of(order)
     limit_price, asked_price = limit_of(order.limit_price, order.price_in, condition)
+    if limit_price is not None and order.worst_price is not None and order.worst_price > limit_price:
+        raise invalid("worstPrice", "is above the price that triggers the stop")
+    if order.trail_bps is not None:
+        limit_price = MIN_PRICE  # Until it has followed a price there is none at which it fires.
     asked: dict[str, Any] = {
         "client_order_id": order.client_order_id,
         "type": order.type,
@@ -160,6 +194,11 @@ def checked(
         "limit_price": limit_price,
         "asked_price": asked_price,
         "trigger_condition": condition,
+        "trail_bps": order.trail_bps,
+        "activation_price": checked_threshold("activationPrice", order.activation_price),
+        "worst_price": checked_threshold("worstPrice", order.worst_price),
+        # A swap is filled whole or not at all: the two words mean the same.
+        "time_in_force": "ioc" if order.time_in_force in ("ioc", "fok") else None,
         "trigger_kind": trigger.kind if trigger else None,
         "min_liquidity": checked_threshold("trigger.minLiquidity", trigger.min_liquidity) if trigger else None,
         "volume_factor": checked_threshold("trigger.volumeFactor", trigger.volume_factor) if trigger else None,
@@ -177,7 +216,7 @@ def checked(
         idempotency_key=idempotency_key,
         # Of what was understood: `1.50` is `1.5`, a symbol is its mint, a default may be written out.
         request_hash=hashlib.sha256(canonical(hashed)).digest(),
-        resting=order.type != "market",
+        resting=order.type != "market" and order.time_in_force not in ("ioc", "fok"),
         request_id=request_id,
         mode=settings.EXECUTION_MODE,
         **asked,
@@ -186,8 +225,11 @@ def checked(
 
 def check_type(order: OrderIn, trigger: SniperTrigger | None) -> None:
     """What belongs to a type of order, and what does not."""
+    check_stop(order)
+    if order.time_in_force in ("ioc", "fok") and (order.type == "sniper" or condition_of(order) == "lte"):
+        raise invalid("timeInForce", "of an order that waits for its trigger is gtc")
     if order.type == "limit":
-        if order.limit_price is None:
+        if order.limit_price is None and order.trail_bps is None:
             raise invalid("limitPrice", "is required for a limit order")
     elif order.limit_price is not None:
         raise invalid("limitPrice", "belongs to limit orders only")
@@ -203,6 +245,28 @@ def check_type(order: OrderIn, trigger: SniperTrigger | None) -> None:
         raise invalid("trigger.minLiquidity", "is required for, and belongs only to, the kind liquidity")
     if (trigger.kind == "volume") != (trigger.volume_factor is not None):
         raise invalid("trigger.volumeFactor", "is required for, and belongs only to, the kind volume")
+
+
+def condition_of(order: OrderIn) -> str | None:
+    """A trailing stop is a stop."""
+    if order.type != "limit":
+        return None
+    return "lte" if order.trail_bps is not None else order.trigger_condition or "gte"
+
+
+def check_stop(order: OrderIn) -> None:
+    """What belongs to stops."""
+    if order.trail_bps is not None:
+        if order.type != "limit":
+            raise invalid("trailBps", "belongs to limit orders only")
+        if order.limit_price is not None or order.trigger_condition == "gte":
+            raise invalid(
+                "trailBps", "makes the order a stop whose price follows the market: without limitPrice and gte"
+            )
+    elif order.activation_price is not None:
+        raise invalid("activationPrice", "belongs to orders with trailBps only")
+    if order.worst_price is not None and (condition_of(order) != "lte" or order.trail_bps is not None):
+        raise invalid("worstPrice", "belongs to stops, orders with triggerCondition lte")
 
 
 def token(field: str, name: str) -> Token:

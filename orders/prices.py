@@ -77,7 +77,7 @@ class Quotes:
         pair = tokens().pair(new.token_in, new.token_out)
         if pair is None:  # A mint that is not known yet: its launch is to come.
             return replace(new, launched_before=False)
-        if new.type == OrderType.LIMIT and not order.allow_far_price:
+        if new.type == OrderType.LIMIT and not order.allow_far_price and new.trail_bps is None:
             await self._check_price(pair, new)
         elif new.trigger_kind == SniperKind.TOKEN_LAUNCH:
             return replace(new, launched_before=await self._is_listed(pair))

@@ -86,6 +86,10 @@ class OrderOut(Out):
     )
     limit_prices: LimitPricesOut | None
     trigger_condition: Literal["gte", "lte"] | None
+    trail_bps: int | None
+    activation_price: PerTokenIn | None
+    worst_price: Annotated[str, msgspec.Meta(description="Of a stop that has fired, tokenOut per tokenIn.")] | None
+    time_in_force: Literal["gtc", "ioc"]
     trigger: TriggerOut | None
     max_price_impact_bps: int | None
     max_fee_lamports: Annotated[int, msgspec.Meta(description="What it pays the chain at most, rent apart.")] | None
@@ -105,6 +109,8 @@ class OrderOut(Out):
     slot: int | None
     fees: list[FeeOut] | None
     failure: FailureOut | None
+    plan_id: Uuid | None
+    leg: Annotated[str, msgspec.Meta(description="Which part of its plan.")] | None
     created_at: Moment
     updated_at: Moment
 
@@ -132,6 +138,8 @@ def order_out(order: Order) -> OrderOut:
         trigger = TriggerOut(order.trigger_kind, number(order.min_liquidity), number(order.volume_factor))  # type: ignore[arg-type]
     if order.failure_code is not None:
         failure = FailureOut(order.failure_code, order.failure_message)
+    # A trailing stop that has followed no price yet has none.
+    limit_price = None if order.trail_bps is not None and order.trail_high is None else order.limit_price
     in_token_in = asked_in_token_in(order.limit_price, order.asked_price, order.trigger_condition)
     known, mint_in, mint_out = tokens(), mint_of(order.token_in), mint_of(order.token_out)
     return OrderOut(
@@ -144,12 +152,16 @@ def order_out(order: Order) -> OrderOut:
         mint_out=mint_out,
         amount=ShareOut(order.percent) if order.amount is None else text(order.amount),  # type: ignore[arg-type]
         slippage_bps=order.slippage_bps,
-        limit_price=number(order.limit_price) if in_token_in is None else text(in_token_in),
-        price_in=None if order.limit_price is None else TOKEN_OUT if in_token_in is None else TOKEN_IN,  # type: ignore[arg-type]
+        limit_price=number(limit_price) if in_token_in is None else text(in_token_in),
+        price_in=None if limit_price is None else TOKEN_OUT if in_token_in is None else TOKEN_IN,  # type: ignore[arg-type]
         limit_prices=None
-        if order.limit_price is None
-        else LimitPricesOut(text(order.limit_price), text(in_token_in or shown_inverse(order.limit_price))),
+        if limit_price is None
+        else LimitPricesOut(text(limit_price), text(in_token_in or shown_inverse(limit_price))),
         trigger_condition=order.trigger_condition,  # type: ignore[arg-type]
+        trail_bps=order.trail_bps,
+        activation_price=number(order.activation_price),
+        worst_price=number(order.worst_price),
+        time_in_force="ioc" if order.time_in_force == "ioc" else "gtc",
         trigger=trigger,
         max_price_impact_bps=order.max_price_impact_bps,
         max_fee_lamports=order.max_fee_lamports,
@@ -169,6 +181,8 @@ def order_out(order: Order) -> OrderOut:
         slot=order.slot,
         fees=None if order.fees is None else [FeeOut(**fee) for fee in order.fees],
         failure=failure,
+        plan_id=None if order.plan_id is None else str(order.plan_id),
+        leg=order.leg,
         created_at=timestamp(order.created_at),
         updated_at=timestamp(order.updated_at),
     )

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from orders.http import asyncapi, dead_letters, preview, prices, tokens, views, wallets
+from orders.http import asyncapi, dead_letters, plans, preview, prices, tokens, views, wallets
 
 urlpatterns = [
     path("asyncapi", asyncapi.view),
@@ -9,6 +9,11 @@ urlpatterns = [
     path("orders/<str:order_id>", views.OrderView.as_view()),
     path("orders/<str:order_id>/events", views.EventsView.as_view()),
     path("orders/<str:order_id>/quotes", views.QuotesOfOrderView.as_view()),
+    path("plans", plans.PlansView.as_view()),
+    path("plans/<str:plan_id>", plans.PlanView.as_view()),
+    path("plans/<str:plan_id>/pause", plans.PauseView.as_view()),
+    path("plans/<str:plan_id>/resume", plans.ResumeView.as_view()),
+    path("plans/<str:plan_id>/events", plans.PlanEventsView.as_view()),
     path("preview/<str:pair>", preview.PreviewView.as_view()),
     path("tokens", tokens.TokensView.as_view()),
     path("pairs", prices.PairsView.as_view()),

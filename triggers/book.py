@@ -5,7 +5,7 @@ list `triggers:again` until its executor has taken it, and comes back to the boo
 Redis' clock: callers say how long, never when.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -28,6 +28,8 @@ LUA = Path(__file__).parent / "lua"
 AGAIN, TIME = "triggers:again", "triggers:time"
 PAIRS = "triggers:pairs"
 COMPLETE, REBUILD, INVALIDATIONS = "triggers:complete", "triggers:rebuild", "triggers:invalidations"
+MAX_MOVED = 500
+"""Trailing stops that change their bucket in one script, which blocks Redis for about two milliseconds."""
 TIMEOUT_S = 2.0
 """Redis answers in a millisecond; a rebuild's pipelines of thousands of scripts take longer."""
 
@@ -71,7 +73,12 @@ class Book:
         def script(*names: str) -> Any:
             return self.redis.register_script(source(*names))
 
-        self._arm, self._disarm = script("clock", "places", "arm"), script("places", "disarm")
+        self._arm = script("clock", "trailing", "places", "arm")
+        self._disarm = script("trailing", "places", "disarm")
+        self._follow, self._claim_trailing = (
+            script("clock", "trailing", "follow"),
+            script("clock", "trailing", "claim_trailing"),
+        )
         self._claim_limits, self._claim_snipers = script("clock", "claim_limits"), script("clock", "claim_snipers")
         self._overdue = script("clock", "overdue")
         self._peek, self._unlist, self._complete = script("peek"), script("unlist"), script("complete")
@@ -90,8 +97,9 @@ class Book:
                 name = known.name(rest.pair)
                 fields = [name, str(rest.order_id), rest.seq, rest.kind, rules.plain(rest.price)]
                 flags = [change.again_in_ms, int(change.shelved), int(change.force)]
+                trail = [rest.bps, rules.plain(rest.activation)]
                 key = details_key(rest.order_id, name, sniper=rest.sniper)
-                self._arm([key, AGAIN], [*fields, *flags, rest.pair], client=pipe)
+                self._arm([key, AGAIN], [*fields, *flags, rest.pair, *trail], client=pipe)
             return sum(pipe.execute())
 
     def remove(self, held: Iterable[tuple[str, int]]) -> int:
@@ -102,10 +110,52 @@ class Book:
                 self._disarm([key, AGAIN], [pair, order_id, seq], client=pipe)
             return sum(pipe.execute())
 
-    def claim(self, pair: str, kind: str, reached: Decimal, *, most: int, again_in_ms: int) -> list[UUID]:
-        """Takes orders of the kind that are due at `reached` out of the index; see `claim_limits`, `claim_snipers`."""
+    def claim(
+        self, pair: str, kind: str, reached: Decimal, *, most: int, again_in_ms: int
+    ) -> tuple[list[UUID], dict[str, str]]:
+        """Takes orders of the kind that are due at `reached` out of the index; see `claim_limits`, `claim_snipers`.
+
+        Returns them and what their trigger says beside: the high that trailing stops have followed.
+        """
+        if kind == rules.TRAILING:
+            return self.claim_trailing(pair, reached, most=most, again_in_ms=again_in_ms)
         claim = self.claim_limits if kind in (rules.GTE, rules.LTE) else self.claim_snipers
-        return claim(pair, kind, reached, most=most, again_in_ms=again_in_ms)
+        return claim(pair, kind, reached, most=most, again_in_ms=again_in_ms), {}
+
+    def claim_trailing(
+        self, pair: str, best: Decimal, *, most: int, again_in_ms: int
+    ) -> tuple[list[UUID], dict[str, str]]:
+        """Trailing stops of one high that are due at `best`; those of another high come with the next call."""
+        high, *ids = self._claim_trailing([AGAIN], [pair, rules.plain(best), most, again_in_ms]) or [None]
+        return [UUID(text) for text in ids], {} if high is None else {"high": high}
+
+    def follow(self, prices: Mapping[str, Decimal], *, gap_ms: int, most: int = MAX_MOVED) -> None:
+        """Moves the trailing stops of pairs up with their prices. Costs the same however many follow a price."""
+        again = 0
+        while prices:
+            with self.redis.pipeline(transaction=False) as pipe:
+                for pair, best in prices.items():
+                    keys = [f"trail_last:{pair}", f"trail_recent:{pair}"]
+                    self._follow(keys, [pair, rules.plain(best), gap_ms, most, again], client=pipe)
+                left = pipe.execute()
+            prices = {pair: best for (pair, best), more in zip(prices.items(), left, strict=True) if more}
+            again = 1
+
+    def recent_highs(self, pair: str) -> list[tuple[int, Decimal]]:
+        """Prices that counted for the pair's trailing stops and that Postgres may not have: (age in ms, the second's highest)."""
+        with self.redis.pipeline(transaction=False) as pipe:
+            pipe.hgetall(f"trail_recent:{pair}")
+            pipe.time()
+            found, (seconds, micros) = pipe.execute()
+        now_ms = seconds * 1000 + micros // 1000
+        return [(max(0, now_ms - int(second) * 1000), Decimal(high)) for second, high in sorted(found.items())]
+
+    def forget_highs(self, pair: str, older_than_ms: int) -> None:
+        """Postgres has what is older."""
+        seconds, _ = self.redis.time()
+        held = self.redis.hkeys(f"trail_recent:{pair}")
+        if old := [second for second in held if int(second) < seconds - older_than_ms // 1000]:
+            self.redis.hdel(f"trail_recent:{pair}", *old)
 
     def claim_limits(self, pair: str, kind: str, best: Decimal, *, most: int, again_in_ms: int) -> list[UUID]:
         """The first orders that are due at `best`, in price-time order; they are out of the index."""

@@ -20,13 +20,18 @@ class Rest:
     seq: int
     """Of the event since which it rests; a later one wins."""
     kind: str
-    """gte, lte, listed, token_launch, liquidity or volume."""
+    """gte, lte, trailing, listed, token_launch, liquidity or volume."""
     price: Decimal
-    """What fires it: a price, a liquidity, a factor of volume; 0 for a launch."""
+    """What fires it: a price, a liquidity, a factor of volume; 0 for a launch; of a trailing stop the highest price that is known
+    since it was armed, 0 when none is."""
+    bps: int = 0
+    """Of a trailing stop: how far below the high it fires."""
+    activation: Decimal = rules.NOTHING
+    """Of a trailing stop: the price that must be reached before it follows."""
 
     @property
     def sniper(self) -> bool:
-        return self.kind not in (rules.GTE, rules.LTE)
+        return self.kind not in (rules.GTE, rules.LTE, rules.TRAILING)
 
 
 @dataclass(frozen=True, slots=True)

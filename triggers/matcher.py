@@ -54,11 +54,11 @@ class Reached:
 
 
 def limits_reached(market: PairPrices, edge: Edge) -> list[Reached]:
-    """Limits and stops; nothing without a fresh BEST."""
+    """Stops, then limits, so that of the two the stop is dispatched first; nothing without a fresh BEST."""
     if market.best is None or edge.best is None:
         return []
     trigger = _trigger(market.best, edge.best, "limit")
-    return [Reached(kind, edge.best, trigger) for kind in (rules.GTE, rules.LTE)]
+    return [Reached(kind, edge.best, trigger) for kind in (rules.LTE, rules.TRAILING, rules.GTE)]
 
 
 def snipers_reached(market: PairPrices, edge: Edge) -> list[Reached]:
@@ -133,13 +133,14 @@ class Matcher:
         for each in reached:
             full = True
             while full:
-                ids = self._book.claim(pair, each.kind, each.value, most=size, again_in_ms=AGAIN_MS)
+                ids, beside = self._book.claim(pair, each.kind, each.value, most=size, again_in_ms=AGAIN_MS)
                 if ids:
                     crash_point("after_fire")
                 for start in range(0, len(ids), self._most):
-                    self._dispatch(ids[start : start + self._most], each.trigger)
+                    self._dispatch(ids[start : start + self._most], each.trigger | beside)
                 fired += len(ids)
-                full = len(ids) >= size
+                # Trailing stops come one high at a time.
+                full = bool(ids) if each.kind == rules.TRAILING else len(ids) >= size
                 if only is not None:
                     break
             more = more or full

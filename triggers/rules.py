@@ -13,6 +13,8 @@ from routing.values import Tick
 from routing.volume import VolumeAverage
 
 GTE, LTE = "gte", "lte"
+TRAILING = "trailing"
+"""A stop that follows the price up: it fires at a distance below the highest price since it was armed."""
 LAUNCH, LIQUIDITY, VOLUME = "token_launch", "liquidity", "volume"
 
 PLACES = 18
@@ -33,6 +35,11 @@ def is_due(condition: str, limit: Decimal, best: Decimal | None) -> bool:
     if best is None or not best.is_finite() or best <= 0:
         return False
     return best >= limit if condition == GTE else best <= limit
+
+
+def stop_at(high: Decimal, bps: int) -> Decimal:
+    """The price at which a trailing stop fires, `bps` basis points below the high; rounded down to 18 places."""
+    return _EXACT.multiply(high, Decimal(10_000 - bps) / 10_000).quantize(_UNIT, ROUND_FLOOR, context=_EXACT)
 
 
 def is_fresh(observed_at: datetime, now: datetime, max_age: timedelta) -> bool:

@@ -90,6 +90,7 @@ class Ticker:
         self._matcher = matcher
         self._due = due
         self._pairs = pairs
+        self._gap_ms = 2 * int(router.max_age.total_seconds() * 1000)
         self._loop = LoopThread("quotes")
         self._busy = threading.Lock()
         self._asked_for = [channel_of(pair) for pair in pairs]
@@ -141,6 +142,7 @@ class Ticker:
         if not markets:
             return
         edges = [edge_of(market, market.seen_at, self._router.max_age) for market in markets]
+        self._book.follow({edge.pair: edge.best for edge in edges if edge.best is not None}, gap_ms=self._gap_ms)
         for market, edge, (limits, snipers) in zip(markets, edges, self._book.peek(edges), strict=True):
             if limits and self._matcher.match_first_limits(market, edge):
                 self._due("match_limits", market.pair)

@@ -13,9 +13,11 @@ from msgspec import UNSET
 
 from orders import metrics
 from orders.events import (
+    Amended,
     BuildData,
     ConfirmData,
     ErrorData,
+    ExpireData,
     FailData,
     FeeData,
     QuoteData,
@@ -100,6 +102,10 @@ class Steps:
 
     async def next(self, work: Work) -> Move | None:
         """Takes the step the order's status calls for. None: the outcome of its transaction is still unknown, ask again."""
+        move = await self._next(work)
+        return once(move) if move is not None and work.order.time_in_force == "ioc" else move
+
+    async def _next(self, work: Work) -> Move | None:
         match work.status:
             case Status.ROUTING:
                 return await self._guard(work, self._route)
@@ -165,7 +171,7 @@ class Steps:
             work.pair,
             winner,
             order.slippage_bps,
-            order.limit_price if protects else None,
+            worst_price(order),
             asked_price=asked_price(order) if protects else None,
         )
         swap = await self._router.venue(winner.venue).build(
@@ -306,6 +312,7 @@ def moved_back(order: Claimed, selection: Selection) -> Move | None:
     """
     limit = order.limit_price
     assert limit is not None and order.trigger_condition is not None
+    worst = order.worst_price if order.trigger_condition == TriggerCondition.LTE else None
     best = max(quote.price * (10_000 - quote.fee_bps) / 10_000 for quote in selection.quotes)
     gte = order.trigger_condition == TriggerCondition.GTE
     price = selection.winner.net_price if gte else best
@@ -316,9 +323,36 @@ def moved_back(order: Claimed, selection: Selection) -> Move | None:
     else:
         due = is_due(order.trigger_condition, limit, price)
     if due:
+        net = selection.winner.net_price
+        if worst is None or net >= worst:
+            return None
+        # It has fired, and is a limit order from now on.
+        becomes = Amended(limit_price=text(worst), trigger_condition=TriggerCondition.GTE)
+        fires_at = text(fillable_at(worst, best, net))
+        return Move(
+            Event.REST, RestData(reason="BELOW_WORST_PRICE", price=text(net), fires_at=fires_at, amended=becomes)
+        )
+    fires = text(fillable_at(limit, best, price)) if gte else UNSET
+    return Move(Event.REST, RestData(reason="MARKET_MOVED_BACK", price=text(price), fires_at=fires))
+
+
+def once(move: Move) -> Move:
+    """The move of an order that is tried once: what would wait, or be tried again, ends."""
+    data = move.data
+    if isinstance(data, RestData):
+        ended = ExpireData(reason="NOT_MARKETABLE", price=data.price)
+    elif isinstance(data, RetryData):
+        ended = ExpireData(reason="NOT_MARKETABLE", error=data.error)
+    else:
+        return move
+    return Move(Event.EXPIRE, ended, resolved=move.resolved)
+
+
+def worst_price(order: Claimed) -> Decimal | None:
+    """The price that the transaction itself must give, apart from the slippage: tokenOut per tokenIn."""
+    if order.type != OrderType.LIMIT:
         return None
-    fires_at = text(fillable_at(limit, best, price)) if gte else UNSET
-    return Move(Event.REST, RestData(reason="MARKET_MOVED_BACK", price=text(price), fires_at=fires_at))
+    return order.limit_price if order.trigger_condition == TriggerCondition.GTE else order.worst_price
 
 
 def fill_out(swap: Swap, fill: Fill) -> ConfirmData:

@@ -64,6 +64,12 @@ class ErrorOut(Out):
     error: ErrorBody
 
 
+class AcceptedPlanOut(AcceptedOut):
+    """Of an order with exits."""
+
+    plan_id: Uuid
+
+
 class BatchOut(Out):
     results: Annotated[
         list[Any],
@@ -205,6 +211,7 @@ QuotesOut: type[Out] = msgspec.defstruct(  # type: ignore[assignment]
 
 DOCUMENTED: tuple[type[Out], ...] = (
     AcceptedOut,
+    AcceptedPlanOut,
     BatchOut,
     OrderOut,
     OrdersOut,

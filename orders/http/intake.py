@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 import psycopg
+from psycopg_pool import PoolTimeout
 
 from accounts.auth import Caller, KeyRing
 from accounts.limits import Limiter
@@ -22,7 +23,8 @@ from orders import metrics, order_in
 from orders.asgi_types import Receive, Scope, Send
 from orders.errors import ApiError, unavailable
 from orders.http.admission import Admission
-from orders.http.answers import AcceptedOut, BatchOut
+from orders.http.answers import AcceptedOut, AcceptedPlanOut, BatchOut
+from orders.http.brackets import Placed, place
 from orders.http.errors import headers_of, status_of
 from orders.http.protocol import (
     Request,
@@ -35,6 +37,7 @@ from orders.http.protocol import (
     respond,
 )
 from orders.ledger.statements import Accepted, Answer, KeyConflict, NewOrder, Unknown
+from orders.ledger.values import MARKET
 from orders.ledger.writers import Acceptor
 from orders.wire import timestamp
 from runtime.faults import crash_point
@@ -116,6 +119,9 @@ class Intake:
     async def _execute(self, request: Request, caller: Caller, body: bytes) -> tuple[dict[str, str], Any]:
         order = order_in.parse_order(body)
         key = idempotency_key(request)
+        if order.exits is not None:
+            placed = await self._with_exits(order, key, request, caller)
+            return {"Idempotency-Replayed": "true"} if placed.replayed else {}, placed_out(request, placed)
         sent = await self._submitted(order, key, request, caller, alone=is_like_of_batch(key))
         crash_point("before_accept_commit")
         accepted = await self._outcome(sent)
@@ -127,10 +133,12 @@ class Intake:
         key = idempotency_key(request)
         raws = order_in.parse_batch(body)
         await self._admission.charge_batch(caller, request, len(raws) - 1)
-        sent: list[Sent | ApiError] = []
+        sent: list[Sent | Placed | ApiError] = []
         for n, raw in enumerate(raws):
             try:
-                sent.append(await self._submitted(order_in.parse_order(raw), key and f"{key}#{n}", request, caller))
+                order = order_in.parse_order(raw)
+                take = self._submitted if order.exits is None else self._with_exits
+                sent.append(await take(order, key and f"{key}#{n}", request, caller))
             except ApiError as error:
                 sent.append(error)
             except Exception:  # Those before it are on their way already: their answers must not be lost with it.
@@ -142,10 +150,26 @@ class Intake:
             try:
                 if isinstance(each, ApiError):
                     raise each
+                if isinstance(each, Placed):
+                    results.append(placed_out(request, each))
+                    continue
                 results.append(accepted_out(request, each.order, await self._outcome(each)))
             except ApiError as error:
                 results.append(error.body(request.request_id))
         return {}, BatchOut(results)
+
+    async def _with_exits(self, order: order_in.OrderIn, key: str | None, request: Request, caller: Caller) -> Placed:
+        """An order with exits is the entry of a bracket, written with it in one transaction of its own."""
+        now = datetime.now(UTC)
+        new = order_in.checked(
+            order, account_id=caller.account_id, idempotency_key=key, now=now, request_id=request.given_id
+        )
+        new, refusal = await self._screened(order, new, now)
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await asyncio.to_thread(place, order, new, key, refusal)
+        except (psycopg.OperationalError, PoolTimeout, TimeoutError):
+            raise unavailable() from None
 
     async def _submitted(
         self, order: order_in.OrderIn, key: str | None, request: Request, caller: Caller, *, alone: bool = False
@@ -171,7 +195,7 @@ class Intake:
             order_in.check_ahead(new.expires_at, now)
             if self._wallet is not None:
                 new = await self._wallet(order, new)
-            if self._screen is not None and new.resting:
+            if self._screen is not None and new.type != MARKET:
                 new = await self._screen(order, new)
         except ApiError as refusal:
             if not new.keyed:
@@ -197,6 +221,18 @@ class Intake:
             case error:
                 log.error("an order that passed the checks cannot be written", exc_info=error)
                 raise ApiError("INTERNAL_ERROR", "The engine failed at this order; it is logged.")
+
+
+def placed_out(request: Request, placed: Placed) -> AcceptedPlanOut:
+    order = placed.order
+    return AcceptedPlanOut(
+        str(order.pk),
+        order.status,
+        order.client_order_id,
+        request.socket_url(order.pk),
+        timestamp(order.created_at),
+        str(order.plan_id),
+    )
 
 
 @cache

@@ -7,6 +7,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 
 from orders.http.answers import DOCUMENTED, AcceptedOut, BatchOut, ErrorOut, schema
 from orders.order_in import OrderIn
+from orders.plans.plan_in import BracketIn, PlanAmendIn, ScheduleIn
+from orders.plans.representation import PlanEventsOut, PlanOut, PlansOut
 
 KEY_HEADER = {
     "in": "header",
@@ -30,9 +32,13 @@ class DocsView(SpectacularSwaggerSplitView):
 
 def add_intake(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
     """drf-spectacular's post-processing hook."""
-    _, components = msgspec.json.schema_components([OrderIn, *DOCUMENTED], ref_template="#/components/schemas/{name}")
+    _, components = msgspec.json.schema_components(
+        [OrderIn, BracketIn, ScheduleIn, PlanAmendIn, PlanOut, PlansOut, PlanEventsOut, *DOCUMENTED],
+        ref_template="#/components/schemas/{name}",
+    )
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
     schemas.update({name: openapi_30(schema) for name, schema in components.items()})
+    schemas["PlanIn"] = {"oneOf": [{"$ref": f"#/components/schemas/{kind}"} for kind in ("BracketIn", "ScheduleIn")]}
     order = {"$ref": "#/components/schemas/OrderIn"}
     many = {
         "type": "object",

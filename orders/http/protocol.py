@@ -95,7 +95,11 @@ def check_no_query(query: bytes) -> None:
 
 
 def idempotency_key(request: Request) -> str | None:
-    key = request.header(b"idempotency-key")
+    return checked_key(request.header(b"idempotency-key"))
+
+
+def checked_key(key: str | None) -> str | None:
+    """Raises `ApiError`: VALIDATION_FAILED."""
     if key is not None and (not 1 <= len(key) <= MAX_IDEMPOTENCY_KEY or not key.isprintable()):
         raise invalid("Idempotency-Key", f"must be 1 to {MAX_IDEMPOTENCY_KEY} printable characters")
     return key

@@ -1,4 +1,5 @@
-"""WebSockets: `/ws/{orderId}`, `/ws/orders`, `/ws/quotes/{pair}`: who is let in, what is served, how it ends."""
+"""WebSockets: `/ws/{orderId}`, `/ws/orders`, `/ws/plans/{planId}`, `/ws/quotes/{pair}`: who is let in, what is served, how it
+ends."""
 
 import asyncio
 import logging
@@ -34,6 +35,7 @@ from orders.streams.connection import (
 from orders.streams.credentials import CredentialCheck
 from orders.streams.feed import Feed
 from orders.streams.following import REREAD_S, Following, encode
+from orders.streams.plans import follow_plan
 from orders.streams.snapshots import Reader
 from orders.streams.subscriptions import Subscriptions
 from routing.prices import WATCHED_S
@@ -87,6 +89,9 @@ class Sockets:
 
     async def order(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._serve(scope, receive, send, self._order)
+
+    async def plan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._serve(scope, receive, send, self._plan)
 
     async def account(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._serve(scope, receive, send, self._account)
@@ -164,6 +169,13 @@ class Sockets:
         except ValueError:
             raise Closed(NOT_FOUND) from None
         await self.following.order(socket, order_id, after_of(socket.scope))
+
+    async def _plan(self, socket: Socket) -> None:
+        try:
+            plan_id = UUID(socket.scope["url_route"]["kwargs"]["plan_id"])
+        except ValueError:
+            raise Closed(NOT_FOUND) from None
+        await follow_plan(self._subscriptions(), socket, plan_id, after_of(socket.scope))
 
     async def _account(self, socket: Socket) -> None:
         await Feed(self.following, socket, socket.caller.account_id).run()

@@ -4,7 +4,7 @@
 --          them.
 -- Locks:   nothing.
 SELECT e.order_id, e.seq, e.at, o.type, o.token_in, o.token_out, o.limit_price, o.trigger_condition, o.trigger_kind,
-    o.min_liquidity, o.volume_factor, o.launched_before, o.plan_id
+    o.min_liquidity, o.volume_factor, o.launched_before, o.plan_id, o.trail_bps, o.activation_price, o.trail_high
 FROM orders_orderevent e
 JOIN unnest(%(id)s::uuid[], %(seq)s::int[], %(epoch)s::int[], %(status)s::text[], %(data)s::text[]::jsonb[])
         AS x(id, seq, epoch, status, data)

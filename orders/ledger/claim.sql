@@ -34,6 +34,13 @@ WITH due AS MATERIALIZED (
         status = CASE o.status WHEN 'pending' THEN 'routing' ELSE o.status END,
         seq = o.seq + (o.status = 'pending')::int,
         attempts = o.attempts + (o.status = 'pending')::int,
+        -- What a trailing stop has followed says at which price it fires.
+        trail_high = CASE WHEN o.trail_bps IS NULL THEN NULL ELSE COALESCE((
+            SELECT (f.trigger ->> 'high')::numeric FROM unnest(%(fired)s::uuid[], %(triggers)s::text[]::jsonb[]) AS f(id, trigger)
+            WHERE f.id = o.id), o.trail_high) END,
+        limit_price = CASE WHEN o.trail_bps IS NULL THEN o.limit_price ELSE COALESCE((
+            SELECT trunc((f.trigger ->> 'high')::numeric * (10000 - o.trail_bps) / 10000, 18)
+            FROM unnest(%(fired)s::uuid[], %(triggers)s::text[]::jsonb[]) AS f(id, trigger) WHERE f.id = o.id), o.limit_price) END,
         epoch = o.epoch + 1, executor = %(executor)s, resting = false, run_at = COALESCE(o.run_at, now()), updated_at = now()
     FROM due WHERE o.id = due.id AND (due.plan_id IS NULL OR due.id IN (SELECT id FROM turn))
     RETURNING o.*
@@ -49,7 +56,8 @@ WITH due AS MATERIALIZED (
     SELECT id, seq, epoch, status, now(), event FROM taken WHERE event IS NOT NULL
 )
 SELECT c.id, c.account_id, c.epoch, c.seq, c.status, c.attempts, c.type, c.token_in, c.token_out, c.amount, c.percent, c.slippage_bps,
-    c.limit_price, c.asked_price, c.trigger_condition, c.max_price_impact_bps, c.max_fee_lamports, c.wallet, c.request_id, c.venue, now() AS at, c.event,
+    c.limit_price, c.asked_price, c.trigger_condition, c.trail_bps, c.worst_price, c.time_in_force, c.max_price_impact_bps, c.max_fee_lamports, c.wallet, c.request_id,
+    c.venue, now() AS at, c.event,
     t.signature, t.attempt, t.venue AS swap_venue, t.wallet AS swap_wallet, t.payload, t.min_out, t.valid_until,
     COALESCE(t.validity, (extract(epoch FROM t.valid_until) * 1000000)::bigint) AS validity
 -- LIMIT makes it one look-up an order: a plan made while there were few intents read all that were open for each.

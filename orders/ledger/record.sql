@@ -23,6 +23,7 @@ WITH change AS MATERIALIZED (
         limit_price = COALESCE((c.data -> 'amended' ->> 'limitPrice')::numeric, o.limit_price),
         asked_price = CASE WHEN c.data -> 'amended' ->> 'limitPrice' IS NOT NULL
             THEN (c.data -> 'amended' ->> 'askedPrice')::numeric ELSE o.asked_price END,
+        trigger_condition = COALESCE(c.data -> 'amended' ->> 'triggerCondition', o.trigger_condition),
         slippage_bps = COALESCE((c.data -> 'amended' ->> 'slippageBps')::int, o.slippage_bps),
         expires_at = CASE WHEN c.data -> 'amended' ? 'expiresAt'
             THEN (c.data -> 'amended' ->> 'expiresAt')::timestamptz ELSE o.expires_at END,
@@ -38,7 +39,8 @@ WITH change AS MATERIALIZED (
     WHERE o.id = ANY(ARRAY(SELECT id FROM change))
         AND c.first IS NOT NULL AND o.id = c.id AND o.epoch = c.epoch AND o.seq = c.first - 1 AND o.status = c.was
     RETURNING o.id, c.epoch, c.letter, c.data, o.type, o.token_in, o.token_out, o.limit_price, o.trigger_condition,
-        o.trigger_kind, o.min_liquidity, o.volume_factor, o.launched_before, o.plan_id, o.status
+        o.trigger_kind, o.min_liquidity, o.volume_factor, o.launched_before, o.plan_id, o.trail_bps, o.activation_price,
+        o.trail_high, o.status
 ), plan AS MATERIALIZED (
     -- Whatever ended a leg's turn makes the plan's own step the next.
     SELECT id FROM orders_plan
@@ -76,5 +78,5 @@ WITH change AS MATERIALIZED (
     FROM written w WHERE w.letter = 'resolve' AND d.order_id = w.id AND d.resolved_at IS NULL
 )
 SELECT id, now(), type, token_in, token_out, limit_price, trigger_condition, trigger_kind, min_liquidity, volume_factor,
-    launched_before, plan_id
+    launched_before, plan_id, trail_bps, activation_price, trail_high
 FROM written

@@ -51,6 +51,12 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None = None
     resting: bool = False
     request_id: str | None = None
+    trail_bps: int | None = None
+    activation_price: Decimal | None = None
+    trail_high: Decimal | None = None
+    """Of an order that is new always none."""
+    worst_price: Decimal | None = None
+    time_in_force: str | None = None
     plan_id: UUID | None = None
     leg: str | None = None
     round: int | None = None
@@ -102,6 +108,9 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     limit_price: Decimal | None
     asked_price: Decimal | None = None
     trigger_condition: str | None
+    trail_bps: int | None = None
+    worst_price: Decimal | None = None
+    time_in_force: str | None = None
     max_price_impact_bps: int | None
     max_fee_lamports: int | None = None
     wallet: str | None = None
@@ -184,3 +193,6 @@ class Recorded(msgspec.Struct, frozen=True):
     volume_factor: Decimal | None
     launched_before: bool | None
     plan_id: UUID | None = None
+    trail_bps: int | None = None
+    activation_price: Decimal | None = None
+    trail_high: Decimal | None = None

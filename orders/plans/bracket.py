@@ -153,8 +153,8 @@ class Exits:
         if newest is None:
             if size > 0:
                 self._make(exit, 1, size, exit.slippage_bps)
-        elif newest.waits and newest.amount > size:
-            self._resize(newest, size, newest.slippage_bps)
+        elif newest.waits:
+            self._fit(exit, newest, min(size, newest.amount), exit.slippage_bps)
 
     def _protect(self, exit: Exit) -> None:
         """An order for all that is left, as long as there is something left; once it has failed another, with wider slippage."""
@@ -169,8 +169,7 @@ class Exits:
         if newest is None:
             self._make(exit, 1, self._left, slippage)
         elif newest.waits:
-            if newest.amount != self._left or newest.slippage_bps < slippage:
-                self._resize(newest, self._left, max(slippage, newest.slippage_bps))
+            self._fit(exit, newest, self._left, slippage)
         elif newest.status is Status.EXPIRED or newest.works:
             return
         elif (again := self._again_at(newest, at_cap)) <= self._now:
@@ -192,15 +191,18 @@ class Exits:
         self._cancel += [each for each in self._facts.of(leg) if each.waits and each is not newest]
         return newest
 
-    def _resize(self, leg: Leg, amount: Decimal, slippage_bps: int) -> None:
+    def _fit(self, exit: Exit, leg: Leg, amount: Decimal, slippage_bps: int) -> None:
+        """Gives a leg that waits the size, slippage and price that it should have."""
+        price = None if exit.kind == "trailing" else trigger_of(exit, self._cost).get("limit_price")
         if amount <= 0:
             self._cancel.append(leg)
+        elif (leg.amount, leg.slippage_bps, leg.limit_price if price else None) == (amount, slippage_bps, price):
+            return
         elif leg.resting:
-            self._amend.append(Amend(leg=leg, amount=amount, slippage_bps=slippage_bps))
+            self._amend.append(Amend(leg=leg, amount=amount, slippage_bps=slippage_bps, limit_price=price))
         else:
-            # Only what rests can be amended.
+            # Only what rests can be amended: what is to be tried again is cancelled and made anew.
             self._cancel.append(leg)
-            exit = next(exit for exit in self._spec.exits if exit.leg == leg.leg)
             self._make(exit, leg.round + 1, amount, slippage_bps)
 
     def _make(self, exit: Exit, round: int, amount: Decimal, slippage_bps: int) -> None:
@@ -225,6 +227,15 @@ def trigger_of(exit: Exit, cost: Decimal) -> dict[str, Any]:
             return {
                 "limit_price": price_at(exit.price, exit.at_bps and -exit.at_bps, cost),
                 "trigger_condition": "lte",
+            }
+        case "trailing":
+            activation = None if exit.activate_at_bps is None else price_at(None, exit.activate_at_bps, cost)
+            return {
+                # Until it has followed a price there is none at which it fires.
+                "limit_price": PRICE_UNIT,
+                "trigger_condition": "lte",
+                "trail_bps": exit.trail_bps,
+                "activation_price": activation,
             }
         case _:
             return {}

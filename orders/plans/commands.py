@@ -8,13 +8,15 @@ import msgspec
 import psycopg
 
 from orders.effects import Effects
-from orders.errors import ApiError
+from orders.errors import ApiError, invalid
 from orders.ledger.statements import Connection
-from orders.plans.step import NAMED, query, rows_of, take
+from orders.plans.step import NAMED, KeyTaken, Stepped, query, rows_of, spec_of, take
 from orders.plans.values import ENDED, ENTRY, Bracket, PlanStatus, Spec
 from orders.wire import encode
 
 ACCEPT, EARLIER = query("accept"), query("earlier")
+SET_SPEC = "UPDATE orders_plan SET spec = %s::jsonb WHERE id = %s"
+Check = Callable[[Any, Sequence[str]], bool]
 LEGS_AT_WORK = """
 SELECT leg FROM orders_order WHERE plan_id = %s AND status = ANY('{routing,building,submitted}')
 """
@@ -37,41 +39,107 @@ def create(connection: Connection, plan: NewPlan) -> tuple[UUID, bool, list[Effe
 
     Raises `ApiError`: IDEMPOTENCY_CONFLICT.
     """
-    keys = {"id": plan.id, "account": plan.account_id, "client": plan.client_plan_id, "key": plan.idempotency_key}
     spec = encode(plan.spec).decode()
-    with connection.transaction():
-        new = connection.execute(
-            ACCEPT, {**keys, "hash": plan.request_hash, "kind": plan.kind, "spec": spec}
-        ).fetchone()
-        if new is not None:
-            stepped = take(connection, rows_of(connection, NAMED, {"id": plan.id}))
-            return plan.id, False, stepped.effects
-        earlier = connection.execute(EARLIER, keys).fetchall()
-    if [bytes(hash) for _, hash in earlier] != [plan.request_hash]:
+    values = {**keys_of(plan), "hash": plan.request_hash, "kind": plan.kind, "spec": spec}
+    try:
+        with connection.transaction():
+            if connection.execute(ACCEPT, values).fetchone() is not None:
+                stepped = take(connection, rows_of(connection, NAMED, {"id": plan.id}))
+                return plan.id, False, stepped.effects
+    except KeyTaken:
+        raise ApiError("IDEMPOTENCY_CONFLICT", "The clientOrderId was used before for another order.") from None
+    found = earlier(connection, plan)
+    if found is None:
+        raise RuntimeError("a plan was neither written nor found")
+    return found, found != plan.id, []
+
+
+def earlier(connection: Connection, plan: NewPlan) -> UUID | None:
+    """The plan that has one of its keys, or its id. Raises `ApiError` IDEMPOTENCY_CONFLICT where that one says something else."""
+    found = connection.execute(EARLIER, keys_of(plan)).fetchall()
+    if not found:
+        return None
+    # Two rows: its two keys belong to two plans.
+    if [bytes(hash) for _, hash in found] != [plan.request_hash]:
         raise ApiError("IDEMPOTENCY_CONFLICT", "The key was used before for a plan that says something else.")
-    return earlier[0][0], earlier[0][0] != plan.id, []
+    plan_id: UUID = found[0][0]
+    return plan_id
+
+
+def keys_of(plan: NewPlan) -> dict[str, Any]:
+    return {"id": plan.id, "account": plan.account_id, "client": plan.client_plan_id, "key": plan.idempotency_key}
 
 
 def change(
     connection: Connection,
     plan_id: UUID,
     wanted: PlanStatus,
-    check: Callable[[Any, Sequence[str]], bool],
+    check: Check,
     by: Mapping[str, Any],
+    *,
+    seq: int | None = None,
 ) -> list[Effects]:
     """Gives a plan the status and takes its step.
 
     `check` gets the locked plan and the names of its legs at work; it raises `ApiError`, or returns whether anything is to do.
+    Raises `ApiError` SEQ_MISMATCH where the plan is not at `seq`.
     """
     with connection.transaction():
         [plan] = rows_of(connection, NAMED, {"id": plan_id})
         working = [leg for (leg,) in connection.execute(LEGS_AT_WORK, (plan_id,))]
         if not check(plan, working):
             return []
-        stepped = take(connection, [plan], status=wanted, said=by)
-        if stepped.busy:
-            raise Busy
-        return stepped.effects
+        _check_seq(plan, seq)
+        return _taken(take(connection, [plan], status=wanted, said=by))
+
+
+def amend(
+    connection: Connection, plan_id: UUID, exits: Mapping[str, Any], by: Mapping[str, Any], *, seq: int | None = None
+) -> list[Effects]:
+    """Gives exits of a bracket other prices or slippages: by leg, the fields of `Exit` that change; then takes its step.
+
+    Raises `ApiError`: ALREADY_FINAL, NOT_AMENDABLE, VALIDATION_FAILED, TOO_LATE, SEQ_MISMATCH.
+    """
+    with connection.transaction():
+        [plan] = rows_of(connection, NAMED, {"id": plan_id})
+        if plan.status != PlanStatus.ACTIVE:
+            raise ApiError("ALREADY_FINAL", f"The plan is {plan.status}.")
+        _check_seq(plan, seq)
+        spec = spec_of(plan.spec)
+        if not isinstance(spec, Bracket):
+            raise ApiError("NOT_AMENDABLE", "Only the exits of a bracket can be changed.")
+        working = {leg for (leg,) in connection.execute(LEGS_AT_WORK, (plan_id,))}
+        if late := sorted(working & exits.keys()):
+            raise ApiError("TOO_LATE", f"{late[0]} is being executed.")
+        changed = amended(spec, exits)
+        connection.execute(SET_SPEC, (encode(changed).decode(), plan_id))
+        [plan] = rows_of(connection, NAMED, {"id": plan_id})
+        return _taken(take(connection, [plan], said={**by, "exits": exits}))
+
+
+def amended(spec: Bracket, exits: Mapping[str, Any]) -> Bracket:
+    """The bracket with other exits; a price that is given replaces a distance, and the other way round. Pure."""
+    legs = {exit.leg: exit for exit in spec.exits}
+    for leg, fields in exits.items():
+        if leg not in legs:
+            raise invalid(f"exits.{leg}", f"is no exit of the plan; {', '.join(legs)} are")
+        fixed = {"price": None} if "at_bps" in fields else {"at_bps": None} if "price" in fields else {}
+        legs[leg] = msgspec.structs.replace(legs[leg], **fixed, **fields)
+        if legs[leg].max_slippage_bps < legs[leg].slippage_bps:
+            legs[leg] = msgspec.structs.replace(legs[leg], max_slippage_bps=legs[leg].slippage_bps)
+    return msgspec.structs.replace(spec, exits=tuple(legs.values()))
+
+
+def _check_seq(plan: Any, seq: int | None) -> None:
+    if seq is not None and plan.seq != seq:
+        said = f"the plan is at seq {plan.seq} now"
+        raise ApiError("SEQ_MISMATCH", f"If-Match: {said}, not at {seq}.", {"If-Match": [said]})
+
+
+def _taken(stepped: Stepped) -> list[Effects]:
+    if stepped.busy:
+        raise Busy
+    return stepped.effects
 
 
 class Busy(psycopg.OperationalError):
@@ -101,6 +169,14 @@ def _may_change(plan: Any, was: PlanStatus, wanted: PlanStatus) -> bool:
         return False
     if plan.status != was:
         raise ApiError("ALREADY_FINAL", f"The plan is {plan.status}.")
-    if isinstance(msgspec.json.decode(plan.spec, type=Spec), Bracket):
+    if isinstance(spec_of(plan.spec), Bracket):
         raise ApiError("NOT_PAUSABLE", "A bracket protects a position: it is cancelled, not paused.")
     return True
+
+
+CHECKS: Mapping[PlanStatus, Check] = {
+    PlanStatus.CLOSING: may_cancel,
+    PlanStatus.PAUSED: may_pause,
+    PlanStatus.ACTIVE: may_resume,
+}
+"""By what is asked for."""

@@ -3,4 +3,4 @@
 -- Returns: (id, request_hash).
 -- Locks:   nothing.
 SELECT id, request_hash FROM orders_plan
-WHERE id = %(id)s OR account_id = %(account)s AND (client_plan_id = %(client)s OR idempotency_key = %(key)s)
+WHERE id = %(id)s OR account_id = %(account)s AND (client_plan_id = %(client)s::text OR idempotency_key = %(key)s::text)

@@ -103,7 +103,14 @@ def amount_of(spec: Schedule, n: int, spent: Decimal) -> Decimal:
 def terms_of(spec: Schedule, n: int, amount: Decimal) -> Terms:
     """A price band makes the slice a limit order, which ends with its window."""
     trigger: dict[str, Any] = {"type": "market"}
-    if spec.min_price is not None:
+    if spec.min_price is not None and spec.max_price is not None:
+        trigger = {
+            "type": "limit",
+            "limit_price": spec.max_price,
+            "trigger_condition": "lte",
+            "worst_price": spec.min_price,
+        }
+    elif spec.min_price is not None:
         trigger = {"type": "limit", "limit_price": spec.min_price, "trigger_condition": "gte"}
     elif spec.max_price is not None:
         trigger = {"type": "limit", "limit_price": spec.max_price, "trigger_condition": "lte"}

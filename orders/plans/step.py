@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET
 from psycopg.rows import namedtuple_row
 
 from orders.effects import Effects, effects, of_accepted
@@ -49,6 +50,10 @@ PUT_OFF = "UPDATE orders_plan SET holder = %s, due_at = now() + interval '30 sec
 NOBODY = UUID(int=0)
 """Holds a plan whose step cannot be written: none of its legs may go on before it is."""
 spec_of: Callable[[str], Spec] = msgspec.json.Decoder(Spec).decode
+
+
+class KeyTaken(Exception):
+    """The clientOrderId of a plan's first order is another order's."""
 
 
 @dataclass(slots=True)
@@ -153,7 +158,7 @@ def decided(plan: Any, rows: Sequence[Any], status: PlanStatus | None) -> Step:
     )
     spec = spec_of(plan.spec)
     decision = decide(spec, facts, plan.now)
-    orders = [new_order(plan, child, spec.mode) for child in decision.create]
+    orders = [new_order(plan, child, spec) for child in decision.create]
     return Step(plan, facts, decision, orders, {row.id: row for row in rows})
 
 
@@ -163,8 +168,9 @@ def leg_of(row: Any) -> Leg:
     )
 
 
-def new_order(plan: Any, child: Child, mode: str | None) -> NewOrder:
+def new_order(plan: Any, child: Child, spec: Spec) -> NewOrder:
     terms = {name: getattr(child.terms, name) for name in child.terms.__struct_fields__}
+    terms["wallet"] = terms["wallet"] or spec.wallet
     return NewOrder(
         id=uuid7(),
         account_id=plan.account_id,
@@ -174,7 +180,7 @@ def new_order(plan: Any, child: Child, mode: str | None) -> NewOrder:
         plan_id=plan.id,
         leg=child.leg,
         round=child.round,
-        mode=mode,
+        mode=spec.mode,
         **terms,
     )
 
@@ -188,6 +194,8 @@ def _write(connection: Connection, steps: Sequence[Step], said: Mapping[str, Any
         raise RuntimeError("a leg that the step has locked could not be changed")
     orders = [order for step in steps for order in step.orders]
     accepted = statements.accept(connection, orders) if orders else []
+    if not all(isinstance(answer, Accepted) for answer in accepted):
+        raise KeyTaken
     plans = [written_of(step, said) for step in steps]
     events = connection.execute(WRITE, {"plans": encode(plans).decode()}, prepare=True).fetchall()
     data = {plan["id"]: plan["event"] for plan in plans}
@@ -211,7 +219,13 @@ def changes_of(step: Step) -> list[Change]:
         transition(
             position(step, amend.leg),
             Event.AMEND,
-            AmendData(amended=Amended(amount=text(amend.amount), slippage_bps=amend.slippage_bps)),
+            AmendData(
+                amended=Amended(
+                    amount=text(amend.amount),
+                    slippage_bps=amend.slippage_bps,
+                    limit_price=UNSET if amend.limit_price is None else text(amend.limit_price),
+                )
+            ),
         )
         for amend in step.decision.amend
     ]

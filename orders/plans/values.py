@@ -38,14 +38,21 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     amount: Decimal
     slippage_bps: int
     limit_price: Decimal | None = None
+    asked_price: Decimal | None = None
     trigger_condition: str | None = None
     trigger_kind: str | None = None
     min_liquidity: Decimal | None = None
     volume_factor: Decimal | None = None
     launched_before: bool | None = None
     max_price_impact_bps: int | None = None
+    trail_bps: int | None = None
+    activation_price: Decimal | None = None
+    worst_price: Decimal | None = None
+    time_in_force: str | None = None
     expires_at: datetime | None = None
     client_order_id: str | None = None
+    max_fee_lamports: int | None = None
+    wallet: str | None = None
 
 
 class Exit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -61,7 +68,6 @@ class Exit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of the position, for a take-profit; every other exit sells what is left."""
     trail_bps: int | None = None
     activate_at_bps: int | None = None
-    activate_at: Decimal | None = None
     slippage_bps: int = 50
     max_slippage_bps: int = 50
     """An exit that protects is made again with wider slippage up to this, each time it has failed."""
@@ -89,6 +95,8 @@ class Bracket(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag
     """Without an entry: when the exits end."""
     mode: str | None = None
     """EXECUTION_MODE of its orders."""
+    wallet: str | None = None
+    """Of its orders; None: the account's."""
 
 
 class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="schedule", tag_field="kind"):
@@ -114,6 +122,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     stop_after_failures: int | None = None
     """In a row."""
     mode: str | None = None
+    wallet: str | None = None
     max_price_impact_bps: int | None = None
 
 
@@ -132,6 +141,7 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
     amount: Decimal
     slippage_bps: int
+    limit_price: Decimal | None = None
     amount_out: Decimal | None = None
     failure_code: str | None = None
     reverted: int = 0
@@ -178,11 +188,13 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Amend(msgspec.Struct, frozen=True, kw_only=True):
-    """An order that waits is to be of another size or slippage."""
+    """An order that waits is to be of another size, slippage or price."""
 
     leg: Leg
     amount: Decimal
     slippage_bps: int
+    limit_price: Decimal | None = None
+    """None: as it is."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

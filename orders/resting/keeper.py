@@ -33,9 +33,23 @@ MAX_SEQ = 2**31 - 1
 
 RESTING = """
 SELECT id, token_in, token_out, type, seq, limit_price, trigger_condition, trigger_kind, min_liquidity, volume_factor,
-    launched_before
+    launched_before, trail_bps, activation_price, GREATEST(trail_high, CASE WHEN trail_bps IS NOT NULL THEN (
+        SELECT max(h.high) FROM orders_pairhigh h
+        WHERE h.pair = token_in || '-' || token_out AND h.at >= orders_order.created_at) END) AS trail_high
 FROM orders_order WHERE resting
 """
+KEEP_HIGHS = """
+INSERT INTO orders_pairhigh (pair, at, high)
+SELECT %(pair)s::text, date_trunc('second', now() - age * interval '1 millisecond' + interval '500 ms'), max(high)
+FROM unnest(%(age)s::int[], %(high)s::numeric[]) AS t(age, high) GROUP BY 2
+ON CONFLICT (pair, at) DO UPDATE SET high = GREATEST(orders_pairhigh.high, EXCLUDED.high)
+"""
+DROP_EXCEEDED = """
+DELETE FROM orders_pairhigh h WHERE pair = %(pair)s::text
+    AND EXISTS (SELECT 1 FROM orders_pairhigh l WHERE l.pair = h.pair AND l.at > h.at AND l.high >= h.high)
+"""
+RECENT_MS = 3_000
+"""A second that is over for so long gets no higher price any more."""
 RESTING_AFTER = RESTING + "AND (token_in, token_out, id) > (%s, %s, %s) ORDER BY token_in, token_out, id LIMIT %s"
 RESTING_NEWEST = RESTING + "AND id > %s ORDER BY id DESC LIMIT %s"
 NEWEST_ID = "SELECT id FROM orders_order ORDER BY id DESC LIMIT 1"
@@ -58,6 +72,9 @@ class Row:
     min_liquidity: Decimal | None
     volume_factor: Decimal | None
     launched_before: bool | None
+    trail_bps: int | None
+    activation_price: Decimal | None
+    trail_high: Decimal | None
 
 
 class Keeper:
@@ -78,6 +95,7 @@ class Keeper:
             self._passes += 1
             if self._renamed():
                 self._book.invalidate()
+            self._keep_highs(connection)
             done = {} if self._book.is_complete() else {"rebuilt": self._rebuild(connection)}
             done["again"] = self._look_again(connection)
             if self._passes % NEWEST_EVERY == 0:
@@ -85,6 +103,17 @@ class Keeper:
             self._place, done["missed"] = self._arm_page(connection, self._place)
             done["gone"] = self._drop_page(connection)
             return done
+
+    def _keep_highs(self, connection: Connection) -> None:
+        """Writes what trailing stops have followed: at most one row a second and pair, and none that a later one exceeds."""
+        known = tokens()
+        for name in self._book.pairs():
+            if (pair := known.pair_named(name)) is not None and (highs := self._book.recent_highs(name)):
+                mints = f"{pair.token_in.mint}-{pair.token_out.mint}"
+                parameters = {"pair": mints, "age": [age for age, _ in highs], "high": [high for _, high in highs]}
+                connection.execute(KEEP_HIGHS, parameters, prepare=True)
+                connection.execute(DROP_EXCEEDED, parameters, prepare=True)
+                self._book.forget_highs(name, RECENT_MS)
 
     def _rebuild(self, connection: Connection) -> int:
         """Arms every resting order. Those that begin to rest meanwhile are armed by their writers."""

@@ -47,6 +47,12 @@ class Resting(OfPair, Protocol):
     def volume_factor(self) -> Decimal | None: ...
     @property
     def launched_before(self) -> bool | None: ...
+    @property
+    def trail_bps(self) -> int | None: ...
+    @property
+    def activation_price(self) -> Decimal | None: ...
+    @property
+    def trail_high(self) -> Decimal | None: ...
 
 
 def pair_of(order: OfPair) -> str:
@@ -56,6 +62,9 @@ def pair_of(order: OfPair) -> str:
 
 def rest_of(order_id: UUID, order: Resting, seq: int) -> Rest:
     """The order's place in the book, resting since its event `seq`."""
+    if order.trail_bps is not None:
+        high, activation = order.trail_high or rules.NOTHING, order.activation_price or rules.NOTHING
+        return Rest(order_id, pair_of(order), seq, rules.TRAILING, high, bps=order.trail_bps, activation=activation)
     if order.type == LIMIT:
         kind, price = order.trigger_condition, order.limit_price
     else:
@@ -87,12 +96,20 @@ def arm_again(order_id: UUID, order: Resting, seq: int, data: RestData) -> Arm:
         pause_ms = paused_ms(seq // EVENTS_A_ROUND, SNIPER_PAUSE_S, MAX_SNIPER_PAUSE_S)
         return Arm(Rest(order_id, pair, seq, rules.LAUNCH, rules.NOTHING), again_in_ms=pause_ms, shelved=True)
     assert order.trigger_condition is not None and order.limit_price is not None
+    if order.trail_bps is not None:
+        rest = rest_of(order_id, order, seq)
+        if data.signature is UNSET:
+            return Arm(rest)
+        return Arm(rest, again_in_ms=reverted_ms(seq), shelved=True)
     price = order.limit_price if data.fires_at is UNSET else Decimal(data.fires_at)
     rest = Rest(order_id, pair, seq, order.trigger_condition, price)
     if data.signature is not UNSET:
-        pause_ms = paused_ms(seq // EVENTS_A_REVERT - 1, REVERT_PAUSE_S, MAX_REVERT_PAUSE_S)
-        return Arm(rest, again_in_ms=pause_ms, shelved=True)
+        return Arm(rest, again_in_ms=reverted_ms(seq), shelved=True)
     return Arm(rest, again_in_ms=HIGHER_FOR_S * 1000 if price != order.limit_price else 0)
+
+
+def reverted_ms(seq: int) -> int:
+    return paused_ms(seq // EVENTS_A_REVERT - 1, REVERT_PAUSE_S, MAX_REVERT_PAUSE_S)
 
 
 def paused_ms(times: int, first_s: int, most_s: int) -> int:

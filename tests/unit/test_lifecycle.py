@@ -14,15 +14,18 @@ ALLOWED = {
     ("routing", "rest"): "pending",
     ("routing", "release"): "pending",
     ("routing", "fail"): "failed",
+    ("routing", "expire"): "expired",
     ("building", "submit"): "submitted",
     ("building", "retry"): "pending",
     ("building", "rest"): "pending",
     ("building", "release"): "pending",
     ("building", "fail"): "failed",
+    ("building", "expire"): "expired",
     ("submitted", "confirm"): "confirmed",
     ("submitted", "retry"): "pending",
     ("submitted", "rest"): "pending",
     ("submitted", "fail"): "failed",
+    ("submitted", "expire"): "expired",
     ("failed", "requeue"): "pending",
 }
 

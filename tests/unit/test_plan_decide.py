@@ -96,7 +96,8 @@ class World:
             self.put(leg, status=Status.CANCELLED, finished_at=self.now)
         for amend in decision.amend:
             assert amend.leg.waits and amend.leg.resting and amend.amount > 0
-            self.put(amend.leg, amount=amend.amount, slippage_bps=amend.slippage_bps, reverted=0)
+            price = self.legs[amend.leg.id].limit_price if amend.limit_price is None else amend.limit_price
+            self.put(amend.leg, amount=amend.amount, slippage_bps=amend.slippage_bps, limit_price=price)
         for child in decision.create:
             assert child.terms.amount > 0
             assert (child.leg, child.round) not in {(leg.leg, leg.round) for leg in self.legs.values()}
@@ -119,6 +120,7 @@ class World:
             epoch=0,
             amount=terms.amount,
             slippage_bps=terms.slippage_bps,
+            limit_price=terms.limit_price,
             created_at=self.now,
         )
         self.legs[made.id], self.terms[made.id] = made, terms

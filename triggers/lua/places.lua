@@ -1,9 +1,10 @@
--- Where an order stands in the book. This file stands in front of arm.lua and disarm.lua.
+-- Where an order stands in the book. This file and trailing.lua before it stand in front of arm.lua and disarm.lua.
 --
 -- An order's details are limit:{pair}:{id} or sniper:{pair}:{id} (hash):
 --   seq    number of the event since which it rests
---   kind   gte, lte, listed, token_launch, liquidity or volume
---   price  what fires it: a price, a liquidity, a factor; a plain decimal
+--   kind   gte, lte, trailing, listed, token_launch, liquidity or volume
+--   price  what fires it: a price, a liquidity, a factor; a plain decimal. Of a trailing stop its bucket, see trailing.lua
+--   high   of a trailing stop that was claimed: the high that it had followed
 --   mints  those of the pair, with a dash between; missing where a process of the version before armed it
 -- A limit stands in limit_bucket:{pair}:{price} (sorted set of ids, score 0 for gte and 1 for lte; equal scores sort by id, and
 -- ids sort by time) and its price in limit_index:{pair}:{kind}; a sniper stands in sniper_index:{pair}:{kind}.
@@ -24,6 +25,9 @@ local function put(pair, id, kind, price)
 end
 
 local function take(pair, id, kind, price)
+  if kind == 'trailing' then
+    return trail_take(pair, id, price)
+  end
   if kind == 'gte' or kind == 'lte' then
     local bucket, score = 'limit_bucket:' .. pair .. ':' .. price, kind == 'gte' and 0 or 1
     redis.call('ZREM', bucket, id)

@@ -1,0 +1,90 @@
+"""What the present market has to say to a plan that is about to be made."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from asgiref.sync import async_to_sync
+from msgspec.structs import replace
+
+from orders.errors import ApiError
+from orders.models import SniperKind
+from orders.plans.bracket import trigger_of
+from orders.plans.values import Bracket, Schedule, Spec, Terms
+from orders.prices import ASK_S, check_price, present
+from routing.poller import listed
+from routing.selection import NoQuote
+from routing.values import Pair
+from routing.venue import AmountTooSmall
+from routing.world import tokens, world
+from triggers.rules import is_due, plain
+
+
+def screened(spec: Spec, *, allow_far_price: bool = False) -> Spec:
+    """The spec, completed by the prices it is relative to.
+
+    Raises `ApiError`: PRICE_NOT_SENSIBLE, WOULD_TRIGGER_IMMEDIATELY, AMOUNT_TOO_SMALL.
+    """
+    if isinstance(spec, Schedule):
+        check_slice(spec)
+        return spec
+    if spec.entry is not None:
+        return replace(spec, entry=_entry(spec, allow_far_price))
+    return _reference(spec)
+
+
+def pair_of(token_in: str, token_out: str) -> Pair:
+    pair = tokens().pair(token_in, token_out)
+    if pair is None:
+        raise ApiError("UNKNOWN_TOKEN", "The tokens make no pair that is traded here.", {"tokenOut": ["is unknown"]})
+    return pair
+
+
+def _entry(spec: Bracket, allow_far_price: bool) -> Terms:
+    entry = spec.entry
+    assert entry is not None
+    pair = pair_of(entry.token_in, entry.token_out)
+    if entry.limit_price is not None and not allow_far_price:
+        check_price(entry.limit_price, present(pair), datetime.now(UTC))
+    if entry.trigger_kind == SniperKind.TOKEN_LAUNCH:
+        # While the venues do not answer it counts as listed: a launch sniper must not fire by mistake.
+        known = listed(async_to_sync(world().router.ticks)(pair, deadline_s=ASK_S))
+        return replace(entry, launched_before=known is not False)
+    return entry
+
+
+def _reference(spec: Bracket) -> Bracket:
+    """Exits of what is held already: they are measured from the present price, and must not fire at it."""
+    best = present(pair_of(spec.token, spec.quote)).best
+    if best is None:
+        if any(exit.at_bps is not None for exit in spec.exits):
+            raise ApiError(
+                "PRICE_NOT_SENSIBLE", "There is no present price that atBps could be measured from; give prices."
+            )
+        return replace(spec, reference=Decimal(1))
+    for n, exit in enumerate(spec.exits):
+        trigger = trigger_of(exit, best.net_price)
+        if (
+            "trail_bps" not in trigger
+            and "limit_price" in trigger
+            and is_due(trigger["trigger_condition"], trigger["limit_price"], best.net_price)
+        ):
+            raise ApiError(
+                "WOULD_TRIGGER_IMMEDIATELY",
+                f"exits[{n}] would trigger at the present price of {plain(best.net_price)}.",
+                {f"exits[{n}]": ["would trigger immediately"]},
+            )
+    return replace(spec, reference=best.net_price)
+
+
+def check_slice(spec: Schedule) -> None:
+    """Raises `ApiError` AMOUNT_TOO_SMALL where every venue that can be asked now refuses a slice as too small."""
+    pair = pair_of(spec.token_in, spec.token_out)
+    try:
+        async_to_sync(world().router.estimate)(pair, spec.slice_amount, present(pair).ticks)
+    except NoQuote as error:
+        if error.code == AmountTooSmall.code:
+            raise ApiError(
+                AmountTooSmall.code,
+                f"A slice of {plain(spec.slice_amount)} is too small: {error}",
+                {"slices": ["are too small"]},
+            ) from None

@@ -1,0 +1,125 @@
+"""A plan and its events as clients read them."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+
+from orders.models import Order, Plan, PlanEvent
+from orders.plans.values import PlanStatus
+from orders.representation import Moment, Out, StatusName, Uuid, number
+from orders.wire import timestamp
+from routing.world import tokens
+
+MAX_LEGS = 200
+"""The newest; a schedule has one for each slice."""
+PlanStatusName = Annotated[str, msgspec.Meta(extra_json_schema={"enum": [status.value for status in PlanStatus]})]
+
+
+class LegOut(Out):
+    leg: str
+    round: int
+    order_id: Uuid
+    status: StatusName
+    resting: bool
+    type: str
+    amount: str | None
+    limit_price: str | None
+    slippage_bps: int
+    amount_out: str | None
+    executed_price: str | None
+    failure: Annotated[str, msgspec.Meta(description="Its code.")] | None
+
+
+class PlanOut(Out):
+    plan_id: Uuid
+    client_plan_id: str | None
+    kind: Annotated[str, msgspec.Meta(extra_json_schema={"enum": ["bracket", "schedule"]})]
+    status: PlanStatusName
+    seq: Annotated[int, msgspec.Meta(description="Of the last event.")]
+    spec: Annotated[dict[str, Any], msgspec.Meta(description="What was asked for, with everything that has a default.")]
+    progress: Annotated[dict[str, Any], msgspec.Meta(description="What the last step counted.")]
+    legs: Annotated[list[LegOut], msgspec.Meta(description=f"Its orders, the newest {MAX_LEGS}, the oldest first.")]
+    next_at: Annotated[Moment, msgspec.Meta(description="When time alone makes something happen.")] | None
+    created_at: Moment
+    updated_at: Moment
+    finished_at: Moment | None
+
+
+class PlansOut(Out):
+    plans: list[PlanOut]
+    next: Annotated[str, msgspec.Meta(description="Of the next page.")] | None
+
+
+class PlanEventOut(Out):
+    seq: int
+    status: PlanStatusName
+    at: Moment
+    data: dict[str, Any]
+
+
+class PlanEventsOut(Out):
+    events: list[PlanEventOut]
+
+
+def plan_out(plan: Plan, orders: Sequence[Order]) -> PlanOut:
+    return PlanOut(
+        plan_id=str(plan.id),
+        client_plan_id=plan.client_plan_id,
+        kind=plan.kind,
+        status=plan.status,
+        seq=plan.seq,
+        spec=camel(named({name: value for name, value in plan.spec.items() if name not in ("kind", "mode")})),
+        progress=plan.progress,
+        legs=[leg_out(order) for order in orders],
+        next_at=None if plan.due_at is None else timestamp(plan.due_at),
+        created_at=timestamp(plan.created_at),
+        updated_at=timestamp(plan.updated_at),
+        finished_at=None if plan.finished_at is None else timestamp(plan.finished_at),
+    )
+
+
+def leg_out(order: Order) -> LegOut:
+    assert order.leg is not None and order.round is not None
+    return LegOut(
+        leg=order.leg,
+        round=order.round,
+        order_id=str(order.id),
+        status=order.status,
+        resting=order.resting,
+        type=order.type,
+        amount=number(order.amount),
+        limit_price=number(order.limit_price),
+        slippage_bps=order.slippage_bps,
+        amount_out=number(order.amount_out),
+        executed_price=number(order.executed_price),
+        failure=order.failure_code,
+    )
+
+
+def event_out(event: PlanEvent) -> PlanEventOut:
+    return PlanEventOut(event.seq, event.status, timestamp(event.at), event.data)
+
+
+TOKENS = ("token", "quote", "token_in", "token_out")
+
+
+def named(value: Any) -> Any:
+    """A stored spec with the tokens' names instead of their mints."""
+    if isinstance(value, dict):
+        return {
+            name: tokens().label(inner) if name in TOKENS and isinstance(inner, str) else named(inner)
+            for name, inner in value.items()
+        }
+    return value
+
+
+def camel(value: Any) -> Any:
+    """The names of a stored spec as JSON has them elsewhere."""
+    if isinstance(value, dict):
+        return {
+            first + "".join(map(str.title, rest)): camel(inner)
+            for name, inner in value.items()
+            for first, *rest in [name.split("_")]
+        }
+    return [camel(each) for each in value] if isinstance(value, list) else value
