@@ -38,8 +38,11 @@ for n in range(int(sys.argv[1])):
 
 
 def run(quick: bool) -> list[Figure]:
-    count, wallets = (500, 5) if quick else (10_000, 20)
-    with running(quiet=not quick, EXECUTION_MODE="localnet", RETRY_BASE_MS="100") as engine:
+    return measured(500, 5) if quick else measured(10_000, 20, at_least=300)
+
+
+def measured(count: int, wallets: int, at_least: float | None = None) -> list[Figure]:
+    with running(EXECUTION_MODE="localnet", RETRY_BASE_MS="100") as engine:
         addresses = funded(engine, wallets)
         witness = Witness.call(engine.engine.localnet["rpcUrl"], engine.engine.services["databaseUrl"])
         misbehave(engine, count // FAULTY)
@@ -61,7 +64,7 @@ def run(quick: bool) -> list[Figure]:
         print(f"    {each}", flush=True)
     what = f"localnet: {count:,} orders over {wallets} wallets, faults on"
     return [
-        Figure("chain.rate", what, confirmed / seconds, "orders/s", at_least=None if quick else 300),
+        Figure("chain.rate", what, confirmed / seconds, "orders/s", at_least=at_least),
         Figure("chain.cpu", f"{what}: CPU an order, the chain's own apart", ours * 1000 / count, "ms", at_most=3),
         Figure("chain.cpu.chain", f"{what}: CPU an order of the chain itself", used["localnet"] * 1000 / count, "ms"),
         Figure("chain.confirmed", f"{what}: confirmed", 100 * confirmed / count, "%"),

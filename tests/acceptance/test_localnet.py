@@ -147,8 +147,15 @@ async def test_a_chain_that_is_killed_forgets_nothing(
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")
-async def test_the_guide_does_what_it_says(engine: Engine) -> None:
+async def test_the_guide_does_what_it_says(client: Client, engine: Engine) -> None:
     """Its commands and its Python, as they stand in docs/solana.md."""
+    await post(client, "/api/mock/market", pair="NEW-USDC", listed=True)
+    await post(client, "/api/mock/market", pair="NEW-USDC", listed=False)
+    listed = True
+    async with asyncio.timeout(ENDS_S):
+        while listed:
+            pairs = {pair["pair"]: pair for pair in (await client.get("/api/pairs"))["pairs"]}
+            listed = pairs["NEW-USDC"]["listed"]
     text = (BASE_DIR / "docs" / "solana.md").read_text()
     for written, here in (
         ("http://127.0.0.1:8000", engine.url),
