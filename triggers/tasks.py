@@ -15,6 +15,7 @@ from routing.prices import PriceStore
 from routing.world import close_world, world
 from runtime.broker import messages_waiting
 from triggers.book import Book
+from triggers.discovery import Discovery
 from triggers.matcher import Matcher
 from triggers.ticker import Ticker
 from triggers.wakeup import send_wake_up
@@ -87,6 +88,7 @@ class Owners:
                     Calls().send,
                     pairs=settings.POLL_PAIRS,
                     deadline_ms=settings.POLL_DEADLINE_MS,
+                    discovery=Discovery(world().read_mint),
                 )
             return self._ticker
 

@@ -20,6 +20,7 @@ from runtime.groups import group_channel, group_message
 from runtime.loop import LoopThread
 from runtime.skew import now_ms, redis_lag_ms
 from triggers.book import PAIRS, Book, source
+from triggers.discovery import Discovery
 from triggers.matcher import Matcher, edge_of
 from triggers.pulse import mark
 
@@ -82,6 +83,7 @@ class Ticker:
         *,
         pairs: Sequence[str],
         deadline_ms: int,
+        discovery: Discovery | None = None,
     ) -> None:
         self._router = router
         self._poller = Poller(router, deadline_ms=deadline_ms)
@@ -91,6 +93,7 @@ class Ticker:
         self._due = due
         self._pairs = pairs
         self._gap_ms = 2 * int(router.max_age.total_seconds() * 1000)
+        self._discovery = discovery or Discovery(None)
         self._loop = LoopThread("quotes")
         self._busy = threading.Lock()
         self._asked_for = [channel_of(pair) for pair in pairs]
@@ -121,6 +124,8 @@ class Ticker:
         if not ours:
             self.dropped += 1
             return False
+        if unknown := self._discovery.due(waited_for):
+            self._loop.start(self._discovery.look(unknown))
         wanted = self._known(set(self._pairs).union(waited_for, watched))
         markets = self._loop.run(self._poller.poll(wanted))
         self._prices.write(markets, self._router.breakers.states(), lag_ms=lag_ms)

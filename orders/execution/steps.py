@@ -45,7 +45,8 @@ from routing.router import Router
 from routing.selection import EXACT, NoQuote, min_out
 from routing.signer import Signer
 from routing.values import Fate, Fill, Quote, Refusal, Selection, Swap, SwapStatus, Token
-from routing.venue import AmountTooSmall, SubmitUnknown, SwapRefused, VenueError
+from routing.venue import AmountTooSmall, NoRoute, SubmitUnknown, SwapRefused, VenueError
+from routing.world import registry
 from runtime.faults import crash_point
 from triggers.rules import fillable_at, is_due
 
@@ -128,6 +129,8 @@ class Steps:
         order = work.order
         if order.attempts > self._retry.max_attempts:
             raise AttemptsExhausted
+        if not await is_known(work) and order.type == OrderType.SNIPER:
+            return Move(Event.REST, RestData(attempt=order.attempts, reason="NOT_QUOTABLE"))
         await self._fund(work)
         try:
             # A trigger is checked again with the venues' own quotes, and a failed attempt does not trust the cache either.
@@ -293,6 +296,18 @@ class Steps:
         if delay_ms is None:
             return Move(Event.FAIL, FailData(**said), resolved=resolved)
         return Move(Event.RETRY, RetryData(**said, retry_in_ms=delay_ms), delay_ms=delay_ms, resolved=resolved)
+
+
+async def is_known(work: Work) -> bool:
+    """Whether both tokens are known. One that was added within the last second may be known to others and not here yet."""
+    try:
+        return work.pair is not None
+    except NoRoute:
+        await asyncio.to_thread(registry.refresh)
+    try:
+        return work.pair is not None
+    except NoRoute:
+        return False
 
 
 def impact_too_high(order: Claimed, quote: Quote) -> bool:
