@@ -28,6 +28,9 @@ MODULES = (
 )
 """Named in the document, so that the browser asks for all of them at once and not one import after the other."""
 
+MAX_OTHERS = 100
+"""Tokens that are not verified, in the lists to choose from. Any other goes by its mint."""
+
 
 @require_safe
 @never_cache
@@ -35,7 +38,8 @@ MODULES = (
 def page(request: HttpRequest) -> HttpResponse:
     user = request.user
     known = known_tokens().tokens
-    tokens = [{"symbol": token.symbol, "mint": token.mint, "decimals": token.decimals} for token in known]
+    verified, others = [each for each in known if each.verified], [each for each in known if not each.verified]
+    tokens = [*verified, *others[:MAX_OTHERS]]
     mode, node = settings.EXECUTION_MODE, (settings.RPC_URLS or [""])[0]
     controls = world().controls
     return render(
@@ -43,8 +47,8 @@ def page(request: HttpRequest) -> HttpResponse:
         "trade.html",
         {
             "tokens": tokens,
-            "first": (known[1].symbol, known[0].symbol),
-            "unlisted": controls.unlisted.symbol if controls is not None and controls.unlisted else "",
+            "first": (known[1].label, known[0].label),
+            "unlisted": controls.unlisted.label if controls is not None and controls.unlisted else "",
             "modules": MODULES,
             "mode": mode,
             "meaning": explorer.MEANINGS[mode],

@@ -92,6 +92,10 @@ class Staff:
     def move(self, pair: str, **changes: Any) -> None:
         self._http.post("/api/mock/market", json={"pair": pair, **changes}).raise_for_status()
 
+    def save_token(self, mint: str, **said: Any) -> None:
+        """The page that is opened next knows it."""
+        self._http.post("/api/tokens", json={"mint": mint, **said}).raise_for_status()
+
     def hold(self, price: str) -> None:
         """SOL stands still at the price, and no order meets an older one: the poller has seen it at both venues."""
         self.move("SOL-USDC", price=price, hold=True)

@@ -1,6 +1,6 @@
 // One order: its stages as they happen, what was quoted, what was sent, why it failed.
 
-import { amount, clock, duration, element, facts, percent, price, short, symbol } from "./format.js";
+import { amount, clock, duration, element, facts, percent, price, short, symbol, token } from "./format.js";
 import { Live } from "./live.js";
 import { after, wish } from "./orders.js";
 import { draw, FINAL } from "./stepper.js";
@@ -77,7 +77,7 @@ export class Detail {
 
   #show() {
     const order = this.#order;
-    byId("detail-title").textContent = `${amount(order.amount)} ${order.tokenIn} → ${order.tokenOut}`;
+    byId("detail-title").textContent = `${amount(order.amount)} ${token(order.tokenIn)} → ${token(order.tokenOut)}`;
     const badge = byId("detail-status");
     badge.textContent = order.resting ? "waiting" : order.status;
     badge.dataset.status = order.status;
@@ -108,13 +108,13 @@ export class Detail {
     const final = FINAL.has(order.status) && started ? Date.parse(order.updatedAt) - Date.parse(started.at) : null;
     facts(byId("facts"), [
       ["Type", wish(order)],
-      ["Received", order.amountOut && `${amount(order.amountOut)} ${order.tokenOut}`],
+      ["Received", order.amountOut && `${amount(order.amountOut)} ${token(order.tokenOut)}`],
       ["Price", order.executedPrice && price(order.executedPrice)],
       ["Venue", order.venue ?? sent?.venue],
-      ["Venue's fee", order.fee && `${amount(order.fee)} ${order.tokenOut}`],
+      ["Venue's fee", order.fee && `${amount(order.fee)} ${token(order.tokenOut)}`],
       ["Network", order.fees && costs(order.fees)],
       ["Fees at most", order.maxFeeLamports && `${amount(order.maxFeeLamports / 1e9)} SOL`],
-      ["At least", sent && `${amount(sent.minOut)} ${order.tokenOut}`],
+      ["At least", sent && `${amount(sent.minOut)} ${token(order.tokenOut)}`],
       ["Slippage", `${percent(order.slippageBps)} at most`],
       ["Attempts", order.attempts || null],
       ["Execution took", final && duration(final)],
@@ -135,7 +135,7 @@ export class Detail {
       ...list(data.quotes).map((quote) => element(
         "tr", { class: quote.venue === data.venue && "won" },
         element("td", {}, `${quote.venue}${quote.venue === data.venue ? " ✓" : ""}`),
-        element("td", { class: "num" }, `${amount(quote.amountOut)} ${this.#order.tokenOut}`),
+        element("td", { class: "num" }, `${amount(quote.amountOut)} ${token(this.#order.tokenOut)}`),
         element("td", { class: "num" }, price(quote.netPrice)),
         element("td", { class: "num" }, percent(quote.feeBps)),
         element("td", { class: "num" }, percent(quote.impactBps)),
@@ -161,7 +161,7 @@ export class Detail {
 
 /** What the chain took, by kind: the venue's own fee stands apart. */
 function costs(fees) {
-  return fees.filter(({ kind }) => kind !== "venue").map(({ kind, amount: part, token }) => `${kind} ${amount(part)} ${symbol(token)}`).join(" · ");
+  return fees.filter(({ kind }) => kind !== "venue").map(({ kind, amount: part, token: mint }) => `${kind} ${amount(part)} ${symbol(mint)}`).join(" · ");
 }
 
 /** A link to the explorer where the mode has one. */

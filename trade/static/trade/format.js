@@ -71,6 +71,18 @@ export function facts(list, entries) {
   );
 }
 
+/** What a token is called: its verified symbol, or enough of its mint to know it again. */
+export function token(label) {
+  return label.length > 20 ? short(label, 4, 4) : label;
+}
+
+/** An order's limit as it was asked for, with what it counts where that is tokenIn. */
+export function limit(order) {
+  const turned = order.priceIn === "tokenIn";
+  const sign = (order.triggerCondition === "lte") === turned ? "≥" : "≤";
+  return `${sign}\u00a0${price(order.limitPrice)}${turned ? ` ${token(order.tokenIn)} per ${token(order.tokenOut)}` : ""}`;
+}
+
 /** A mint's symbol as the ticket knows it; the mint, shortened, where it does not. */
 export function symbol(mint) {
   const known = document.querySelector(`option[data-mint="${CSS.escape(mint)}"]`);

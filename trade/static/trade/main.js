@@ -110,7 +110,7 @@ function placed(answer, order) {
   if (!orders.get(answer.orderId)) {
     orders.put({
       ...order, ...answer, seq: 1, resting: order.type !== "market", attempts: 0, venue: null, executedPrice: null, amountOut: null,
-      fee: null, txHash: null, failure: null, limitPrice: order.limitPrice ?? null, trigger: order.trigger ?? null, updatedAt: answer.createdAt,
+      fee: null, txHash: null, failure: null, limitPrice: order.limitPrice ?? null, priceIn: order.priceIn ?? "tokenOut", trigger: order.trigger ?? null, updatedAt: answer.createdAt,
     });
   }
   show(answer.orderId);

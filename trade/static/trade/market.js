@@ -1,6 +1,7 @@
 // Controls of the mock market and of the localnet, for operators.
 
 import { call } from "./api.js";
+import { token } from "./format.js";
 
 const byId = (id) => document.getElementById(id);
 
@@ -42,5 +43,5 @@ export function start(ticket, quotes) {
   });
   for (const venue of ["raydium", "meteora"]) byId(venue)?.addEventListener("change", ({ target }) => move({ [venue]: target.value }, `${venue} is ${target.value}`));
   byId("hold").addEventListener("change", ({ target }) => move({ hold: target.checked }, target.checked ? "price held" : "price wanders"));
-  ticket.onPair(() => { form.querySelector("[data-pair]").textContent = ticket.pair; });
+  ticket.onPair(() => { form.querySelector("[data-pair]").textContent = ticket.pair.split("-").map(token).join("-"); });
 }

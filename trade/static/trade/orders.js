@@ -1,7 +1,7 @@
 // The account's orders: the newest from the feed, older ones from REST, every change as it happens.
 
 import { call } from "./api.js";
-import { amount, clock, element, price } from "./format.js";
+import { amount, clock, element, limit, token } from "./format.js";
 import { Live } from "./live.js";
 import { dots, FINAL } from "./stepper.js";
 
@@ -15,6 +15,10 @@ export function after(order, event) {
   const { data } = event;
   const next = { ...order, seq: event.seq, status: event.status, updatedAt: event.at, resting: Boolean(data.resting), ...data.amended };
   for (const name of ["venue", "executedPrice", "amountOut", "fee", "txHash"]) if (data[name] !== undefined) next[name] = data[name];
+  if (data.amended?.askedPrice !== undefined) {
+    const asked = data.amended.askedPrice;
+    Object.assign(next, { priceIn: asked === null ? "tokenOut" : "tokenIn", limitPrice: asked ?? data.amended.limitPrice });
+  }
   if (data.attempt) next.attempts = data.attempt;
   if (event.status === "routing") next.attempts = Math.max(order.attempts, data.attempt ?? order.attempts + 1);
   if (event.status === "failed") next.failure = data.error ?? order.failure;
@@ -154,7 +158,7 @@ export class Orders {
     if (known?.seq === order.seq) return row;
     const cells = [
       element("td", {}, element("time", { datetime: order.createdAt }, clock(order.createdAt))),
-      element("td", {}, element("button", { class: "open", type: "button" }, `${amount(order.amount)} ${order.tokenIn} → ${order.tokenOut}`)),
+      element("td", {}, element("button", { class: "open", type: "button" }, `${amount(order.amount)} ${token(order.tokenIn)} → ${token(order.tokenOut)}`)),
       element("td", {}, wish(order)),
       element("td", { class: "stage" }, dots(order), element("span", { class: "badge", "data-status": order.status }, order.resting ? "waiting" : order.status)),
       element("td", { class: "num" }, result(order)),
@@ -179,7 +183,7 @@ export class Orders {
 }
 
 export function wish(order) {
-  if (order.type === "limit") return `limit ${order.triggerCondition === "lte" ? "≤" : "≥"}\u00a0${price(order.limitPrice)}`;
+  if (order.type === "limit") return `limit ${limit(order)}`;
   if (order.type !== "sniper") return order.type;
   const { kind, minLiquidity, volumeFactor } = order.trigger ?? {};
   if (kind === "liquidity") return `sniper: liquidity ≥ ${amount(minLiquidity)}`;
@@ -187,12 +191,12 @@ export function wish(order) {
 }
 
 function result(order) {
-  if (order.status === "confirmed") return `${amount(order.amountOut, 6)} ${order.tokenOut}`;
+  if (order.status === "confirmed") return `${amount(order.amountOut, 6)} ${token(order.tokenOut)}`;
   return order.status === "failed" ? (order.failure?.code ?? "").replaceAll("_", " ").toLowerCase() : "";
 }
 
 function buttons(order) {
-  const named = (act, text, kind = "") => element("button", { type: "button", class: `small ${kind}`, "data-act": act, "aria-label": `${text} the order of ${amount(order.amount)} ${order.tokenIn} for ${order.tokenOut}` }, text);
+  const named = (act, text, kind = "") => element("button", { type: "button", class: `small ${kind}`, "data-act": act, "aria-label": `${text} the order of ${amount(order.amount)} ${token(order.tokenIn)} for ${token(order.tokenOut)}` }, text);
   if (!order.resting) return [];
   return [named("amend", "Amend"), " ", named("cancel", "Cancel", "danger")];
 }

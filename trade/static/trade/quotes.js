@@ -2,7 +2,7 @@
 
 import { known } from "./api.js";
 import { Chart } from "./chart.js";
-import { compact, percent, price } from "./format.js";
+import { compact, percent, price, token } from "./format.js";
 import { Live } from "./live.js";
 
 const STALE_MS = 3000;
@@ -30,7 +30,7 @@ export class Quotes {
     this.pair = pair;
     this.best = null;
     this.#receivedAt = 0;
-    byId("market-title").replaceChildren(tokenIn, " ", Object.assign(document.createElement("span"), { textContent: `/ ${tokenOut}` }));
+    byId("market-title").replaceChildren(token(tokenIn), " ", Object.assign(document.createElement("span"), { textContent: `/ ${token(tokenOut)}` }));
     this.chart.clear();
     this.#show({});
     byId("chart-empty").hidden = tokenIn === tokenOut;
@@ -68,7 +68,7 @@ export class Quotes {
     const bps = (now / first[1] - 1) * 10_000;
     change.textContent = `${bps >= 0 ? "+" : "−"}${percent(Math.abs(bps))}`;
     change.className = bps >= 0 ? "up quiet" : "down quiet";
-    document.title = `${price(now)} ${this.pair} · orderengine`;
+    document.title = `${price(now)} ${this.pair.split("-").map(token).join("-")} · orderengine`;
   }
 
   #age() {

@@ -1,7 +1,7 @@
 // The order ticket: errors stand beside their field, the expected result above the button.
 
 import { ApiError, call, isMeant } from "./api.js";
-import { amount, facts, percent, price } from "./format.js";
+import { amount, element, facts, percent, price, token } from "./format.js";
 
 const HELP = {
   market: "Executes at once at the better venue.",
@@ -10,6 +10,7 @@ const HELP = {
 };
 const PREVIEW_MS = 220;
 const PREVIEW_EVERY_MS = 1500;
+const MINT = /^[1-9A-HJ-NP-Za-km-z]{32,44}$/;
 const DECIMAL = /^(0|[1-9]\d*)(\.\d+)?$/; // As the API reads numbers.
 const byId = (id) => document.getElementById(id);
 
@@ -28,6 +29,7 @@ export class Ticket {
     this.form.addEventListener("submit", (event) => { event.preventDefault(); this.#place(); });
     this.form.addEventListener("input", (event) => this.#changed(event.target));
     byId("flip").addEventListener("click", () => this.#flip());
+    byId("limit-unit").addEventListener("click", () => this.#turn());
     this.#changed(null);
   }
 
@@ -57,13 +59,40 @@ export class Ticket {
     this.#changed(tokenIn);
   }
 
+  /** The limit counts the other token from now on; a price that stands there is turned along. */
+  #turn() {
+    const { priceIn, limitPrice } = this.form.elements;
+    priceIn.value = priceIn.value === "tokenIn" ? "tokenOut" : "tokenIn";
+    const number = Number(limitPrice.value);
+    if (DECIMAL.test(limitPrice.value.trim()) && number > 0) limitPrice.value = String(Number((1 / number).toPrecision(8)));
+    this.#changed(limitPrice);
+  }
+
+  get #turned() {
+    return this.form.elements.priceIn.value === "tokenIn";
+  }
+
+  /** A token that is not in the list, by its mint; without one the first token stands there. */
+  async #other(select) {
+    const mint = prompt("Mint of the token")?.trim() ?? "";
+    const known = MINT.test(mint) ? await call(`/api/tokens?query=${mint}`).catch(() => ({ tokens: [] })) : { tokens: [] };
+    const found = known.tokens.find((each) => each.mint === mint);
+    const label = found?.verified ? found.symbol : mint;
+    const there = [...select.options].find((option) => option.value === label);
+    if (!MINT.test(mint)) select.selectedIndex = 0;
+    else if (there) there.selected = true;
+    else select.insertBefore(element("option", { value: label, "data-decimals": found?.decimals ?? 18, "data-mint": mint }, token(label)), select.lastElementChild).selected = true;
+    this.#changed(select);
+  }
+
   #changed(field) {
+    if (field instanceof HTMLSelectElement && field.value === "" && field.name.startsWith("token")) return void this.#other(field);
     this.#idempotency = null;
     this.#farPriceMeant = false;
     const { elements } = this.form;
     if (field?.name === "tokenIn" || field?.name === "tokenOut") {
       const other = field.name === "tokenIn" ? elements.tokenOut : elements.tokenIn;
-      if (other.value === field.value) other.selectedIndex = (other.selectedIndex + 1) % other.options.length;
+      if (other.value === field.value) other.selectedIndex = (other.selectedIndex + 1) % (other.options.length - 1);
       elements.limitPrice.value = "";
       this.#pairListeners.forEach((listener) => listener());
     }
@@ -71,7 +100,11 @@ export class Ticket {
     for (const part of this.form.querySelectorAll("[data-kind]")) part.hidden = part.dataset.kind !== elements.kind.value;
     byId("type-help").textContent = HELP[this.type];
     byId("place").textContent = `Place ${this.type} order`;
-    byId("limit-unit").textContent = `${elements.tokenOut.value} per ${elements.tokenIn.value}`;
+    const [counted, one] = this.#turned ? [elements.tokenIn, elements.tokenOut] : [elements.tokenOut, elements.tokenIn];
+    byId("limit-unit").textContent = `${token(counted.value)} per ${token(one.value)} ⇄`;
+    const [above, below] = elements.triggerCondition.options;
+    above.textContent = `at or ${this.#turned ? "below" : "above"} (limit)`;
+    below.textContent = `at or ${this.#turned ? "above" : "below"} (stop)`;
     if (field?.name) this.#error(field.name === "slippage" ? "slippageBps" : field.name, "");
     this.#error("form", "");
     this.#hint();
@@ -83,11 +116,12 @@ export class Ticket {
   #hint() {
     const { limitPrice, triggerCondition } = this.form.elements;
     const wanted = this.type === "limit" && DECIMAL.test(limitPrice.value.trim()) ? Number(limitPrice.value) : null;
-    this.limit(wanted);
-    const now = Number(this.quotes.best?.netPrice ?? this.quotes.best?.price);
+    this.limit(wanted && this.#turned ? 1 / wanted : wanted);
+    const best = Number(this.quotes.best?.netPrice ?? this.quotes.best?.price);
+    const now = this.#turned && best ? 1 / best : best;
     if (!now) return void (byId("limit-hint").textContent = "");
     const away = wanted ? (wanted / now - 1) * 10_000 : null;
-    const fires = wanted && (triggerCondition.value === "gte" ? now >= wanted : now <= wanted);
+    const fires = wanted && ((triggerCondition.value === "gte") !== this.#turned ? now >= wanted : now <= wanted);
     byId("limit-hint").textContent = !wanted ? `Best now: ${price(now)}` : fires ? `Fires at once: best is ${price(now)}.` : `${percent(Math.abs(away))} ${away > 0 ? "above" : "below"} the best price, ${price(now)}.`;
   }
 
@@ -103,11 +137,12 @@ export class Ticket {
     };
     const order = { tokenIn: elements.tokenIn.value, tokenOut: elements.tokenOut.value, type: this.type, amount: decimal("amount") };
     const places = Number(elements.tokenIn.selectedOptions[0].dataset.decimals);
-    if (!wrong.amount && (order.amount.split(".")[1] ?? "").length > places) wrong.amount = `${order.tokenIn} has ${places} decimal places.`;
+    if (!wrong.amount && (order.amount.split(".")[1] ?? "").length > places) wrong.amount = `${token(order.tokenIn)} has ${places} decimal places.`;
     const slippage = text("slippage");
     order.slippageBps = Math.round(Number(slippage) * 100);
     if (!DECIMAL.test(slippage) || order.slippageBps > 5000) wrong.slippageBps = "From 0 to 50 %.";
     if (this.type === "limit") Object.assign(order, { limitPrice: decimal("limitPrice"), triggerCondition: elements.triggerCondition.value });
+    if (this.type === "limit" && this.#turned) order.priceIn = "tokenIn";
     if (this.#farPriceMeant) order.allowFarPrice = true;
     if (this.type === "sniper") {
       order.trigger = { kind: elements.kind.value };
@@ -166,10 +201,13 @@ export class Ticket {
     const { amount: field, slippage, limitPrice, triggerCondition } = this.form.elements;
     const value = field.value.trim().replace(",", ".");
     const [tokenIn, tokenOut] = this.pair.split("-");
-    if (!DECIMAL.test(value) || Number(value) <= 0 || tokenIn === tokenOut) return this.#empty("Enter an amount to see what to expect.");
+    if (!DECIMAL.test(value) || Number(value) <= 0 || !tokenIn || !tokenOut || tokenIn === tokenOut) return this.#empty("Enter an amount to see what to expect.");
     const query = new URLSearchParams({ amount: value, slippageBps: Math.round(Number(slippage.value) * 100) || 0 });
     const limited = this.type === "limit" && DECIMAL.test(limitPrice.value.trim());
-    if (limited && triggerCondition.value === "gte") query.set("limitPrice", limitPrice.value.trim());
+    if (limited && triggerCondition.value === "gte") {
+      query.set("limitPrice", limitPrice.value.trim());
+      if (this.#turned) query.set("priceIn", "tokenIn");
+    }
     this.#asking?.abort();
     this.#asking = new AbortController();
     try {
@@ -183,8 +221,8 @@ export class Ticket {
     if (preview.expectedOut === null) return this.#empty(this.type === "sniper" ? "Not trading yet: the sniper waits for it." : preview.reason);
     byId("expected").textContent = `≈ ${amount(preview.expectedOut, 6)}`;
     facts(byId("preview").firstElementChild, [
-      [this.type === "market" ? "Price" : "Price now", `${price(preview.netPrice)} ${tokenOut}`],
-      ["At least", `${amount(preview.minOut, 6)} ${tokenOut}`],
+      [this.type === "market" ? "Price" : "Price now", `${price(preview.netPrice)} ${token(tokenOut)}`],
+      ["At least", `${amount(preview.minOut, 6)} ${token(tokenOut)}`],
       ["Price impact", percent(preview.impactBps)],
       ["Venue", preview.venue],
     ]);
