@@ -1,7 +1,7 @@
 """What people do to orders: cancel, amend, requeue. One order at a time; the ledger's fence decides every race."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -144,6 +144,27 @@ class Commands:
             return transition(position(order), Event.REQUEUE, asker.sign(data), delay_ms=0 if market else None)
 
         return self._apply(order, decide)
+
+    def cancel_many(self, orders: Sequence[Order], asker: Asker) -> list[Order | ApiError]:
+        """Cancels orders together; for each the order as it is cancelled, or why it is not."""
+        free = [order for order in orders if order.plan_id is None and order.status == Status.PENDING]
+        changes = [transition(position(order), Event.CANCEL, asker.sign(CancelData())) for order in free]
+        if changes:
+            with self._pool.connection() as connection:
+                rows = statements.record(connection, changes)
+            pairs = zip(changes, rows, strict=True)
+            self._after_commit.recorded([(change, row) for change, row in pairs if row is not None])
+        now = Order.objects.in_bulk([order.pk for order in orders])
+        return [self._cancelled(now.get(order.pk, order), asker) for order in orders]
+
+    def _cancelled(self, order: Order, asker: Asker) -> Order | ApiError:
+        """One that has moved meanwhile is asked for once more, by itself."""
+        if order.status == Status.CANCELLED:
+            return order
+        try:
+            return self.cancel(order, asker)
+        except ApiError as error:
+            return error
 
     def create_plan(self, plan: NewPlan) -> tuple[UUID, bool]:
         """Its id, and whether it is an earlier one with the same key. Raises `ApiError`: IDEMPOTENCY_CONFLICT."""
@@ -299,6 +320,11 @@ def cancel(order: Order, asker: Asker) -> Order:
 def amend(order: Order, wanted: AmendIn, asker: Asker) -> Order:
     """`Commands.amend` of this process."""
     return installed().amend(order, wanted, asker)
+
+
+def cancel_many(orders: Sequence[Order], asker: Asker) -> list[Order | ApiError]:
+    """`Commands.cancel_many` of this process."""
+    return installed().cancel_many(orders, asker)
 
 
 def create_plan(plan: NewPlan) -> tuple[UUID, bool]:

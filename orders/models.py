@@ -348,6 +348,21 @@ class OrderEvent(models.Model):
     data = models.JSONField(default=dict)
 
 
+class DeadMan(models.Model):
+    """An account's dead man's switch: unless it is set anew, the account's orders are cancelled at that time."""
+
+    account = models.OneToOneField(Account, on_delete=models.CASCADE, primary_key=True, db_constraint=False)
+    at = models.DateTimeField()
+    seconds = models.IntegerField()
+    scope = models.CharField(max_length=8)
+    """entries: what would open or enlarge a position; all."""
+    extended = models.BooleanField(default=False)
+    """It was due while the engine was down, and got one more period."""
+
+    class Meta:
+        indexes = [models.Index(name="dead_man_due", fields=["at"])]
+
+
 class PairHigh(models.Model):
     """The highest price of a second that counted for the trailing stops of a pair; kept until a later one is as high."""
 

@@ -9,6 +9,7 @@ urlpatterns = [
     path("orders/<str:order_id>", views.OrderView.as_view()),
     path("orders/<str:order_id>/events", views.EventsView.as_view()),
     path("orders/<str:order_id>/quotes", views.QuotesOfOrderView.as_view()),
+    path("cancel-after", views.CancelAfterView.as_view()),
     path("plans", plans.PlansView.as_view()),
     path("plans/<str:plan_id>", plans.PlanView.as_view()),
     path("plans/<str:plan_id>/pause", plans.PauseView.as_view()),

@@ -3,6 +3,6 @@
 Django's autodiscovery imports this package; each module registers its own pages.
 """
 
-from orders.admin import dead_letters, executors, orders
+from orders.admin import dead_letters, executors, orders, plans
 
-__all__ = ["dead_letters", "executors", "orders"]
+__all__ = ["dead_letters", "executors", "orders", "plans"]

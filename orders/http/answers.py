@@ -85,6 +85,27 @@ class OrdersOut(Out):
     next: Cursor | None
 
 
+class CancelErrorOut(Out):
+    code: str
+    message: str
+
+
+class CancelResultOut(Out, omit_defaults=True):
+    """`status`, or why the order is not cancelled."""
+
+    order_id: Uuid
+    status: StatusName | None = None
+    error: CancelErrorOut | None = None
+
+
+class CancelledOut(Out):
+    results: list[CancelResultOut]
+
+
+class CancelAfterOut(Out):
+    at: Annotated[Moment, msgspec.Meta(description="When the orders are cancelled; null: the switch is off.")] | None
+
+
 class ChangedOut(Out):
     """What a key without the scope `read` gets of an order that it changed."""
 
@@ -213,6 +234,8 @@ DOCUMENTED: tuple[type[Out], ...] = (
     AcceptedOut,
     AcceptedPlanOut,
     BatchOut,
+    CancelledOut,
+    CancelAfterOut,
     OrderOut,
     OrdersOut,
     ChangedOut,

@@ -4,7 +4,10 @@ import secrets
 from datetime import timedelta
 from functools import reduce
 from operator import or_
+from typing import Annotated, Literal
 
+import msgspec
+from django.db import connection
 from django.db.models import Q
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -15,8 +18,13 @@ from rest_framework.response import Response
 from accounts.models import Scope, Ticket, digest
 from accounts.rest import MayRead
 from orders import commands
+from orders.errors import ApiError
 from orders.http.answers import (
     AttemptOut,
+    CancelAfterOut,
+    CancelErrorOut,
+    CancelledOut,
+    CancelResultOut,
     ChangedOut,
     EventsOut,
     OrdersOut,
@@ -27,14 +35,16 @@ from orders.http.answers import (
 from orders.http.parameters import MAX_SEQ, PAGE, Parameters
 from orders.http.view import ERROR, ERRORS, IF_MATCH, IF_NONE_MATCH, LIMIT, View, is_known, json_body, page
 from orders.ids import first_id
+from orders.json_in import Reader
 from orders.lifecycle import FINAL, Status
 from orders.mints import stored_as
-from orders.models import Order, OrderType
+from orders.models import DeadMan, Order, OrderType
 from orders.order_in import parse_amend
 from orders.representation import OrderOut, event_out, order_out
 from orders.wire import timestamp
 
 TICKET_S = 30
+MAX_CANCELLED = 1_000
 STATUSES = [status.value for status in Status]
 ORDERS = ["desc", "asc"]
 
@@ -55,7 +65,8 @@ class OrdersView(View):
                 "cursor",
                 "limit",
             }
-        )
+        ),
+        "DELETE": frozenset({"pair", "type", "clientPrefix"}),
     }
 
     @extend_schema(
@@ -82,6 +93,76 @@ class OrdersView(View):
         orders = orders.order_by("id" if ascending else "-id")
         found, following = page(orders, self.asked.limit(), lambda order: order.id)
         return Response(OrdersOut([order_out(order) for order in found], following))
+
+    @extend_schema(
+        operation_id="orders_cancel",
+        parameters=[
+            OpenApiParameter("pair", description="`SOL-USDC`; symbols in any case, or mints"),
+            OpenApiParameter("type", enum=OrderType.values),
+            OpenApiParameter("clientPrefix", description="What clientOrderId begins with"),
+        ],
+        responses={200: schema(CancelledOut), **ERRORS},
+    )
+    def delete(self, request: Request) -> Response:
+        """Cancels the account's open orders, all or those that are named; with an answer for each. At most 1,000 at a time,
+        the oldest first."""
+        orders = Order.objects.filter(wanted(self.asked), account_id=request.auth.account_id, finished_at=None)
+        if prefix := self.asked.text("clientPrefix"):
+            orders = orders.filter(client_order_id__startswith=prefix)
+        found = list(orders.order_by("id")[:MAX_CANCELLED])
+        ended = commands.cancel_many(found, self.asker())
+        return Response(CancelledOut([cancelled_out(*pair) for pair in zip(found, ended, strict=True)]))
+
+
+def cancelled_out(order: Order, ended: Order | ApiError) -> CancelResultOut:
+    if isinstance(ended, ApiError):
+        return CancelResultOut(str(order.pk), error=CancelErrorOut(ended.code, ended.message))
+    return CancelResultOut(str(order.pk), status=ended.status)
+
+
+class CancelAfterIn(msgspec.Struct, forbid_unknown_fields=True):
+    seconds: Annotated[int, msgspec.Meta(ge=0, le=86_400)]
+    scope: Literal["entries", "all"] = "entries"
+
+
+cancel_after_reader = Reader(CancelAfterIn)
+
+
+class CancelAfterView(View):
+    @extend_schema(
+        operation_id="cancel_after",
+        request={
+            "application/json": {
+                "type": "object",
+                "required": ["seconds"],
+                "properties": {
+                    "seconds": {"type": "integer", "minimum": 0, "maximum": 86400},
+                    "scope": {"type": "string", "enum": ["entries", "all"], "default": "entries"},
+                },
+                "additionalProperties": False,
+            }
+        },
+        responses={200: schema(CancelAfterOut), 415: ERROR, **ERRORS},
+    )
+    def post(self, request: Request) -> Response:
+        """Cancels the account's orders unless this is asked for again within the time (a dead man's switch); 0: not at all."""
+        asked: CancelAfterIn = cancel_after_reader.read(json_body(request))
+        account_id = request.auth.account_id
+        if not asked.seconds:
+            DeadMan.objects.filter(account_id=account_id).delete()
+            return Response(CancelAfterOut(None))
+        with connection.cursor() as cursor:  # By Postgres' clock, which ends it, too.
+            cursor.execute(SET_DEAD_MAN, [account_id, asked.seconds, asked.seconds, asked.scope])
+            [at] = cursor.fetchone()
+        return Response(CancelAfterOut(timestamp(at)))
+
+
+SET_DEAD_MAN = """
+INSERT INTO orders_deadman (account_id, at, seconds, scope, extended)
+VALUES (%s, now() + %s * interval '1 second', %s, %s, false)
+ON CONFLICT (account_id) DO UPDATE SET at = EXCLUDED.at, seconds = EXCLUDED.seconds, scope = EXCLUDED.scope, extended = false
+RETURNING at
+"""
 
 
 def wanted(asked: Parameters, *, ascending: bool = False) -> Q:

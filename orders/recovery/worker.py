@@ -19,6 +19,7 @@ from orders.ledger.session import Session
 from orders.plans.step import BATCH as STEP_BATCH
 from orders.plans.step import step_due
 from orders.publisher import Publisher
+from orders.recovery.dead_man import fire_dead_men
 from orders.recovery.reconcile import BATCH, Reconciler, Watch, expire
 from orders.recovery.retention import purge
 from orders.resting.keeper import Keeper
@@ -117,7 +118,8 @@ class Recovery:
             log.warning("the trigger book was put right: %s", found)
 
     def step_plans(self) -> None:
-        """Takes the steps of plans that are due, until none is, or for a while."""
+        """Dead man's switches, then the steps of plans that are due, until none is, or for a while."""
+        self._run(fire_dead_men, self._after_commit.carry_out)
         ends = time.monotonic() + STEP_PLANS_S
         while time.monotonic() < ends:
             stepped = self._run(step_due, self._after_commit.carry_out)

@@ -166,9 +166,8 @@ def test_a_schedule_slice_by_slice_over_its_socket(planner: Planner) -> None:
     done = [leg for leg in plan["legs"] if leg["status"] == "confirmed"]
     assert plan["progress"]["done"] == len(done)
     assert {leg["amount"] for leg in plan["legs"]} <= {"33.333333", "33.333334"}
-    again = planner.watch(f"/ws/plans/{plan_id}?after={seqs[-1] - 1}")
-    assert [event["seq"] for event in json.loads(again.recv())["events"]] == [seqs[-1]]
-    again.close()
+    with planner.watch(f"/ws/plans/{plan_id}?after={seqs[-1] - 1}") as again:
+        assert [event["seq"] for event in json.loads(again.recv())["events"]] == [seqs[-1]]
 
 
 def test_a_schedule_is_paused_and_resumed(planner: Planner) -> None:

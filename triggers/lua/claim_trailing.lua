@@ -19,12 +19,13 @@ for i = 1, #members, 2 do
   if trail_fires_at(high, tonumber(members[i + 1])) < best then
     break
   end
-  local id = members[i]
-  local details = 'limit:' .. pair .. ':' .. id
-  redis.call('ZREM', trail_bucket(pair, n), id)
+  local details = 'limit:' .. pair .. ':' .. members[i]
   redis.call('HSET', details, 'high', high)
   redis.call('ZADD', again, again_at, details)
-  taken[#taken + 1] = id
+  taken[#taken + 1] = members[i]
+end
+if #taken > 1 then
+  redis.call('ZREMRANGEBYRANK', trail_bucket(pair, n), 0, #taken - 2)
 end
 trail_reindex(pair, n)
 return taken
