@@ -110,16 +110,15 @@ class Watch:
             for name in self.firing:
                 if name in self.caused:
                     self.fired.setdefault(name, now)
-                    self.resolved.pop(name, None)
             for name in self.mended:
                 if name in self.fired and name not in self.firing:
                     self.resolved.setdefault(name, now)
 
     def cause(self, cause: str, *names: str) -> None:
-        now = time.monotonic()
+        """What follows is `cause`; none of them fires yet."""
+        until(lambda: not self.firing & set(names), 120, 0.5)
         for name in names:
-            assert name not in self.firing, f"{name} fires before its cause"
-            self.caused[name] = (cause, now)
+            self.caused[name] = (cause, time.monotonic())
 
     def fire(self, *names: str, limit_s: float = 120) -> None:
         """Waits until all of them do."""

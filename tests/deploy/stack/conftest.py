@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.deploy.machine.alerts import Watch
 from tests.deploy.machine.machine import Machine, lacking
 from tests.deploy.machine.server import Server
 
@@ -32,6 +33,19 @@ def server() -> Iterator[Server]:
             yield server
     finally:
         machine.stop()
+
+
+@pytest.fixture(scope="session")
+def watch(server: Server) -> Iterator[Watch]:
+    """Prometheus and Alertmanager from the first test on: an archive that is refused is an alert after a quarter of an hour."""
+    watch = Watch(server)
+    try:
+        watch.start()
+        server.machine.run("chmod 500 /var/backups/orderengine/wal && chown root /var/backups/orderengine/wal")
+        watch.cause("the folder of the archive refuses writes", "BackupOld")
+        yield watch
+    finally:
+        watch.stop()
 
 
 @pytest.fixture

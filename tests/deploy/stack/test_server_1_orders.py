@@ -4,6 +4,7 @@ import json
 import re
 
 from tests.deploy.clients import ORDER
+from tests.deploy.machine.alerts import Watch
 from tests.deploy.machine.server import Server
 from tests.deploy.stack.conftest import Say
 
@@ -11,7 +12,7 @@ UNITS = [f"orderengine@{name}" for name in ("orders", "quotes", "limit", "sniper
 UNITS += ["orderengine-web@8001", "orderengine-web@8002"]
 
 
-def test_the_first_order_goes_through_tls(server: Server, say: Say) -> None:
+def test_the_first_order_goes_through_tls(server: Server, watch: Watch, say: Say) -> None:
     server.ready()
     with server.client() as client:
         order = server.confirmed(client, ORDER)

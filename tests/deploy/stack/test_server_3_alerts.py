@@ -19,24 +19,10 @@ from tests.deploy.stack.conftest import Say
 from tests.waiting import until
 
 PAIRS = ("SOL-USDC", "JUP-USDC", "BONK-USDC")
-FILL = """
-redis-cli -u "$(cat /etc/orderengine/secrets/redis_url_worker)" --no-auth-warning eval "
-for n = 1, 9 do redis.call('SETRANGE', 'fill:' .. n, {bytes}, 'x') end" 0
-"""
-EMPTY = FILL.replace("redis.call('SETRANGE', 'fill:' .. n, {bytes}, 'x')", "redis.call('DEL', 'fill:' .. n)")
+REDIS = 'redis-cli -u "$(cat /etc/orderengine/secrets/redis_url_worker)" --no-auth-warning'
+FILL = f"for n in $(seq 45); do {REDIS} setrange fill:$n 11000000 x; done"
+EMPTY = f"for n in $(seq 45); do {REDIS} del fill:$n; done"
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
-
-
-@pytest.fixture(scope="module")
-def watch(server: Server) -> Iterator[Watch]:
-    watch = Watch(server)
-    try:
-        watch.start()
-        watch.cause("the folder of the archive refuses writes", "BackupOld")
-        server.machine.run("chmod 500 /var/backups/orderengine/wal && chown root /var/backups/orderengine/wal")
-        yield watch
-    finally:
-        watch.stop()
 
 
 @contextlib.contextmanager
@@ -66,7 +52,14 @@ def test_nothing_fires_on_a_sound_server(watch: Watch, server: Server) -> None:
     with server.client() as client:
         server.confirmed(client, ORDER)
     until(lambda: len(watch.value("up == 1")) >= 2, 60, 1)
-    until(lambda: watch.firing == set(), 60, 1)
+    until(lambda: watch.firing <= {"BackupOld"}, 400, 1)  # After an upgrade whose traces go after five minutes.
+
+
+def test_only_the_proxy_is_reached_from_elsewhere(watch: Watch, server: Server) -> None:
+    """Prometheus, Alertmanager and the exporter run by now as well."""
+    listening = server.machine.ask("ss -Hltn | awk '{print $4}'").split()
+    outside = {address.rpartition(":")[2] for address in listening if not address.startswith(("127.", "[::1]"))}
+    assert outside == {"80", "443"}, listening
 
 
 def test_executors_and_dbsync_are_gone(watch: Watch, server: Server) -> None:
@@ -187,7 +180,7 @@ def test_a_defect(watch: Watch, server: Server) -> None:
 
 def test_redis_is_full_and_then_away(watch: Watch, server: Server) -> None:
     watch.cause("Redis filled to 95 % of its maxmemory", "RedisMemory")
-    server.machine.run(FILL.replace("{bytes}", str(54 * 1024 * 1024)))
+    server.machine.run(FILL)
     watch.fire("RedisMemory")
     server.machine.run(EMPTY)
     watch.mend("RedisMemory")
@@ -244,7 +237,7 @@ def test_rabbitmq_is_out_of_memory(watch: Watch, server: Server) -> None:
 
 
 def test_every_alert_has_fired_and_is_gone(watch: Watch, server: Server, say: Say) -> None:
-    """The archive has been refused since the first test: the alert asks for a quarter of an hour of that."""
+    """The archive has been refused since the server stands: the alert asks for a quarter of an hour of that."""
     try:
         watch.fire("BackupOld", limit_s=1_000)
         server.machine.run("chown postgres /var/backups/orderengine/wal && chmod 700 /var/backups/orderengine/wal")
@@ -253,7 +246,9 @@ def test_every_alert_has_fired_and_is_gone(watch: Watch, server: Server, say: Sa
         until(lambda: names <= set(watch.resolved), 420, 1)
 
         def arrived() -> bool:
-            return {(name, state) for name in names for state in ("firing", "resolved")} <= watch.receiver.received
+            # AcceptRefused is kept back while DependencyDown says that it is Postgres.
+            expected = {(name, state) for name in names - {"AcceptRefused"} for state in ("firing", "resolved")}
+            return expected <= watch.receiver.received
 
         until(arrived, 60, 1)
     finally:
