@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -31,7 +32,7 @@ from orders.prices import check_price, present
 from orders.transitions import transition
 from orders.wire import text
 from routing.world import tokens
-from runtime.postgres import CONNECT, POOL
+from runtime.postgres import CONNECT, POOL, set_up
 
 TRIES = 10
 """Races with executors and triggers. A lost one means that the order has moved, which it does a few times at most."""
@@ -77,13 +78,13 @@ class Commands:
     """
 
     def __init__(self, database_url: str, after_commit: AfterCommit) -> None:
-        options = f"-c statement_timeout={STATEMENT_TIMEOUT_MS} -c timezone=UTC -c application_name=orderengine:changes"
         self._after_commit = after_commit
         self._pool: psycopg_pool.ConnectionPool[Any] = psycopg_pool.ConnectionPool(
             database_url,
             **POOL,
             max_size=MAX_CONNECTIONS,
-            kwargs={**CONNECT, "autocommit": True, "options": options},
+            kwargs={**CONNECT, "autocommit": True, "application_name": "orderengine:changes"},
+            configure=partial(set_up, statement_timeout_ms=STATEMENT_TIMEOUT_MS),
             open=True,
         )
 

@@ -15,7 +15,7 @@ import psycopg
 
 from routing.tokens import Tokens
 from routing.values import Program, Token
-from runtime.postgres import CONNECT
+from runtime.postgres import CONNECT, set_up
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ EVERY_S = 0.5
 """Between two looks at the version of the table: changes are promised to be seen within a second."""
 FIRST_S = 5.0
 """How long the first one who asks waits for the first look. Connecting has a shorter limit of its own."""
-OPTIONS = "-c statement_timeout=2000 -c application_name=orderengine:tokens -c timezone=UTC"
+STATEMENT_TIMEOUT_MS = 2_000
 SQL = Path(__file__).parent / "sql"
 READ, VERSION, ADD = ((SQL / f"{name}.sql").read_text() for name in ("tokens", "token_version", "add_tokens"))
 
@@ -118,7 +118,9 @@ class Registry:
 
     def _look(self) -> None:
         if self._connection is None:
-            self._connection = psycopg.connect(self._url(), autocommit=True, options=OPTIONS, **CONNECT)
+            name = "orderengine:tokens"
+            self._connection = psycopg.connect(self._url(), autocommit=True, application_name=name, **CONNECT)
+            set_up(self._connection, statement_timeout_ms=STATEMENT_TIMEOUT_MS)
         row = self._connection.execute(VERSION, prepare=True).fetchone()
         version = row[0] if row else None
         # The version is read first: a change that comes between the two is read twice, not missed.

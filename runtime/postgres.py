@@ -17,6 +17,15 @@ CONNECT: dict[str, Any] = {
 }
 
 
+SET_UP = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS given (name, value)"
+
+
+def set_up(connection: psycopg.Connection[Any], *, statement_timeout_ms: int, **settings: str) -> None:
+    """The settings of a new session. A statement says them, since PgBouncer refuses a start with `options`."""
+    given = {"statement_timeout": str(statement_timeout_ms), "timezone": "UTC"} | settings
+    connection.execute(SET_UP, (list(given), list(given.values())))
+
+
 class ReadOnlySession(Exception):
     """The session cannot write any more: the server became a standby, or its configuration makes sessions read-only."""
 

@@ -109,6 +109,10 @@ class Intake:
             status, (headers, answer) = 200, await handle(request, caller, body)
         except ApiError as error:
             status, headers, answer = status_of(error), headers_of(error), error.body(request.request_id)
+        except psycopg.OperationalError as error:
+            log.warning("request %s waits for Postgres: %s", request.request_id, str(error).strip())
+            away = unavailable()
+            status, headers, answer = status_of(away), headers_of(away), away.body(request.request_id)
         except Exception:
             log.exception("request %s failed", request.request_id)
             fault = ApiError("INTERNAL_ERROR", "The engine failed at this request; it is logged.")

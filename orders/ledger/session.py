@@ -6,23 +6,13 @@ from typing import Any, TypeVar
 
 import psycopg
 
-from runtime.postgres import CONNECT
+from runtime.postgres import CONNECT, set_up
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 
 ABOUT_THE_DATA = (psycopg.DataError, psycopg.IntegrityError)
 """The statement's values are at fault: the session is sound, and the same statement fails again."""
-
-SETTINGS = """
-SELECT set_config('statement_timeout', %s, false), set_config('timezone', 'UTC', false),
-    set_config('enable_seqscan', 'off', false)
-"""
-"""Sent as a statement, since PgBouncer refuses the `options` of a start.
-
-Without scans every statement goes by keys. A prepared one keeps the plan it got while the tables were small, and that scanned
-them: claims cost five times as much until the next analyze.
-"""
 
 
 class ServerReadOnly(psycopg.OperationalError):
@@ -81,7 +71,9 @@ class Session:
     def _connect(self) -> psycopg.Connection[Any]:
         connection = psycopg.connect(self._url, autocommit=True, application_name=self._application_name, **CONNECT)
         try:
-            connection.execute(SETTINGS, (str(self._statement_timeout_ms),))
+            # Every statement goes by keys. A prepared one keeps the plan it got while the tables were small, and that scanned
+            # them: claims cost five times as much until the next analyze.
+            set_up(connection, statement_timeout_ms=self._statement_timeout_ms, enable_seqscan="off")
         except psycopg.Error:
             connection.close()
             raise

@@ -1,6 +1,7 @@
 """Database sessions that have become unusable: after a schema change, and on a server that is read-only."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -18,6 +19,7 @@ from orders.ledger.writers import Acceptor, Claimer, Recorder
 from orders.lifecycle import Event
 from orders.models import Order
 from orders.streams.snapshots import Reader
+from tests.engine import BASE_DIR
 from tests.factories import Committed, accepted, change, claimed, connect, executor, limit_order, new_order, reconciler
 from tests.waiting import until
 
@@ -316,6 +318,9 @@ def test_a_write_through_a_read_only_session_of_django_is_answered_503(database:
 
 def test_a_session_has_its_limits_without_options_of_its_start(database: Connection, database_url: str) -> None:
     """PgBouncer refuses a start with `options`; what they said is set by a statement."""
+    packages = ("accounts", "console", "orderengine", "orders", "routing", "runtime", "trade", "triggers", "wallets")
+    sources = [file for package in packages for file in (BASE_DIR / package).rglob("*.py")]
+    assert [file for file in sources if re.search(r'"-c \w+=|"options":', file.read_text())] == []
     session = Session(database_url, name="limits", statement_timeout_ms=1_234)
 
     def asked(connection: Connection) -> list[str]:
