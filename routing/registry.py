@@ -125,17 +125,24 @@ class Registry:
         version = row[0] if row else None
         # The version is read first: a change that comes between the two is read twice, not missed.
         if version != self._version or self._tokens is None:
-            self._tokens = self._read(self._connection)
-            self._version = version
+            self._tokens, complete = self._read(self._connection)
+            self._version = version if complete else None  # Asked again until the table holds them.
 
-    def _read(self, connection: Connection) -> Tokens:
+    def _read(self, connection: Connection) -> tuple[Tokens, bool]:
+        """And whether the table holds all of them: it takes none while the disk is full or the server read-only, and what
+        comes with this world is known all the same."""
         known = [token_of(row) for row in connection.execute(READ)]
         missing = set(self._built_in()) - set(known)
         if missing:
             rows = json.dumps([{**asdict(token), "extensions": list(token.extensions)} for token in missing])
-            connection.execute(ADD, {"tokens": rows})
+            try:
+                connection.execute(ADD, {"tokens": rows})
+            except (psycopg.errors.DiskFull, psycopg.errors.ReadOnlySqlTransaction) as error:
+                log.warning("tokens that come with this world are not kept yet: %s", str(error).strip())
+                mints = {token.mint for token in known}
+                return Tokens([*known, *(token for token in missing if token.mint not in mints)]), False
             known = [token_of(row) for row in connection.execute(READ)]
-        return Tokens(known)
+        return Tokens(known), True
 
     def _hang_up(self) -> None:
         if self._connection is not None:

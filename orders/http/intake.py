@@ -180,9 +180,12 @@ class Intake:
     ) -> Sent:
         """Checks an order and hands it to the group commit. `alone`: it is none of a batch, though its key looks like it."""
         now = datetime.now(UTC)
-        new = order_in.checked(
-            order, account_id=caller.account_id, idempotency_key=key, now=now, request_id=request.given_id
-        )
+        try:
+            new = order_in.checked(
+                order, account_id=caller.account_id, idempotency_key=key, now=now, request_id=request.given_id
+            )
+        except psycopg.OperationalError:  # This process has not read the tokens yet, and Postgres does not answer.
+            raise unavailable() from None
         if alone:
             new = msgspec.structs.replace(new, request_hash=sha256(b"alone" + new.request_hash).digest())
         new, refusal = await self._screened(order, new, now)

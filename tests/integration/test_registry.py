@@ -41,6 +41,22 @@ def test_the_tokens_of_the_world_are_added_where_they_are_missing(database: Conn
     assert rows == {token.mint: token.symbol for token in TOKENS}
 
 
+FULL = """
+CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = 'disk_full'; END $$;
+CREATE TRIGGER no_room BEFORE INSERT ON routing_token EXECUTE FUNCTION no_room()
+"""
+
+
+def test_they_are_known_while_the_table_takes_none(database: Connection, registry: Registry) -> None:
+    database.execute(FULL)
+    try:
+        assert registry.current().tokens == TOKENS
+    finally:
+        database.execute("DROP TRIGGER no_room ON routing_token; DROP FUNCTION no_room")
+    until(lambda: database.execute("SELECT 1 FROM routing_token").fetchone(), 30)
+
+
 def test_what_an_operator_said_of_them_stays(database: Connection, registry: Registry) -> None:
     registry.current()
     database.execute("UPDATE routing_token SET verified = false WHERE mint = %s", (SOL.mint,))
