@@ -110,7 +110,7 @@ def balances(chain: OnChain, database_url: str) -> dict[str, Counter[str]]:
 
 
 def discrepancies(chain: OnChain, orders: Iterable[Row], before: Mapping[str, Counter[str]]) -> Iterator[str]:
-    """`orders`: rows of the ledger, all final; `before`: each wallet's balances before the first of them.
+    """`orders`: rows of the ledger, none of them in work; `before`: each wallet's balances before the first of them.
 
     An order has at most one transaction that succeeded, which is the one it is confirmed by; and what a wallet has is what it
     had, and the orders' fills and fees, to the last base unit.

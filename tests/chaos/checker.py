@@ -36,7 +36,7 @@ class Evidence:
     submissions: dict[str, list[Row]]
     load: Load
     discrepancies: list[str]
-    """Between the orders and what a real chain says of their wallets, when all are final."""
+    """Between the orders and what a real chain says of their wallets, when none is in work."""
 
     @classmethod
     def gather(cls, database_url: str, data_dir: Path, load: Load, witness: Witness | None = None) -> "Evidence":
@@ -52,8 +52,9 @@ class Evidence:
                 {"order_id": each.order_id, "signature": each.signature, "fate": "reverted" if each.err else "landed"}
                 for each in witness.landed()
             ]
-            final = all(row["status"] in FINAL for row in orders.values())
-            wrong = witness.discrepancies(orders.values()) if final else []
+            # An order that rests has sent nothing, or what it sent is settled.
+            settled = all(row["status"] in FINAL or row["resting"] for row in orders.values())
+            wrong = witness.discrepancies(orders.values()) if settled else []
             return cls(orders, events, intents, letters, grouped(landed), {}, load, wrong)
         with sqlite3.connect(f"file:{data_dir}/mock/chain.sqlite3?mode=ro", uri=True) as chain:
             chain.row_factory = sqlite3.Row

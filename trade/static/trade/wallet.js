@@ -1,7 +1,7 @@
 // The account's wallets: what they hold, what open orders may still spend, and the faucet of chains that have one.
 
 import { call } from "./api.js";
-import { amount, element } from "./format.js";
+import { amount, element, short } from "./format.js";
 
 const REFRESH_MS = 10_000;
 const SOON_MS = 400;
@@ -17,14 +17,14 @@ export function start(toast) {
 
   function show() {
     card.hidden = false;
-    const wallet = wallets.find(({ id }) => String(id) === which.value) ?? wallets[0];
+    const wallet = wallets.find(({ id }) => String(id) === which.value) ?? wallets.find((each) => each.default) ?? wallets[0];
     card.classList.toggle("none", !wallet);
     which.hidden = wallets.length < 2;
     if (which.children.length !== wallets.length) which.replaceChildren(...wallets.map(({ id, name }) => element("option", { value: id }, name)));
     if (wallet) which.value = String(wallet.id);
     byId("wallet-address").textContent = wallet?.address ?? "This account has no wallet: manage.py wallets create makes one.";
-    const rows = (wallet?.balances ?? []).map(({ token, amount: held, reserved }) => element(
-      "tr", {}, element("td", {}, token), element("td", { class: "num" }, amount(held)), element("td", { class: "num" }, Number(reserved) ? amount(reserved) : "–"),
+    const rows = (wallet?.balances ?? []).map(({ token, mint, amount: held, reserved }) => element(
+      "tr", {}, element("td", { title: mint }, short(token, 6, 4)), element("td", { class: "num" }, amount(held)), element("td", { class: "num" }, Number(reserved) ? amount(reserved) : "–"),
     ));
     byId("balances").replaceChildren(...rows);
     byId("balances-empty").hidden = rows.length > 0 || !wallet;
