@@ -112,7 +112,7 @@ export class Detail {
       ["Price", order.executedPrice && price(order.executedPrice)],
       ["Venue", order.venue ?? sent?.venue],
       ["Venue's fee", order.fee && `${amount(order.fee)} ${token(order.tokenOut)}`],
-      ["Network", order.fees && costs(order.fees)],
+      ["The chain's fees", order.fees && costs(order.fees), "long"],
       ["Fees at most", order.maxFeeLamports && `${amount(order.maxFeeLamports / 1e9)} SOL`],
       ["At least", sent && `${amount(sent.minOut)} ${token(order.tokenOut)}`],
       ["Slippage", `${percent(order.slippageBps)} at most`],
