@@ -36,7 +36,8 @@ WORTH_SAYING = (
 
 
 def wish(order: dict[str, Any]) -> str:
-    text = f"{order['amount']} {order['tokenIn']} → {order['tokenOut']}"
+    asked = order["amount"] if isinstance(order["amount"], str) else f"{order['amount']['percent']} % of"
+    text = f"{asked} {order['tokenIn']} → {order['tokenOut']}"
     if order["type"] == "limit":
         return f"{text}, {'≤' if order['triggerCondition'] == 'lte' else '≥'} {order['limitPrice']}{unit(order)}"
     return f"{text}, sniper: {order['trigger']['kind']}" if order.get("trigger") else text

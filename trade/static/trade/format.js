@@ -18,8 +18,9 @@ export function price(value) {
   return group(0, places).format(number);
 }
 
-/** An amount as it is, without the zeros at its end. */
+/** An amount as it is, without the zeros at its end; a share of what the wallet has as one. */
 export function amount(value, places = 9) {
+  if (value?.percent) return `${value.percent} % of`;
   const number = Number(value);
   return value === null || value === undefined || !Number.isFinite(number) ? "–" : group(0, places).format(number);
 }

@@ -66,7 +66,8 @@ function amend(order) {
   const dialog = byId("amend");
   const [amountField, priceField, slippageField] = ["amend-amount", "amend-price", "amend-slippage"].map(byId);
   const error = dialog.querySelector(".error");
-  amountField.value = order.amount;
+  amountField.disabled = typeof order.amount === "object"; // A share cannot be amended.
+  amountField.value = amountField.disabled ? "" : order.amount;
   priceField.value = order.limitPrice ?? "";
   slippageField.value = order.slippageBps / 100;
   byId("amend-price-field").hidden = order.type !== "limit";
@@ -75,7 +76,7 @@ function amend(order) {
     if (event.submitter?.value === "close") return;
     event.preventDefault();
     const body = {};
-    if (amountField.value !== order.amount) body.amount = amountField.value.trim();
+    if (!amountField.disabled && amountField.value !== order.amount) body.amount = amountField.value.trim();
     if (order.type === "limit" && priceField.value !== order.limitPrice) body.limitPrice = priceField.value.trim();
     if (Number(slippageField.value) * 100 !== order.slippageBps) body.slippageBps = Math.round(Number(slippageField.value) * 100);
     if (!Object.keys(body).length) return dialog.close();
