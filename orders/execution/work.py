@@ -23,13 +23,16 @@ class PriceImpactTooHigh(VenueError):
 
 
 class Reverted(VenueError):
-    """The transaction landed with an error; nothing was traded."""
+    """The transaction landed with an error; nothing was traded.
 
-    permanent = True
+    A market that moved, or money that another order took first, may be otherwise at the next attempt, which quotes anew and
+    bounds its own slippage; any other error would only be paid for again (docs/decisions/0015).
+    """
 
     def __init__(self, code: str | None, message: str | None = None) -> None:
         super().__init__(f"the transaction landed with an error: {message or code or 'unknown'}")
         self.code = code or "REVERTED"
+        self.permanent = code not in ("SLIPPAGE_EXCEEDED", "INSUFFICIENT_FUNDS")
 
 
 class TransactionExpired(VenueError):

@@ -43,7 +43,7 @@ WHERE run_at IS NOT NULL AND status IN ('routing', 'building')
 ORDER BY run_at LIMIT %(most)s
 """
 CLAIMABLE = """
-(status = 'pending' AND (expires_at IS NULL OR expires_at > now())
+COALESCE(mode, 'mock') = %(mode)s AND (status = 'pending' AND (expires_at IS NULL OR expires_at > now())
         -- Its transaction may have landed: that has to be found out, expired or not.
         OR status = 'submitted' AND executor IS NULL)
 """
@@ -135,6 +135,8 @@ class Reconciler:
     waiting: Callable[[], int | None]
     announce: Callable[[int, UUID, str], None]
     carry_out: Callable[[Sequence[Effects]], None]
+    mode: str = "mock"
+    """Orders of another one are dispatched by the processes of that."""
 
     def run(self, connection: Connection) -> dict[str, int]:
         """Does one pass unless another process is at one; returns what was done, by name."""
@@ -163,6 +165,7 @@ class Reconciler:
             "grace_s": self.grace_s,
             "backlog_grace_s": self.backlog_grace_s,
             "backlog": backlog,
+            "mode": self.mode,
             "max_ahead_s": statements.MAX_AHEAD_S,
         }
 

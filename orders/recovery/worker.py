@@ -54,7 +54,7 @@ class Recovery:
         self._arming = Arming(settings.REDIS_URL)
         self._after_commit = AfterCommit(self._publisher, self._arming, dispatch)
         self._book = Book(settings.REDIS_URL)
-        self._keeper = Keeper(self._book)
+        self._keeper = Keeper(self._book, mode=settings.EXECUTION_MODE)
         self._reconciler = Reconciler(
             watch=Watch(gap_s=settings.EXECUTOR_DEAD_AFTER_S / 2),
             max_attempts=settings.MAX_ATTEMPTS,
@@ -64,6 +64,7 @@ class Recovery:
             backlog_grace_s=settings.RECONCILE_BACKLOG_GRACE_S,
             dispatch=dispatch,
             waiting=dispatches_waiting,
+            mode=settings.EXECUTION_MODE,
             announce=announce,
             carry_out=self._after_commit.carry_out,
         )

@@ -36,8 +36,9 @@ SELECT id, token_in, token_out, type, seq, limit_price, trigger_condition, trigg
     launched_before, trail_bps, activation_price, GREATEST(trail_high, CASE WHEN trail_bps IS NOT NULL THEN (
         SELECT max(h.high) FROM orders_pairhigh h
         WHERE h.pair = token_in || '-' || token_out AND h.at >= orders_order.created_at) END) AS trail_high
-FROM orders_order WHERE resting
+FROM orders_order WHERE resting AND COALESCE(mode, 'mock') = %s
 """
+"""Of this process' mode: nobody here would execute the others."""
 KEEP_HIGHS = """
 INSERT INTO orders_pairhigh (pair, at, high)
 SELECT %(pair)s::text, date_trunc('second', now() - age * interval '1 millisecond' + interval '500 ms'), max(high)
@@ -80,8 +81,8 @@ class Row:
 class Keeper:
     """Keeps the book true to Postgres. One in a process; it remembers only how far it has come."""
 
-    def __init__(self, book: Book) -> None:
-        self._book = book
+    def __init__(self, book: Book, *, mode: str = "mock") -> None:
+        self._book, self._mode = book, mode
         self._passes = 0
         self._place: tuple[str, str, UUID] | None = None
         self._cursor = 0
@@ -134,7 +135,7 @@ class Keeper:
         self, connection: Connection, place: tuple[str, str, UUID] | None
     ) -> tuple[tuple[str, str, UUID] | None, int]:
         """Arms what is missing among the next resting orders; returns the place to go on from (None at the end) and how many."""
-        rows = _rows(connection, RESTING_AFTER, (*(place or ("", "", UUID(int=0))), PAGE))
+        rows = _rows(connection, RESTING_AFTER, (self._mode, *(place or ("", "", UUID(int=0))), PAGE))
         armed = self._book.change(Arm(rest_of(row.id, row, row.seq)) for row in rows)
         last = rows[-1] if len(rows) == PAGE else None
         return (last.token_in, last.token_out, last.id) if last else None, armed
@@ -145,7 +146,7 @@ class Keeper:
             return 0
         # Ids carry the clocks of web processes; our own may be ahead of those by any amount.
         since = uuid7_at(min(time.time(), seconds_of(newest[0])) - NEWEST_S)
-        rows = _rows(connection, RESTING_NEWEST, (since, PAGE))
+        rows = _rows(connection, RESTING_NEWEST, (self._mode, since, PAGE))
         return self._book.change(Arm(rest_of(row.id, row, row.seq)) for row in rows)
 
     def _look_again(self, connection: Connection) -> int:
@@ -154,7 +155,7 @@ class Keeper:
         ids = [order_of(key) for key in details]
         if not ids:
             return 0
-        rows = {row.id: row for row in _rows(connection, RESTING_OF, (ids,))}
+        rows = {row.id: row for row in _rows(connection, RESTING_OF, (self._mode, ids))}
         seqs = dict(connection.execute(SEQS_OF_OTHERS, (ids,)).fetchall())
         armed = self._book.change(Arm(rest_of(row.id, row, row.seq), force=True) for row in rows.values())
         gone = [(key, seqs.get(order_of(key), MAX_SEQ)) for key in details if order_of(key) not in rows]
@@ -172,7 +173,7 @@ class Keeper:
         ids = [order_of(key) for key in held]
         if not ids:
             return 0
-        rows = {row.id: row for row in _rows(connection, RESTING_OF, (ids,))}
+        rows = {row.id: row for row in _rows(connection, RESTING_OF, (self._mode, ids))}
         gone = [(key, seq) for key, seq in held.items() if order_of(key) not in rows]
         return self._book.remove([*gone, *self._misplaced(held, rows)])
 

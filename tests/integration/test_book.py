@@ -260,6 +260,15 @@ def kept(database: Connection, book: Book, account: int) -> Kept:
     return Kept(database, book, account)
 
 
+def test_the_book_holds_the_orders_of_its_mode(kept: Kept, book: Book) -> None:
+    """Nobody here would execute the others: they would fire again and again."""
+    ours, others = kept.rest(), kept.rest(mode="devnet")
+    kept.keeper.run(kept.database)
+    assert kept.armed() == {ours.id}
+    Keeper(book, mode="devnet").run(kept.database)
+    assert others.id in kept.armed()
+
+
 def test_a_wiped_book_is_complete_again_after_one_pass(kept: Kept, book: Book) -> None:
     orders = [kept.rest(limit_price=Decimal(100 + n)) for n in range(5)]
     sniper = accepted(

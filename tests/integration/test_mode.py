@@ -1,11 +1,13 @@
 """Orders of real chains: an executor leaves those of another mode alone; what they cost is in their rows."""
 
+from uuid import UUID
+
 import pytest
 
 from orders.ledger import statements
 from orders.ledger.statements import Connection
 from orders.lifecycle import Event, Status
-from tests.factories import accepted, change, claimed, executor, new_order, submitted
+from tests.factories import accepted, change, claimed, executor, new_order, reconciler, submitted
 
 FEES = [{"kind": "network", "token": "So11111111111111111111111111111111111111112", "amount": "0.000005"}]
 
@@ -46,3 +48,13 @@ def test_slot_and_fees_of_a_fill_are_in_the_row(database: Connection, account: i
     assert all(statements.record(database, [confirm]))
     row = database.execute("SELECT slot, fees, mode FROM orders_order WHERE id = %s", (order.id,)).fetchone()
     assert row == (300_000_123, FEES, None)
+
+
+@pytest.mark.parametrize(("mode", "found"), [("localnet", True), ("mock", False)])
+def test_the_reconciler_dispatches_orders_of_its_mode(
+    database: Connection, account: int, mode: str, found: bool
+) -> None:
+    order = accepted(database, new_order(account, mode="localnet"))
+    dispatched: list[UUID] = []
+    reconciler(dispatch=dispatched.extend, mode=mode).run(database)
+    assert (order.id in dispatched) is found
