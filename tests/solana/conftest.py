@@ -3,6 +3,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.localnet.conftest import start_localnet as start_localnet
 from tests.localnet.node import Localnet
 from tests.solana.stage import Stage
 
