@@ -5,6 +5,7 @@ import dataclasses
 import os
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from tests.chaos.arena import Arena
 from tests.chaos.faults import SHAPES
 from tests.chaos.faults.postgres import dead_executors
 from tests.chaos.faults.registry import thaw
+from tests.chaos.guards_off.real_chain import TESTS
 from tests.chaos.trial import Fault, Trial, run
 
 HERE = Path(__file__).parent / "guards_off"
@@ -71,11 +73,27 @@ async def violations(guard: str, folder: Path) -> list[str]:
         return (await run(fault, arena, random.Random(1))).violations
 
 
+def test_is_red(guard: str) -> bool:
+    """Whether the guard's test fails without it."""
+    unguarded = {"GUARD_OFF": guard, "PYTHONPATH": str(HERE)}
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", TESTS[guard]]
+    done = subprocess.run(command, env={**os.environ, **unguarded}, capture_output=True, text=True, timeout=600)
+    red = done.returncode == 1
+    name = TESTS[guard].rpartition("::")[2]
+    print(f"without {guard}: {name} {'is red' if red else f'STAYS GREEN (exit code {done.returncode})'}", flush=True)
+    if done.returncode not in (0, 1):
+        print(done.stdout[-2_000:] + done.stderr[-2_000:], flush=True)
+    return red
+
+
 def main() -> int:
     root = Path(tempfile.mkdtemp(prefix="orderengine-mutations-", dir=os.environ.get("DATA_DIR")))
     unnoticed = 0
     try:
-        for guard in sys.argv[1:] or TRIALS:
+        for guard in sys.argv[1:] or [*TRIALS, *TESTS]:
+            if guard in TESTS:
+                unnoticed += not test_is_red(guard)
+                continue
             fault, invariant = TRIALS[guard]
             found = asyncio.run(violations(guard, root))
             expected = [each for each in found if each.startswith(invariant)]

@@ -107,6 +107,11 @@ def test_what_is_other_than_asked_is_refused(instead: str) -> None:
         inspect(message(instead=INSTEAD[instead]), asked)
 
 
+def test_a_swap_the_other_way_is_refused() -> None:
+    with pytest.raises(UnsafeTransaction, match="other tokens"):
+        inspect(message(), replace(ASKED, sold=USDC, bought=WRAPPED_SOL))
+
+
 def test_a_foreign_signer_is_refused() -> None:
     with pytest.raises(UnsafeTransaction, match="pays or signs"):
         inspect(MessageV0.try_compile(THIEF, parts(), [], good.BLOCKHASH))

@@ -5,12 +5,15 @@ Only `tests.chaos.mutations` leads it here: it shows that the suite notices. The
 
 import importlib.abc
 import importlib.util
+import inspect
 import os
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
+
+import real_chain
 
 
 def no_fence(ledger: Any) -> None:
@@ -49,10 +52,28 @@ def no_reconciler(reconcile: Any) -> None:
     reconcile.Reconciler.run = lambda self, connection: {}
 
 
+def without(edits: list[tuple[str, str]]) -> Any:
+    """A module whose text is another one: for guards that are a line within a function."""
+
+    def change(module: Any) -> None:
+        source = inspect.getsource(module)
+        for there, instead in edits:
+            assert there in source, f"{module.__name__} has no {there!r}"
+            source = source.replace(there, instead)
+        exec(compile(source, module.__file__, "exec"), module.__dict__)
+
+    return change
+
+
+def edited(edits: list[tuple[str, str, str]]) -> dict[str, Any]:
+    return {module: without([(a, b) for name, a, b in edits if name == module]) for module, _, _ in edits}
+
+
 GUARDS: dict[str, dict[str, Any]] = {
     "fence": {"orders.ledger.statements": no_fence, "orders.execution.worker": no_heartbeat_fence},
     "intent": {"routing.mock.venue": no_intent},
     "reconciler": {"orders.recovery.reconcile": no_reconciler},
+    **{guard: edited(edits) for guard, edits in real_chain.EDITS.items()},
 }
 
 
