@@ -123,6 +123,10 @@ EDITS: dict[str, list[Edit]] = {
     ],
 }
 HOSTILE, FATE, BUILDING = (f"tests/solana/test_{name}.py::test_" for name in ("hostile", "fate", "building"))
+EFFECTS = (
+    *("spent", "received", "nothing-else-leaves", "accounts-are-kept", "lamports"),
+    *("no-delegate", "no-closer", "owner", "wallet-is-nobody-s"),
+)
 TESTS: dict[str, str] = {
     "memo": f"{FATE}two_equal_orders_are_two_transactions_and_two_fills",
     "seen-by-a-node-that-caught-up": f"{FATE}a_node_that_is_behind_calls_nothing_expired",
@@ -154,13 +158,7 @@ TESTS: dict[str, str] = {
     "known-layout": f"{HOSTILE}what_is_other_than_asked_is_refused",
     "no-referral": f"{HOSTILE}a_referral_takes_no_share",
     "tables": f"{HOSTILE}a_message_with_look_up_tables_is_stamped_without_a_shift",
-    **dict.fromkeys(
-        (
-            *("spent", "received", "nothing-else-leaves", "accounts-are-kept", "lamports", "no-delegate", "no-closer"),
-            *("owner", "wallet-is-nobody-s"),
-        ),
-        f"{HOSTILE}an_effect_that_nobody_asked_for_is_refused",
-    ),
+    **dict.fromkeys(EFFECTS, f"{HOSTILE}an_effect_that_nobody_asked_for_is_refused"),
     "balances-are-told": f"{HOSTILE}a_node_that_hides_an_effect_is_not_trusted",
     "simulation": f"{BUILDING}what_would_fail_now_is_not_signed",
     "program-decides": f"{BUILDING}the_failing_program_decides_what_its_number_means",
