@@ -8,7 +8,7 @@ from solders.keypair import Keypair
 from solders.transaction import VersionedTransaction
 
 from routing.mock.tokens import REGISTRY
-from routing.solana.addresses import MEMO
+from routing.solana.addresses import MEMO, WRAPPED_SOL
 from routing.solana.world import SolanaWorld, solana_world
 from routing.values import Pair, Quote, Swap, SwapStatus, VenueName
 from routing.venue import Venue
@@ -90,6 +90,11 @@ class Stage:
         """Its fate after so many blocks."""
         self.node.tick(blocks)
         return await self.world.chain.wait(swap, timeout_s=10)
+
+    def sol(self) -> int:
+        """Lamports of the wallet, wrapped ones too."""
+        own = self.node.rpc("getBalance", self.signer.address)["value"]
+        return int(own) + self.tokens(str(WRAPPED_SOL))
 
     def tokens(self, mint: str) -> int:
         """Base units that the wallet has of the mint, by the node."""

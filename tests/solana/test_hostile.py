@@ -194,6 +194,10 @@ EFFECTS = {
         "post_token_balances": [good.token(SOURCE_AT, WRAPPED_SOL, 3 * 10**9, THIEF), with_tokens()[1]]
     },
     "an account is closed": {"post_token_balances": with_tokens()[1:]},
+    # Its rent goes to somebody.
+    "an empty account is closed": {
+        "pre_token_balances": [*(simulated(KEYS).pre_token_balances or []), good.token(5, Pubkey.new_unique(), 0)]
+    },
     "SOL leaves": {
         "post_balances": [(simulated(KEYS).post_balances or [])[0] - 1, *(simulated(KEYS).post_balances or [])[1:]]
     },

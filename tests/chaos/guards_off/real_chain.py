@@ -85,7 +85,10 @@ EDITS: dict[str, list[Edit]] = {
     # What the called programs would make of it.
     "spent": [(GATE, "if spent > asked.amount:", "if False:")],
     "received": [(GATE, "if received < asked.least:", "if False:")],
-    "nothing-else-leaves": [(GATE, "if lost := [", "if not [] and False and [")],
+    "nothing-else-leaves": [
+        (GATE, "if lost := [", "if False and ["),
+        (GATE, "if any(keys[place] not in own and", "if any(False and"),
+    ],
     "accounts-are-kept": [(GATE, "if before.keys() - after.keys():", "if False:")],
     "lamports": [(GATE, "if pre[0] - post[0] > allowed:", "if False:")],
     "no-delegate": [(GATE, "any(data[DELEGATE_AT : DELEGATE_AT + 4]) or", "")],
