@@ -158,6 +158,7 @@ KEYS = all_keys(BUILT, {})
 INSPECTED = safety.inspect(BUILT, ASKED, KNOWN, {})
 WATCHED = [WALLET, SOURCE, DESTINATION]
 SOURCE_AT, DESTINATION_AT = KEYS.index(SOURCE), KEYS.index(DESTINATION)
+OTHER_AT = next(place for place in range(1, len(KEYS)) if place not in (SOURCE_AT, DESTINATION_AT))
 
 
 def judge(found: gate.Simulated) -> int:
@@ -178,7 +179,7 @@ def shown(place: int, data: tuple[str, str], owner: Pubkey = TOKEN) -> list[gate
     return accounts
 
 
-OTHER = good.token(5, Pubkey.new_unique(), 7)
+OTHER = good.token(OTHER_AT, Pubkey.new_unique(), 7)
 EFFECTS = {
     "more is taken": {"post_token_balances": with_tokens(source=3 * 10**9 - 1)},
     # A token that takes a fee on transfers: what leaves the pool is not what arrives.
@@ -196,7 +197,10 @@ EFFECTS = {
     "an account is closed": {"post_token_balances": with_tokens()[1:]},
     # Its rent goes to somebody.
     "an empty account is closed": {
-        "pre_token_balances": [*(simulated(KEYS).pre_token_balances or []), good.token(5, Pubkey.new_unique(), 0)]
+        "pre_token_balances": [
+            *(simulated(KEYS).pre_token_balances or []),
+            good.token(OTHER_AT, Pubkey.new_unique(), 0),
+        ]
     },
     "SOL leaves": {
         "post_balances": [(simulated(KEYS).post_balances or [])[0] - 1, *(simulated(KEYS).post_balances or [])[1:]]
