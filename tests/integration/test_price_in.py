@@ -1,6 +1,8 @@
 """A limit in tokenIn through the ledger: kept as asked, told both ways, amended in its own direction."""
 
+import asyncio
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +17,9 @@ from orders.models import Order
 from orders.order_in import AmendIn
 from orders.representation import order_out
 from routing.mock.tokens import SOL, USDC
+from routing.mock.world import mock_world
 from tests.factories import accepted, executor, limit_order
+from tests.integration.test_resume import Owner
 
 BY = Asker("test", "request")
 INVERSE = Decimal("0.006666666666666667")
@@ -67,3 +71,20 @@ def test_a_process_of_before_amends_it(database: Connection, account: int) -> No
     assert told(order)[:3] == ("0.007", "tokenOut", "0.007")
     row = Order.objects.get(pk=order.id)
     assert asked_in_token_in(row.limit_price, row.asked_price, row.trigger_condition) is None
+
+
+async def test_the_transaction_demands_what_was_asked_and_not_a_unit_more(
+    database: Connection, database_url: str, account: int, tmp_path: Path
+) -> None:
+    """150 USDC at 150 USDC per SOL are 1 SOL; by way of the rounded inverse it would be 1.000000001."""
+    world = mock_world(tmp_path, seed=1, latency=0, failure_rate=0, deadline_ms=5_000, max_age_ms=60_000, valid_s=60)
+    owner = Owner(database, database_url, world)
+    order = accepted(database, buy_at_150(account, amount=Decimal(150), slippage_bps=5_000))
+    try:
+        async with asyncio.timeout(30):
+            await owner.executor.execute([order.id], trigger={"price": "0.01"})
+        rows = database.execute("SELECT min_out, resolution FROM orders_transaction WHERE order_id = %s", (order.id,))
+        assert rows.fetchall() == [(Decimal(1), "landed")]
+    finally:
+        await owner.close()
+        await world.close()
