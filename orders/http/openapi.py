@@ -94,7 +94,7 @@ def openapi_30(schema: Any) -> Any:
         return schema
     if schema.get("format") == "decimal":
         return DECIMAL
-    schema = {name: openapi_30(value) for name, value in schema.items()}
+    schema = {name: openapi_30(value) for name, value in schema.items() if (name, value) != ("required", [])}
     if "anyOf" in schema and {"type": "null"} in schema["anyOf"]:
         rest = [item for item in schema.pop("anyOf") if item != {"type": "null"}]
         only = rest[0] if len(rest) == 1 and "$ref" not in rest[0] else {"anyOf": rest}

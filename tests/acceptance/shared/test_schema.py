@@ -26,7 +26,10 @@ def test_every_endpoint_of_the_contract_is_described(engine: Engine) -> None:
     wanted = {
         "/api/orders/execute": {"post"},
         "/api/orders/batch": {"post"},
-        "/api/orders": {"get"},
+        "/api/orders": {"get", "delete"},
+        "/api/plans": {"get", "post"},
+        "/api/plans/{plan_id}": {"get", "patch", "delete"},
+        "/api/cancel-after": {"post"},
         "/api/orders/{order_id}": {"get", "delete", "patch"},
         "/api/orders/{order_id}/events": {"get"},
         "/api/orders/{order_id}/quotes": {"get"},
