@@ -24,6 +24,10 @@ UNSURE_ROUNDS, UNSURE_PAUSE_S = 3, 0.4
 SOL_DECIMALS = 9
 
 
+Settled = tuple[tuple[UUID, ...], int]
+"""The orders under way whose transactions have landed or never will, and the slot of the last landing."""
+
+
 class Funds:
     """`reserve` writes (`orders.ledger.writers.Reserver`); `status` asks the chain; `unresolved` reads the open intents."""
 
@@ -41,6 +45,7 @@ class Funds:
         self._max_fee_lamports = max_fee_lamports
         self._clock = clock
         self._looks: dict[tuple[str, str], tuple[float, asyncio.Future[Holding]]] = {}
+        self._settling: dict[str, tuple[float, asyncio.Future[Settled]]] = {}
 
     async def reserve(self, order: Claimed, token: Token) -> Decimal:
         """What of tokenIn is sold in this attempt, reserved.
@@ -61,7 +66,8 @@ class Funds:
                     if unsure:
                         await asyncio.sleep(UNSURE_PAUSE_S)
                     unsure += 1
-                    landed, at_least = await self._settled(order.wallet or "", at_least)
+                    landed, slot = await self._settled(order.wallet or "")
+                    at_least = max(at_least, slot)
                 case Short() as short:
                     raise shortage(order, token, short)
         raise VenueUnavailable("the wallet's balances are not known as of now")
@@ -100,8 +106,17 @@ class Funds:
             self._looks.pop(key, None)
             raise
 
-    async def _settled(self, wallet: str, at_least: int) -> tuple[tuple[UUID, ...], int]:
-        """(the orders under way whose transactions have landed or never will, the slot of the last landing)."""
+    async def _settled(self, wallet: str) -> Settled:
+        """One question for all that ask within a slot."""
+        now, seen = self._clock(), self._settling.get(wallet)
+        if seen is None or now - seen[0] >= LOOK_AGE_S:
+            if len(self._settling) >= MAX_LOOKS:
+                self._settling.clear()
+            seen = self._settling[wallet] = now, asyncio.ensure_future(self._ask_chain(wallet))
+        return await asyncio.shield(seen[1])
+
+    async def _ask_chain(self, wallet: str) -> Settled:
+        at_least = 0
         open_ = await self._unresolved(wallet)
         statuses = await self._status([swap for _, swap in open_])
         done = []
