@@ -53,6 +53,11 @@ class World(Protocol):
         """Every pair that trades now, both ways. Blocks; for any thread."""
         ...
 
+    async def verify(self) -> None:
+        """Asked once by whoever executes orders, before the first one. Raises where it is another one
+        than the mode says, or cannot be relied on: one line says why."""
+        ...
+
     async def close(self) -> None: ...
 
 

@@ -71,6 +71,7 @@ class Worker:
         self._loop.run(self._start())
 
     async def _start(self) -> None:
+        await world().verify()
         self._publisher = Publisher(settings.REDIS_URL)
         self._arming = Arming(settings.REDIS_URL)
         self._after_commit = AfterCommit(self._publisher, self._arming, self._dispatch)

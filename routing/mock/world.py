@@ -52,6 +52,9 @@ class MockWorld:
         """See `World`."""
         return self.market.listed_pairs()
 
+    async def verify(self) -> None:
+        """See `World`: it is made here."""
+
     async def close(self) -> None:
         """See `World`."""
         await self.chain.close()
