@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -295,8 +296,10 @@ def test_a_schedule_spends_its_total_and_one_slice_a_window(spec: Schedule, move
     assert len(rounds) == len(set(rounds))
 
 
-def run(spec: Schedule, *, until_s: float, down: tuple[float, float] = (-1, -1), outcome: str = "confirm") -> World:
-    """Steps every second; between the two moments of `down` nothing runs."""
+def run(
+    spec: Schedule, *, until_s: float, down: tuple[float, float] = (-1, -1), outcome: str = "confirm", tick_s: float = 1
+) -> World:
+    """Steps every `tick_s`; between the two moments of `down` nothing runs."""
     world = World(spec)
     while (world.now - NOW).total_seconds() < until_s and world.status not in ENDED:
         if not down[0] <= (world.now - NOW).total_seconds() < down[1]:
@@ -305,7 +308,7 @@ def run(spec: Schedule, *, until_s: float, down: tuple[float, float] = (-1, -1),
             for leg in list(world.legs.values()):
                 world.claim(leg)
                 world.happen(world.legs[leg.id], outcome)
-        world.now += timedelta(seconds=1)
+        world.now += timedelta(seconds=tick_s)
     return world
 
 
@@ -332,6 +335,16 @@ def test_what_was_missed_is_spread_over_what_is_left_at_most_three_times_a_slice
     assert sum(amounts(world)) == 100 and amounts(world)[3:] == [Decimal("17.5")] * 4
     late = run(schedule(catch_up="spread"), until_s=700, down=(10, 545))
     assert amounts(late) == [10, 30], "a burst"
+
+
+@pytest.mark.parametrize(("catch_up", "spent"), [("skip", 2770), ("spread", 2880)])
+def test_a_day_with_an_hours_outage(catch_up: str, spent: int) -> None:
+    day = schedule(every_s=300.0, slices=288, slice_amount=Decimal(10), total=Decimal(2880), catch_up=catch_up)
+    world = run(day, until_s=90_000, down=(36_001, 39_601), tick_s=10)
+    assert world.status is PlanStatus.COMPLETED and sum(amounts(world)) == spent
+    missed = set(range(1, 289)) - {leg.round for leg in world.legs.values()}
+    assert missed == set(range(122, 133)) and max(amounts(world)) <= 30
+    assert [decision.notes["skipped"] for decision in world.decisions if decision.notes] == [sorted(missed)]
 
 
 def test_a_schedule_stops_after_failures_in_a_row() -> None:
