@@ -120,8 +120,8 @@ EDITS: dict[str, list[Edit]] = {
     "mode": [
         (
             "orders.ledger.statements",
-            "CLAIM, RECORD = query",
-            'CLAIM, RECORD = (lambda name: query(name).replace("AND COALESCE(mode, \'mock\') = %(mode)s", ""))',
+            'query("claim")',
+            'query("claim").replace("AND COALESCE(mode, \'mock\') = %(mode)s", "")',
         )
     ],
 }
