@@ -139,7 +139,8 @@ def limit_environment(pattern: str, fixed: list[str]) -> None:
         os.environ[name] = value
 
 
-def main() -> None:
+def ready(arguments: list[str]) -> list[str]:
+    """Makes of this process what the arguments say; returns the command that it is to become."""
     parser = argparse.ArgumentParser()
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("name")
@@ -153,7 +154,7 @@ def main() -> None:
     parser.add_argument("--without", action="append", default=[], help="a variable that the command does not inherit")
     parser.add_argument("--set", action="append", default=[], help="NAME=VALUE beside those")
     parser.add_argument("command", nargs="+")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
 
     age = write_pid(options.run_dir / f"{options.name}.pid")
     if options.user:
@@ -177,7 +178,12 @@ def main() -> None:
         os.environ.pop(name, None)
     if options.inherit:
         limit_environment(options.inherit, options.set)
-    os.execvp(options.command[0], options.command)
+    return list(options.command)
+
+
+def main() -> None:
+    command = ready(sys.argv[1:])
+    os.execvp(command[0], command)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""supervisord as this engine needs it: prompt, at home in every path, and alive on a full disk."""
+"""supervisord as this engine needs it: prompt, at home in every path, alive on a full disk, sharing imports with its children."""
 
 import contextlib
 import functools
@@ -11,8 +11,22 @@ from supervisor import loggers, poller, supervisord
 from supervisor import options as supervisor_options
 from supervisor.options import ServerOptions
 
+from orderengine.host.preload import Preload
+from orderengine.host.processes import STORAGE
+
 SETTLE_S = 0.02
 """After a signal its loop reaps in one round and starts again in the next."""
+
+
+PRELOAD = Preload()
+LULL_S = 0.02
+"""Without a request for so long it imports: whoever asked for the storage to be started has his answer."""
+
+
+class Options(ServerOptions):  # type: ignore[misc]
+    def execve(self, filename: str, argv: list[str], env: dict[str, str]) -> None:
+        PRELOAD.become(argv, env)
+        super().execve(filename, argv, env)
 
 
 class PromptPoller(poller.Poller):  # type: ignore[misc]
@@ -35,13 +49,24 @@ class PromptPoller(poller.Poller):  # type: ignore[misc]
         reader = self.watch() if self.reader is None else self.reader
         self.register_readable(reader)
         self.settling = max(0, self.settling - 1)
-        readable, writable = super().poll(min(timeout, SETTLE_S) if self.settling else timeout)
+        importing = not PRELOAD.tried and self.storage_runs()
+        if self.settling or importing:
+            timeout = min(timeout, SETTLE_S if self.settling else LULL_S)
+        readable, writable = super().poll(timeout)
+        if importing and not readable and not writable:
+            # While the storage starts and the database is prepared nobody asks for anything.
+            PRELOAD.load()
         if reader in readable:
             readable.remove(reader)
             with contextlib.suppress(BlockingIOError):
                 os.read(reader, 4096)
             self.settling = 4
         return readable, writable
+
+    def storage_runs(self) -> bool:
+        """Whether everything that goes first has been started."""
+        groups = [group for group in self.options.process_group_configs if group.name == STORAGE]
+        return len(self.options.pidhistory) >= sum(len(group.process_configs) for group in groups)
 
 
 PlainParser = functools.partial(supervisor_options.UnhosedConfigParser, inline_comment_prefixes=())
@@ -73,7 +98,7 @@ class PatientHandler(loggers.RotatingFileHandler):  # type: ignore[misc]
 def main() -> None:
     supervisor_options.UnhosedConfigParser = PlainParser
     loggers.RotatingFileHandler = PatientHandler
-    options = ServerOptions()
+    options = Options()
     options.poller = PromptPoller(options)
     options.realize(sys.argv[1:], doc=__doc__)
     options.first = True

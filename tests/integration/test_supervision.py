@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import os
+import re
 import signal
 import socket
 import stat
@@ -71,6 +72,27 @@ def test_no_process_drives_another_off_the_processor(running: Engine) -> None:
 def test_every_process_has_a_pid_file(running: Engine) -> None:
     for name in NAMES:
         assert pidfiles.ours(running.pid(name), running.data_dir), name
+
+
+PYTHON = [name for name in NAMES if name not in ("postgres", "redis")]
+
+
+def memory_kib(pid: int, field: str) -> int:
+    found = re.search(rf"^{field}: +(\d+) kB$", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked after the imports on Linux")
+@pytest.mark.parametrize("name", PYTHON)
+def test_processes_share_what_they_import(running: Engine, name: str) -> None:
+    """Also one that was restarted, as they have been when the tests below have run first."""
+    running.wait_restarted(name, running.kill(name))
+    wait_for(lambda: Path(f"/proc/{running.pid(name)}/comm").read_text().strip() == name, 30, f"{name} has its name")
+
+    assert psutil.Process(running.pid(name)).ppid() == running.pid("supervisord")
+    assert memory_kib(running.pid(name), "Shared_Dirty") > 30_000
+    assert memory_kib(running.pid(name), "Pss") < 70_000
 
 
 def test_secrets_and_data_are_the_owners_only(running: Engine) -> None:

@@ -2,14 +2,16 @@
 
 import os
 import shlex
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from supervisor import loggers
 from supervisor.options import ServerOptions
 
-from orderengine.host import processes, supervisor_config, supervisord
-from orderengine.host.launch import write_pid
+from orderengine.host import embedded, preload, processes, supervisor_config, supervisord
+from orderengine.host.launch import PARENT, write_pid
 from runtime.fleet import KINDS
 
 ODD = [
@@ -85,3 +87,81 @@ def test_a_pid_file_on_a_full_disk_is_written_in_place(tmp_path: Path, monkeypat
     assert write_pid(file) == 0.0, "so that it waits a second before it runs"
     assert int(file.read_bytes()) == os.getpid()
     assert write_pid(tmp_path / "new.pid") == 0.0
+
+
+def forked(act: Callable[[], None]) -> int:
+    """The exit code of a fork that does it."""
+    if (pid := os.fork()) == 0:
+        act()
+        os._exit(99)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def loaded() -> preload.Preload:
+    made = preload.Preload()
+    made.done = True
+    return made
+
+
+def launch_of(run_dir: Path, *command: str) -> list[str]:
+    return embedded.launch_command(run_dir, "some", command=[sys.executable, *command])
+
+
+def test_only_commands_that_share_the_imports_run_in_a_fork(tmp_path: Path) -> None:
+    def ends(made: preload.Preload, *command: str) -> int:
+        return forked(lambda: made.become(launch_of(tmp_path, *command), {}))
+
+    for command in (["-m", "localnet"], ["-c", "pass"], ["manage.py", "prepare"]):
+        assert ends(loaded(), *command) == 99
+    assert ends(preload.Preload(), "-m", "orderengine.host.flower") == 99
+
+
+def test_a_fork_ends_as_its_program_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The program finds its arguments and the environment that it was given, and its pid file names it."""
+    monkeypatch.setattr(preload, "SHARING", {"forked_program"})
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "forked_program.py").write_text(
+        "import atexit, os, sys\n"
+        "def main():\n"
+        "    atexit.register(open, 'ended', 'w')\n"
+        "    assert open('some.pid').read() == f'{os.getpid()}\\n'\n"
+        "    sys.exit(int(sys.argv[1]) if os.environ['GIVEN'] == 'yes' else 1)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv(PARENT, raising=False)
+    argv = launch_of(tmp_path, "-m", "forked_program", "7")
+
+    assert forked(lambda: loaded().become(argv, {"GIVEN": "yes"})) == 7
+    assert (tmp_path / "ended").exists()
+
+
+def test_what_cannot_be_imported_together_is_imported_by_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise SystemExit("a setting is wrong")
+
+    monkeypatch.setattr(preload, "load_all", broken)
+    made = preload.Preload()
+    made.load()
+
+    assert (made.tried, made.done) == (True, False)
+
+
+@pytest.mark.parametrize("name", preload.NOT_SHARED)
+def test_what_leads_to_keys_or_starts_threads_is_not_shared(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    imported = []
+    monkeypatch.setattr(preload, "load_all", lambda: imported.append(True))
+    monkeypatch.setenv(name, "some")
+    made = preload.Preload()
+    made.load()
+
+    assert not made.done and not imported
+
+
+def test_imports_that_open_something_are_not_shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = []
+    monkeypatch.setattr(preload, "load_all", lambda: opened.append((tmp_path / "left-open").open("w")))
+    made = preload.Preload()
+    made.load()
+
+    assert not made.done
+    opened[0].close()

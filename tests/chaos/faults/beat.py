@@ -9,6 +9,8 @@ from pathlib import Path
 
 import psutil
 
+from orderengine.host import processes
+from runtime import fleet
 from tests.chaos.faults.postgres import dead_executors
 from tests.chaos.faults.registry import TWO, fault, thaw
 from tests.chaos.trial import Trial
@@ -26,7 +28,8 @@ async def beat_killed(trial: Trial) -> None:
 async def second(trial: Trial, name: str) -> AsyncIterator[Path]:
     """Another process of the kind, beside the engine's own; where it writes its log."""
     first = psutil.Process(trial.arena.engine.pid(name))
-    command = [part.replace(f"{name}@", f"{name}-2@") for part in first.cmdline()]
+    # Its own command line is its parent's: it was forked.
+    command = [part.replace(f"{name}@", f"{name}-2@") for part in processes.command(fleet.kind(name), name, {})]
     path = trial.arena.folder / f"{name}-2.log"
     with path.open("wb") as log:
         process = await asyncio.create_subprocess_exec(*command, env=first.environ(), stdout=log, stderr=log)
