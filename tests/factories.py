@@ -102,6 +102,7 @@ def reconciler(**options: Any) -> Reconciler:
         "backlog_grace_s": 20,
         "dispatch": lambda _: None,
         "waiting": lambda: 0,
+        "overloaded": lambda: False,
         "announce": lambda *_: None,
         "carry_out": lambda _: None,
     }

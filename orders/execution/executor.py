@@ -50,6 +50,8 @@ class Executor:
         self._steps = steps
         self._slots = asyncio.Semaphore(max_in_flight)
         self._admission = asyncio.Lock()
+        self._queued: dict[object, float] = {}
+        """Since when each dispatch waits for admission, by the loop's clock; the longest first."""
         self._taken = 0
         self.running: dict[UUID, Work] = {}
         self._drivers: dict[UUID, asyncio.Task[None]] = {}
@@ -60,12 +62,22 @@ class Executor:
         """Orders that this executor owns or is about to claim."""
         return self._drivers.keys()
 
+    @property
+    def admission_wait_s(self) -> float:
+        """For how long the dispatch that came first waits to be let in."""
+        return asyncio.get_running_loop().time() - next(iter(self._queued.values())) if self._queued else 0.0
+
     async def execute(self, order_ids: Iterable[UUID], trigger: Mapping[str, Any] | None = None) -> None:
         """Executes those of the orders that are due and have no owner; returns when this executor owns none of them."""
         wanted = list(dict.fromkeys(order_ids))
         drivers: list[asyncio.Task[None]] = []
-        for start in range(0, len(wanted), MAX_ADMITTED_AT_ONCE):
-            drivers += await self._admit(wanted[start : start + MAX_ADMITTED_AT_ONCE], trigger)
+        turn = object()
+        self._queued[turn] = asyncio.get_running_loop().time()
+        try:
+            for start in range(0, len(wanted), MAX_ADMITTED_AT_ONCE):
+                drivers += await self._admit(wanted[start : start + MAX_ADMITTED_AT_ONCE], trigger)
+        finally:
+            del self._queued[turn]
         await asyncio.gather(*drivers, return_exceptions=True)
 
     async def _admit(self, order_ids: Sequence[UUID], trigger: Mapping[str, Any] | None) -> list[asyncio.Task[None]]:

@@ -27,6 +27,7 @@ from orders.ledger.session import Session
 from orders.ledger.values import Claimed, Position
 from orders.ledger.writers import Claimer, Recorder
 from orders.lifecycle import Event, Status
+from orders.overload import LATE_S, Overload
 from orders.publisher import Publisher
 from orders.transitions import transition
 from routing.world import close_world, world
@@ -67,6 +68,7 @@ class Worker:
         # Apart from the heartbeat: a lock on the table of orders must not make this process look crashed.
         self._audit_thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audit")
         self._audit_session = Session(settings.DATABASE_URL, name="audit", statement_timeout_ms=5_000)
+        self._overload = Overload(settings.REDIS_URL)
         self._orphaned: set[UUID] = set()
         self._loop.run(self._start())
 
@@ -165,6 +167,9 @@ class Worker:
                 log.exception("%s failed", act.__name__)
 
     async def _beat(self) -> None:
+        if self.executor.admission_wait_s > LATE_S:
+            # Not waited for: a Redis that does not answer must not hold the heartbeat up.
+            self._audit_thread.submit(self._overload.say)
         metrics.IN_FLIGHT.set(len(self.executor.running))
         self._count()
         parameters = (len(self.executor.running), self._claimer.executor)
@@ -232,6 +237,7 @@ class Worker:
             log.warning("the executor could not be signed off: %s", str(error).strip())
         self._publisher.close()
         self._arming.close()
+        self._overload.close()
         for thread in (self._dispatcher_thread, self._threads, self._audit_thread):
             thread.shutdown(wait=False)
         try:

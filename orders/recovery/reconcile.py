@@ -52,7 +52,9 @@ UNCLAIMED = f"""
 (SELECT id FROM orders_order
 WHERE run_at < now() - %(grace_s)s * interval '1 second' AND {CLAIMABLE}
     -- While wake-ups wait in the broker an order's own is most likely among them: it is dispatched once more, then not again.
-    AND (NOT %(backlog)s OR run_at > now() - (%(grace_s)s + 2) * interval '1 second'
+    -- While they wait in overloaded executors it is not dispatched before all of them are late.
+    AND (NOT (%(backlog)s OR %(overloaded)s)
+        OR NOT %(overloaded)s AND run_at > now() - (%(grace_s)s + 2) * interval '1 second'
         OR run_at < now() - %(backlog_grace_s)s * interval '1 second')
 ORDER BY run_at LIMIT %(most)s)
 UNION ALL
@@ -133,6 +135,8 @@ class Reconciler:
     """For wake-ups that still wait in the broker: they are not lost, only slow."""
     dispatch: Callable[[Sequence[UUID]], None]
     waiting: Callable[[], int | None]
+    overloaded: Callable[[], bool]
+    """Whether dispatches wait in executors that let no more in: they are not lost either."""
     announce: Callable[[int, UUID, str], None]
     carry_out: Callable[[Sequence[Effects]], None]
     mode: str = "mock"
@@ -156,16 +160,17 @@ class Reconciler:
 
     def _anything(self, connection: Connection) -> tuple[bool, float]:
         """Whether there is anything to do, and Postgres' time in seconds."""
-        parameters = {"dead_after_s": self.dead_after_s, "future": True, **self._graces(backlog=False), "most": 1}
+        parameters = {"dead_after_s": self.dead_after_s, "future": True, **self._graces(), "most": 1}
         [[found, postgres_s]] = connection.execute(ANYTHING, parameters)
         return bool(found), postgres_s
 
-    def _graces(self, *, backlog: bool) -> dict[str, Any]:
+    def _graces(self, *, backlog: bool = False, overloaded: bool = False) -> dict[str, Any]:
         return {
             "grace_s": self.grace_s,
             "backlog_grace_s": self.backlog_grace_s,
             "backlog": backlog,
             "mode": self.mode,
+            "overloaded": overloaded,
             "max_ahead_s": statements.MAX_AHEAD_S,
         }
 
@@ -199,7 +204,8 @@ class Reconciler:
         waiting = self.waiting()
         if waiting is None:
             return 0
-        rows = connection.execute(UNCLAIMED, {**self._graces(backlog=waiting > 0), "most": BATCH}).fetchall()
+        graces = self._graces(backlog=waiting > 0, overloaded=self.overloaded())
+        rows = connection.execute(UNCLAIMED, {**graces, "most": BATCH}).fetchall()
         if rows:
             log.warning("%d orders were accepted and not claimed; dispatching them again", len(rows))
             self._dispatch([row[0] for row in rows])

@@ -16,6 +16,7 @@ from orders.aftercommit import AfterCommit
 from orders.dispatch import dispatch, dispatches_waiting
 from orders.ledger.clock import note_skew
 from orders.ledger.session import Session
+from orders.overload import Overload
 from orders.plans.step import BATCH as STEP_BATCH
 from orders.plans.step import step_due
 from orders.publisher import Publisher
@@ -33,6 +34,8 @@ Result = TypeVar("Result")
 EXPIRE_ROUNDS = 10
 """Batches of expired orders that one task ends, so that other tasks get their turn."""
 STATEMENT_TIMEOUT_MS = 10_000
+BOOK_SETTLES_S = 5.0
+"""From an order's commit to its change of the book, at the worst of a burst: what is missing later was lost."""
 STEP_PLANS_S = 5.0
 """Of steps in one task, so that other tasks get their turn."""
 BUSY_PAUSE_S = 0.005
@@ -54,7 +57,13 @@ class Recovery:
         self._arming = Arming(settings.REDIS_URL)
         self._after_commit = AfterCommit(self._publisher, self._arming, dispatch)
         self._book = Book(settings.REDIS_URL)
-        self._keeper = Keeper(self._book, mode=settings.EXECUTION_MODE)
+        self._overload = Overload(settings.REDIS_URL)
+        self._keeper = Keeper(
+            self._book,
+            mode=settings.EXECUTION_MODE,
+            overloaded=self._overload.is_said,
+            settle_s=BOOK_SETTLES_S,
+        )
         self._reconciler = Reconciler(
             watch=Watch(gap_s=settings.EXECUTOR_DEAD_AFTER_S / 2),
             max_attempts=settings.MAX_ATTEMPTS,
@@ -65,6 +74,7 @@ class Recovery:
             dispatch=dispatch,
             waiting=dispatches_waiting,
             mode=settings.EXECUTION_MODE,
+            overloaded=self._overload.is_said,
             announce=announce,
             carry_out=self._after_commit.carry_out,
         )
@@ -74,6 +84,7 @@ class Recovery:
         self._publisher.close()
         self._arming.close()
         self._book.close()
+        self._overload.close()
         for session in self._sessions:
             session.close()
 

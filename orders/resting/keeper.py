@@ -7,7 +7,7 @@ book was invalidated.
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -53,6 +53,11 @@ RECENT_MS = 3_000
 """A second that is over for so long gets no higher price any more."""
 RESTING_AFTER = RESTING + "AND (token_in, token_out, id) > (%s, %s, %s) ORDER BY token_in, token_out, id LIMIT %s"
 RESTING_NEWEST = RESTING + "AND id > %s ORDER BY id DESC LIMIT %s"
+# Far ahead of now is what changed before Postgres' clock was set back: it counts as long ago.
+JUST_CHANGED = """
+SELECT id FROM orders_order WHERE id = ANY(%(ids)s)
+    AND updated_at BETWEEN now() - %(settle_s)s * interval '1 second' AND now() + %(settle_s)s * interval '1 second'
+"""
 NEWEST_ID = "SELECT id FROM orders_order ORDER BY id DESC LIMIT 1"
 RESTING_OF = RESTING + "AND id = ANY(%s)"
 SEQS_OF_OTHERS = "SELECT id, seq FROM orders_order WHERE NOT resting AND id = ANY(%s)"
@@ -79,10 +84,18 @@ class Row:
 
 
 class Keeper:
-    """Keeps the book true to Postgres. One in a process; it remembers only how far it has come."""
+    """Keeps the book true to Postgres. One in a process; it remembers only how far it has come.
 
-    def __init__(self, book: Book, *, mode: str = "mock") -> None:
+    What changed within `settle_s` is on its way to the book by its writer, and is not missing. While `overloaded()` says that
+    dispatches wait in executors, claimed orders are among them, and are not looked at again.
+    """
+
+    def __init__(
+        self, book: Book, *, mode: str = "mock", overloaded: Callable[[], bool] = lambda: False, settle_s: float = 0.0
+    ) -> None:
         self._book, self._mode = book, mode
+        self._overloaded = overloaded
+        self._settle_s = settle_s
         self._passes = 0
         self._place: tuple[str, str, UUID] | None = None
         self._cursor = 0
@@ -98,10 +111,10 @@ class Keeper:
                 self._book.invalidate()
             self._keep_highs(connection)
             done = {} if self._book.is_complete() else {"rebuilt": self._rebuild(connection)}
-            done["again"] = self._look_again(connection)
+            done["again"] = 0 if self._overloaded() else self._look_again(connection)
             if self._passes % NEWEST_EVERY == 0:
                 done["newest"] = self._arm_newest(connection)
-            self._place, done["missed"] = self._arm_page(connection, self._place)
+            self._place, done["missed"] = self._arm_page(connection, self._place, self._settle_s)
             done["gone"] = self._drop_page(connection)
             return done
 
@@ -132,11 +145,14 @@ class Keeper:
         return armed
 
     def _arm_page(
-        self, connection: Connection, place: tuple[str, str, UUID] | None
+        self, connection: Connection, place: tuple[str, str, UUID] | None, settle_s: float = 0.0
     ) -> tuple[tuple[str, str, UUID] | None, int]:
-        """Arms what is missing among the next resting orders; returns the place to go on from (None at the end) and how many."""
+        """Arms what is missing among the next resting orders; returns the place to go on from (None at the end) and how many.
+
+        Those that changed within `settle_s` are left to their writers.
+        """
         rows = _rows(connection, RESTING_AFTER, (self._mode, *(place or ("", "", UUID(int=0))), PAGE))
-        armed = self._book.change(Arm(rest_of(row.id, row, row.seq)) for row in rows)
+        armed = self._arm_missing(connection, rows, settle_s)
         last = rows[-1] if len(rows) == PAGE else None
         return (last.token_in, last.token_out, last.id) if last else None, armed
 
@@ -147,7 +163,11 @@ class Keeper:
         # Ids carry the clocks of web processes; our own may be ahead of those by any amount.
         since = uuid7_at(min(time.time(), seconds_of(newest[0])) - NEWEST_S)
         rows = _rows(connection, RESTING_NEWEST, (self._mode, since, PAGE))
-        return self._book.change(Arm(rest_of(row.id, row, row.seq)) for row in rows)
+        return self._arm_missing(connection, rows, self._settle_s)
+
+    def _arm_missing(self, connection: Connection, rows: Sequence[Row], settle_s: float) -> int:
+        fresh = _just_changed(connection, [row.id for row in rows], settle_s)
+        return self._book.change(Arm(rest_of(row.id, row, row.seq)) for row in rows if row.id not in fresh)
 
     def _look_again(self, connection: Connection) -> int:
         """Checks claimed orders that no executor took, and shelved ones: those that still rest are armed, the others removed."""
@@ -174,14 +194,23 @@ class Keeper:
         if not ids:
             return 0
         rows = {row.id: row for row in _rows(connection, RESTING_OF, (self._mode, ids))}
-        gone = [(key, seq) for key, seq in held.items() if order_of(key) not in rows]
-        return self._book.remove([*gone, *self._misplaced(held, rows)])
+        gone = {key: seq for key, seq in held.items() if order_of(key) not in rows}
+        leaving = _just_changed(connection, [order_of(key) for key in gone], self._settle_s)
+        lost = [(key, seq) for key, seq in gone.items() if order_of(key) not in leaving]
+        return self._book.remove([*lost, *self._misplaced(held, rows)])
 
     def _renamed(self) -> bool:
         """Whether a pair has another name since the last pass, because a symbol was verified or taken back."""
         now, before = {token.mint: token.label for token in tokens().tokens}, self._labels
         self._labels = now
         return before is not None and any(label != before.get(mint, mint) for mint, label in now.items())
+
+
+def _just_changed(connection: Connection, ids: Sequence[UUID], settle_s: float) -> set[UUID]:
+    """Those of the orders whose last change their writer may still be bringing to the book."""
+    if not ids or not settle_s:
+        return set()
+    return {row[0] for row in connection.execute(JUST_CHANGED, {"ids": list(ids), "settle_s": settle_s}, prepare=True)}
 
 
 def _rows(connection: Connection, query: str, parameters: Sequence[Any]) -> list[Row]:

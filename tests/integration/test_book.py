@@ -315,6 +315,45 @@ def test_what_was_claimed_and_never_taken_comes_back(kept: Kept, book: Book) -> 
     assert fire(book, "100") == [order.id]
 
 
+def test_a_burst_on_its_way_to_the_book_is_no_repair(kept: Kept, book: Book) -> None:
+    """Orders that have just come to rest, and others that were just taken, are their writers' to bring to the book."""
+    kept.keeper.run(kept.database)
+    taken = kept.rest(limit_price=Decimal(100))
+    book.change([Arm(rest_of(taken.id, taken, 1))])
+    assert book.claim_limits(PAIR, "gte", Decimal(100), most=9, again_in_ms=60_000) == [taken.id]
+    claimed(kept.database, taken)
+    kept.rest()
+    keeper = Keeper(book, settle_s=60)
+    done = [keeper.run(kept.database) for _ in range(NEWEST_EVERY)]
+    assert all(not count for each in done for count in each.values())
+
+    kept.database.execute("UPDATE orders_order SET updated_at = now() - interval '2 minutes'")
+    missed = gone = 0
+    for _ in range(NEWEST_EVERY):
+        found = keeper.run(kept.database)
+        missed, gone = missed + found["missed"], gone + found["gone"]
+    assert (missed, gone) == (1, 1)
+
+
+def test_what_changed_before_postgres_clock_was_set_back_is_kept_too(kept: Kept, book: Book) -> None:
+    kept.keeper.run(kept.database)
+    order = kept.rest()
+    kept.database.execute("UPDATE orders_order SET updated_at = now() + interval '1 day'")
+    Keeper(book, settle_s=60).run(kept.database)
+    assert kept.armed() == {order.id}
+
+
+def test_claims_that_wait_in_overloaded_executors_are_not_armed_again(kept: Kept, book: Book) -> None:
+    order = kept.rest(limit_price=Decimal(100))
+    kept.keeper.run(kept.database)
+    assert book.claim_limits(PAIR, "gte", Decimal(100), most=9, again_in_ms=0) == [order.id]
+
+    assert Keeper(book, overloaded=lambda: True).run(kept.database)["again"] == 0
+    assert fire(book, "100") == []
+    kept.keeper.run(kept.database)
+    assert fire(book, "100") == [order.id]
+
+
 @pytest.mark.parametrize("step_s", [-86_400, -30, 86_400])
 def test_a_claim_comes_back_though_the_keepers_clock_was_stepped(
     kept: Kept, book: Book, monkeypatch: pytest.MonkeyPatch, step_s: int

@@ -15,6 +15,7 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 
 import celery_app  # noqa: F401  (the broker)
+from orders import overload
 from orders.aftercommit import AfterCommit
 from orders.dispatch import dispatch, dispatches_waiting
 from orders.ledger import statements
@@ -135,6 +136,36 @@ def test_behind_a_backlog_orders_are_dispatched_once_more_and_then_left_alone(
     sent = Sent()
     reconciler(sent, waiting=5).run(database)
     assert sent.dispatched == [order.id] * again
+
+
+@pytest.mark.parametrize(("age_s", "again"), [(0.5, False), (10, False), (21, True)])
+def test_what_waits_in_overloaded_executors_is_not_dispatched_again(
+    database: Connection, account: int, age_s: float, again: bool
+) -> None:
+    """The broker's queue is empty then: their threads have taken the messages."""
+    order = accepted(database, new_order(account))
+    database.execute(
+        "UPDATE orders_order SET run_at = now() - %s * interval '1 second' WHERE id = %s", (age_s, order.id)
+    )
+    sent = Sent()
+    replace(reconciler(sent), overloaded=lambda: True).run(database)
+    assert sent.dispatched == [order.id] * again
+
+
+def test_overload_is_over_soon_after_it_is_said_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overload, "SAID_MS", 200)
+    said = overload.Overload(settings.REDIS_URL)
+    assert not said.is_said()
+    said.say()
+    assert said.is_said()
+    until(lambda: not said.is_said(), 30)
+    said.close()
+
+
+def test_no_redis_means_no_overload() -> None:
+    away = overload.Overload("redis://127.0.0.1:1/0")
+    away.say()
+    assert not away.is_said()
 
 
 def test_an_expired_order_whose_transaction_may_land_is_still_looked_after(database: Connection, account: int) -> None:
