@@ -17,7 +17,7 @@ unit contract integration acceptance browser: setup-dev
 
 # The acceptance tests with real transactions on a local Solana; what needs the mock's own figures stays with the mock.
 acceptance-localnet: setup-dev
-	@EXECUTION_MODE=localnet exec $(PYTHON) -m pytest tests/acceptance $(ARGS)
+	@TEST_EXECUTION_MODE=localnet exec $(PYTHON) -m pytest tests/acceptance $(ARGS)
 
 chaos: setup-dev
 	@exec $(PYTHON) -m tests.chaos $(ARGS)

@@ -43,7 +43,7 @@ NOT_INHERITED = (
 )
 LOG_LINES = 25
 MOCK_ONLY = pytest.mark.skipif(
-    os.environ.get("EXECUTION_MODE", "mock") != "mock", reason="the mock's figures; a chain has others"
+    os.environ.get("TEST_EXECUTION_MODE", "mock") != "mock", reason="the mock's figures; a chain has others"
 )
 
 
@@ -66,6 +66,8 @@ class Engine:
         inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
         if broker := inherited.pop("TEST_BROKER_URL", None):  # `tests.acceptance.on_rabbitmq`
             inherited["CELERY_BROKER_URL"] = broker
+        if mode := inherited.pop("TEST_EXECUTION_MODE", None):  # The tests' own process stays with the mock.
+            inherited["EXECUTION_MODE"] = mode
         self.env = inherited | {"PORT": str(self.port), "DATA_DIR": str(self.data_dir)} | environment
         descriptor, output = tempfile.mkstemp(prefix="orderengine-out-")
         os.close(descriptor)
