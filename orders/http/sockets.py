@@ -105,7 +105,7 @@ class Sockets:
         if (await receive())["type"] != "websocket.connect":
             return
         if len(self.open) >= self._max_open:
-            return await send({"type": "websocket.close", "code": BUSY})
+            return await refuse(send, BUSY)
         try:
             check_single(scope["headers"])
             await self._charge(scope)
@@ -113,7 +113,7 @@ class Sockets:
         except ApiError as error:
             return await respond_error(scope, send, error)
         except (DatabaseError, psycopg.Error):
-            return await send({"type": "websocket.close", "code": RESTART})
+            return await refuse(send, RESTART)
         await send({"type": "websocket.accept"})
         if caller is None or not caller.may(Right.READ):
             return await send({"type": "websocket.close", "code": UNAUTHENTICATED})
@@ -212,3 +212,9 @@ def after_of(scope: Scope) -> int:
 
 def query_of(scope: Scope, *, blank: bool = False) -> dict[str, list[str]]:
     return parse_qs(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=blank)
+
+
+async def refuse(send: Send, code: int) -> None:
+    """After the handshake: a close before it is HTTP 403 to the client, whatever its code."""
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.close", "code": code})
