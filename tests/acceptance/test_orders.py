@@ -460,7 +460,7 @@ async def test_what_is_not_asked_rightly_is_answered_rightly(client: Client) -> 
     charset = {"Content-Type": "Application/JSON; charset=utf-8"}
     taken = await http.post(paths[0], content=json.dumps(ORDER), headers=charset)
     assert taken.status_code == 200
-    refused(await http.delete("/api/orders"), 405, "METHOD_NOT_ALLOWED")
+    refused(await http.put("/api/orders"), 405, "METHOD_NOT_ALLOWED")
     refused(await http.get("/api/orders/not-an-id"), 404, "NOT_FOUND")
     refused(await http.get("/api/dead-letters"), 403, "FORBIDDEN")
     refused(await http.get("/api/orders", headers={"Authorization": "Bearer nonsense"}), 401, "UNAUTHENTICATED")

@@ -30,7 +30,7 @@ FAR = 2**50
 
 
 @pytest.fixture
-def book() -> Iterator[Book]:
+def book(database: Connection) -> Iterator[Book]:
     book = Book(settings.REDIS_URL)
     book.redis.flushdb()
     yield book
