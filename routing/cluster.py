@@ -12,18 +12,21 @@ GENESIS = {
     "mainnet": "5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuc147dw2N9d",
 }
 """https://solana.com/docs/references/clusters; a localnet draws its own at its first start."""
+TESTNET = "4uhcVJyU9pJkvQyUS88uRDiswHXSCkY3zQawwpjk2NsY"
+PUBLIC = frozenset({*GENESIS.values(), TESTNET})
+"""No localnet has one of these. Whoever sets `RPC_URLS` to a public node by mistake must not sign there."""
 ASK_TIMEOUT_S = 2.0
 
 
 class ClusterUnknown(Exception):
-    """No node says yet which cluster it is of."""
+    """No node says yet which cluster it is of, or it is not of the one that the mode says."""
 
 
 @cache
 def cluster() -> str | None:
     """The genesis hash of this process' mode; None on the mock, which is no cluster. Blocks at first use.
 
-    Raises `ClusterUnknown` while a localnet of elsewhere does not answer.
+    Raises `ClusterUnknown` while a localnet of elsewhere does not answer, and where its nodes are of a public cluster.
     """
     mode = settings.EXECUTION_MODE
     return None if mode == "mock" else GENESIS.get(mode) or _of_localnet(settings.DATA_DIR, settings.RPC_URLS)
@@ -37,7 +40,10 @@ def _of_localnet(data_dir: Path, rpc_urls: list[str]) -> str:
     question = {"jsonrpc": "2.0", "id": 1, "method": "getGenesisHash"}
     for url in rpc_urls:
         try:
-            return str(httpx.post(url, json=question, timeout=ASK_TIMEOUT_S).json()["result"])
+            found = str(httpx.post(url, json=question, timeout=ASK_TIMEOUT_S).json()["result"])
         except (httpx.HTTPError, ValueError, KeyError):
             continue
-    raise ClusterUnknown(ClusterUnknown.__doc__)
+        if found in PUBLIC:
+            raise ClusterUnknown("EXECUTION_MODE=localnet, but RPC_URLS names a node of a public cluster")
+        return found
+    raise ClusterUnknown("no node says yet which cluster it is of")

@@ -1,0 +1,77 @@
+"""Which cluster a mode is on, asked of a node that really answers."""
+
+import json
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+from routing.cluster import GENESIS, TESTNET, ClusterUnknown, cluster
+
+OWN = "7" * 44
+Node = Callable[[str], str]
+
+
+@pytest.fixture
+def node() -> Iterator[Node]:
+    """Starts a node that says a genesis hash; its URL."""
+    servers: list[HTTPServer] = []
+
+    def start(genesis: str) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.dumps({"jsonrpc": "2.0", "id": 1, "result": genesis}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                """Quiet."""
+
+        server = HTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def asked_anew() -> Iterator[None]:
+    cluster.cache_clear()
+    yield
+    cluster.cache_clear()
+
+
+@pytest.fixture
+def localnet(settings: Any, tmp_path: Path) -> Any:
+    settings.EXECUTION_MODE, settings.DATA_DIR = "localnet", tmp_path
+    return settings
+
+
+def test_a_localnet_of_elsewhere_says_itself_who_it_is(localnet: Any, node: Node) -> None:
+    localnet.RPC_URLS = ["http://127.0.0.1:9", node(OWN)]
+
+    assert cluster() == OWN
+
+
+@pytest.mark.parametrize("genesis", [*GENESIS.values(), TESTNET])
+def test_a_public_cluster_is_no_localnet(localnet: Any, node: Node, genesis: str) -> None:
+    localnet.RPC_URLS = [node(genesis)]
+
+    with pytest.raises(ClusterUnknown, match="public cluster"):
+        cluster()
+
+
+def test_a_cluster_that_does_not_answer_is_not_known(localnet: Any) -> None:
+    localnet.RPC_URLS = ["http://127.0.0.1:9"]
+
+    with pytest.raises(ClusterUnknown, match="no node"):
+        cluster()
