@@ -104,7 +104,8 @@ async def test_a_failed_order_is_sent_round_again(client: Client) -> None:
 
     assert order["seq"] > letter["history"][-1]["attempt"]
     resolved = (await client.get("/api/dead-letters?resolved=true", staff=True))["deadLetters"]
-    assert [(one["id"], one["resolvedBy"]) for one in resolved] == [(letter["id"], "staff key")]
+    key = client.engine.credentials["staffApiKey"]
+    assert [(one["id"], one["resolvedBy"]) for one in resolved] == [(letter["id"], f"key {key[:10]}")]
     events = (await client.get(f"/api/orders/{letter['orderId']}/events"))["events"]
     assert [event["seq"] for event in events] == list(range(1, order["seq"] + 1))
     assert any("requeued" in event["data"] for event in events)
