@@ -181,5 +181,7 @@ def test_the_book_follows_when_a_symbol_is_taken_back(
         keeper.run(database)
     assert set(book.redis.keys("limit:*")) == {f"limit:{SOL.mint}-USDC:{order.id}", f"limit:JUP-USDC:{other.id}"}
     assert book.is_complete()
-    assert book.claim("SOL-USDC", "gte", Decimal(900), most=9, again_in_ms=0)[0] == [], "that is another mint's pair now"
+    assert book.claim("SOL-USDC", "gte", Decimal(900), most=9, again_in_ms=0)[0] == [], (
+        "that is another mint's pair now"
+    )
     assert book.claim(f"{SOL.mint}-USDC", "gte", Decimal(900), most=9, again_in_ms=0)[0] == [order.id]
