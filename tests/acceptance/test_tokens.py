@@ -1,5 +1,6 @@
 """Tokens on a running engine: a launch of a mint that nobody knew, symbols that come and go, a limit in tokenIn."""
 
+from contextlib import closing
 from typing import Any
 
 from tests.acceptance.test_triggers import FINAL, Trader, until
@@ -34,8 +35,7 @@ def ended(trader: Trader, order_id: str) -> Any:
 
 
 def test_tokens() -> None:
-    with Engine(MOCK_LATENCY="0.2", MOCK_SEED="3").running() as engine:
-        trader = Trader(engine)
+    with Engine(MOCK_LATENCY="0.2", MOCK_SEED="3").running() as engine, closing(Trader(engine)) as trader:
         # A launch of a mint that does not exist yet.
         sniper = post(trader, "/api/orders/execute", **SNIPER)["orderId"]
         order = get(trader, f"/api/orders/{sniper}")

@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -38,6 +39,10 @@ class Trader:
         key = engine.credentials["staffApiKey"]
         self.http = httpx.Client(base_url=engine.url, headers={"Authorization": f"Bearer {key}"}, timeout=30)
         self.redis: redis.Redis = redis.Redis.from_url(engine.services["redisUrl"], decode_responses=True)
+
+    def close(self) -> None:
+        self.http.close()
+        self.redis.close()
 
     def move(self, pair: str = "SOL-USDC", **changes: Any) -> None:
         answer = self.http.post("/api/mock/market", json={"pair": pair, **changes})
@@ -89,14 +94,10 @@ class Trader:
 @pytest.fixture(scope="module")
 def trader() -> Iterator[Trader]:
     # A launch happens once: the localnet's market has no NEW until then.
-    with Engine(MOCK_LATENCY="0.1", MOCK_SEED="7", LOCALNET_SLOT_MS="100").running() as engine:
-        trader = Trader(engine)
-        try:
-            trader.price("100")
-            yield trader
-        finally:
-            trader.http.close()
-            trader.redis.close()
+    starting = Engine(MOCK_LATENCY="0.1", MOCK_SEED="7", LOCALNET_SLOT_MS="100").running()
+    with starting as engine, closing(Trader(engine)) as trader:
+        trader.price("100")
+        yield trader
 
 
 def statuses(events: list[dict[str, Any]]) -> list[str]:

@@ -59,3 +59,16 @@ def test_an_order_s_page_speaks_no_python(look: Looks, engine: Engine) -> None:
     page.goto(f"{engine.url}{LIST}{order}/change/")
     expect(page.locator(".steps")).to_contain_text("resting yes")
     expect(page.get_by_text("Valid until")).to_have_count(0)
+
+
+def test_the_header_fits_a_phone_while_it_connects(look: Looks, engine: Engine) -> None:
+    page = admin(look, engine, "/", **PHONE)
+    width = page.evaluate(
+        """() => {
+            const link = document.getElementById("link");
+            link.dataset.state = "connecting";
+            link.querySelector("span").textContent = "connecting";
+            return document.documentElement.scrollWidth;
+        }"""
+    )
+    assert width <= 390

@@ -257,6 +257,8 @@ NEVER_DELETED = {
     "OrderAdmin",
     "DeadLetterAdmin",
     "ExecutorAdmin",
+    "PlanAdmin",
+    "WalletAdmin",
     "AccountAdmin",
     "ApiKeyAdmin",
     "LogAdmin",
