@@ -258,7 +258,7 @@ NEVER_DELETED = {
     "DeadLetterAdmin",
     "ExecutorAdmin",
     "PlanAdmin",
-    "WalletAdmin",
+    "TokenAdmin",
     "AccountAdmin",
     "ApiKeyAdmin",
     "LogAdmin",
