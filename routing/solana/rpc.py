@@ -20,6 +20,10 @@ MAX_BATCH = 40
 BUSY_CODES = frozenset({-32005, -32016, -32603})
 """The node is behind, or ill: another one may answer."""
 
+STALE = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)
+"""A kept connection that the node has closed meanwhile is noticed by using it. Asking again is harmless: what is asked is read,
+or is a transaction that lands once."""
+
 
 class RpcUnavailable(Exception):
     """No usable answer: what was asked may have happened or not."""
@@ -134,7 +138,11 @@ class Node:
     async def _request(self, lane: _Lane, batch: "list[tuple[_Call, asyncio.Future[msgspec.Raw]]]") -> None:
         try:
             calls = [call for call, _ in batch]
-            replies = await self._post(_encode(calls if len(calls) > 1 else calls[0]), lane.timeout_s)
+            body = _encode(calls if len(calls) > 1 else calls[0])
+            try:
+                replies = await self._post(body, lane.timeout_s)
+            except STALE:
+                replies = await self._post(body, lane.timeout_s)
             found = {reply.id: reply for reply in replies}
             for call, answer in batch:
                 _settle(answer, found.get(call.id), replies)
