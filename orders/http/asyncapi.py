@@ -9,6 +9,7 @@ from django.http import HttpRequest, JsonResponse
 from orders.events import DATA_OF, AcceptData
 from orders.http.answers import QuotesOut
 from orders.lifecycle import Status
+from orders.plans.representation import PlanEventOut, PlanOut
 from orders.representation import EventOut, OrderOut
 from orders.streams.connection import BUSY, DONE, NOT_FOUND, RESTART, TOO_MANY, TOO_SLOW, UNAUTHENTICATED
 
@@ -32,6 +33,7 @@ TICKET = {
 }
 PARAMETERS = {
     "orderId": {"description": "Of the order, as placing it answered"},
+    "planId": {"description": "Of the plan"},
     "pair": {"description": "`SOL-USDC`: symbols in any case, or mints"},
 }
 AFTER: Schema = {
@@ -41,6 +43,11 @@ AFTER: Schema = {
 CHANNELS: dict[str, tuple[str, str, list[str]]] = {
     "order": ("/ws/{orderId}", "One order: a snapshot, then every event, then close 1000.", ["orderSnapshot", "event"]),
     "orders": ("/ws/orders", "Every event of every order of the account.", ["ordersSnapshot", "event"]),
+    "plan": (
+        "/ws/plans/{planId}",
+        "One plan: a snapshot, then every step, then close 1000.",
+        ["planSnapshot", "planEvent"],
+    ),
     "quotes": ("/ws/quotes/{pair}", "All venues' prices of a pair, at every poll.", ["quotes"]),
 }
 """Address, what it streams, the messages that come."""
@@ -68,6 +75,8 @@ def message_schemas() -> dict[str, Schema]:
         "seq": {"type": "integer", "minimum": 1},
         "status": status,
     }
+    plan, plan_event = {"$ref": REF.format(name="PlanOut")}, {"$ref": REF.format(name="PlanEventOut")}
+    of_plan = {"planId": of_order["orderId"], "seq": of_order["seq"], "status": {"type": "string"}}
     datas = [{"$ref": REF.format(name=data.__name__)} for data in DATA]
     return {
         "orderSnapshot": closed(
@@ -82,13 +91,17 @@ def message_schemas() -> dict[str, Schema]:
                 "data": {"anyOf": [*datas, {"type": "object"}]},
             }
         ),
+        "planSnapshot": closed(
+            {"type": fixed("snapshot"), **of_plan, "plan": plan, "events": {"type": "array", "items": plan_event}}
+        ),
+        "planEvent": {"allOf": [closed({"type": fixed("event"), "planId": of_plan["planId"]}), plan_event]},
         "quotes": {"allOf": [closed({"type": fixed("quotes")}), {"$ref": REF.format(name=QuotesOut.__name__)}]},
     }
 
 
 def document(version: str) -> Schema:
     """The whole document as JSON."""
-    structs = [OrderOut, EventOut, QuotesOut, *DATA]
+    structs = [OrderOut, EventOut, PlanOut, PlanEventOut, QuotesOut, *DATA]
     _, components = msgspec.json.schema_components(structs, ref_template=REF)
     return {
         "asyncapi": "3.0.0",
@@ -122,7 +135,7 @@ def _channel(name: str) -> Schema:
         "messages": {each: {"$ref": f"#/components/messages/{each}"} for each in messages},
         "parameters": {key: value for key, value in PARAMETERS.items() if f"{{{key}}}" in address},
     }
-    if name == "order":
+    if name in ("order", "plan"):
         channel["bindings"] = {"ws": {"query": AFTER, "bindingVersion": "0.1.0"}}
     return channel
 

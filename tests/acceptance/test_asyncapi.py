@@ -47,6 +47,19 @@ async def test_every_frame_of_the_other_streams_is_described(client: Client, doc
         assert check(document, "quotes", str(await socket.recv())) == "quotes"
 
 
+async def test_every_frame_of_a_plan_is_described(client: Client, document: dict[str, Any]) -> None:
+    wanted = {"kind": "bracket", "tokenIn": "SOL", "tokenOut": "USDC", "amount": "1", "entry": False}
+    exits = [{"kind": "takeProfit", "atBps": 5000}, {"kind": "stopLoss", "atBps": 5000}]
+    placed = await client.http.post("/api/plans", json={**wanted, "exits": exits})
+    assert placed.status_code == 200, placed.text
+    plan = placed.json()["planId"]
+    async with connect(f"{client.engine.ws_url}/ws/plans/{plan}", open_timeout=30) as socket:
+        kinds = [check(document, "plan", str(await socket.recv()))]
+        assert (await client.http.delete(f"/api/plans/{plan}")).status_code == 200
+        kinds += [check(document, "plan", str(text)) async for text in socket]
+    assert kinds[0] == "planSnapshot" and set(kinds[1:]) == {"planEvent"}
+
+
 async def test_a_frame_that_is_not_described_is_found(client: Client, document: dict[str, Any]) -> None:
     order = await client.place()
     async with connect(order["ws"], open_timeout=30) as socket:
