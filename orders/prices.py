@@ -5,7 +5,7 @@ import logging
 from datetime import datetime, timedelta
 from decimal import Decimal
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 import redis
 from asgiref.sync import async_to_sync
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from orders.errors import ApiError
 from orders.ledger.statements import NewOrder
 from orders.limits import shown_inverse
-from orders.models import OrderType, SniperKind
+from orders.models import SniperKind
 from orders.order_in import OrderIn
 from routing.poller import listed, prices_of
 from routing.prices import PairPrices, PriceFeed
@@ -77,7 +77,7 @@ class Quotes:
         pair = tokens().pair(new.token_in, new.token_out)
         if pair is None:  # A mint that is not known yet: its launch is to come.
             return replace(new, launched_before=False)
-        if new.type == OrderType.LIMIT and not order.allow_far_price and new.trail_bps is None:
+        if is_priced(new) and not order.allow_far_price:
             await self._check_price(pair, new)
         elif new.trigger_kind == SniperKind.TOKEN_LAUNCH:
             return replace(new, launched_before=await self._is_listed(pair))
@@ -87,8 +87,7 @@ class Quotes:
         cached = await self._feed.market(pair)
         if cached is None or cached.best is None or self._age(cached) > SENSIBLE_FOR:
             cached = await self.market(pair)
-        if new.limit_price is not None:
-            check_price(new.limit_price, cached, self._router.now(), asked_price=new.asked_price)
+        check_limit(new, cached, self._router.now())
 
     async def _is_listed(self, pair: Pair) -> bool:
         """While the venues do not answer, it counts as listed: a launch sniper must not fire by mistake."""
@@ -116,6 +115,28 @@ def present(pair: Pair) -> PairPrices:
         log.warning("no cached prices: %s", error)
     asked = prices_of(pair, async_to_sync(router.ticks)(pair, deadline_s=ASK_S).values(), router)
     return cached if cached and not asked.ticks else asked
+
+
+class Priced(Protocol):
+    """The columns of an order that say at what price it trades."""
+
+    @property
+    def limit_price(self) -> Decimal | None: ...
+    @property
+    def asked_price(self) -> Decimal | None: ...
+    @property
+    def trail_bps(self) -> int | None: ...
+
+
+def is_priced(order: Priced) -> bool:
+    """Whether the order names a price. A trailing stop has none until it has followed one."""
+    return order.limit_price is not None and order.trail_bps is None
+
+
+def check_limit(order: Priced, market: PairPrices, now: datetime) -> None:
+    """`check_price` of an order that is priced."""
+    assert order.limit_price is not None
+    check_price(order.limit_price, market, now, asked_price=order.asked_price)
 
 
 def check_price(limit_price: Decimal, market: PairPrices, now: datetime, *, asked_price: Decimal | None = None) -> None:

@@ -36,7 +36,7 @@ from orders.execution.work import (
     TransactionExpired,
     Work,
 )
-from orders.ledger.values import Claimed
+from orders.ledger.values import Claimed, NewOrder
 from orders.lifecycle import Event, Status
 from orders.limits import asked_in_token_in
 from orders.models import OrderType, Resolution, TriggerCondition
@@ -169,14 +169,8 @@ class Steps:
         if selection is None:
             raise RuntimeError("building without a selection")
         winner, signer = selection.winner, await self._signer(order)
-        protects = order.type == OrderType.LIMIT and order.trigger_condition == TriggerCondition.GTE
-        least = min_out(
-            work.pair,
-            winner,
-            order.slippage_bps,
-            worst_price(order),
-            asked_price=asked_price(order) if protects else None,
-        )
+        worst, asked = promised(order)
+        least = min_out(work.pair, winner, order.slippage_bps, worst, asked_price=asked)
         swap = await self._router.venue(winner.venue).build(
             work.pair,
             winner,
@@ -314,7 +308,7 @@ def impact_too_high(order: Claimed, quote: Quote) -> bool:
     return order.max_price_impact_bps is not None and quote.impact_bps > order.max_price_impact_bps
 
 
-def asked_price(order: Claimed) -> Decimal | None:
+def asked_price(order: Claimed | NewOrder) -> Decimal | None:
     """The limit in tokenIn per tokenOut, where it was asked for so."""
     return asked_in_token_in(order.limit_price, order.asked_price, order.trigger_condition)
 
@@ -363,11 +357,14 @@ def once(move: Move) -> Move:
     return Move(Event.EXPIRE, ended, resolved=move.resolved)
 
 
-def worst_price(order: Claimed) -> Decimal | None:
-    """The price that the transaction itself must give, apart from the slippage: tokenOut per tokenIn."""
+def promised(order: Claimed | NewOrder) -> tuple[Decimal | None, Decimal | None]:
+    """The worst price that the transaction itself must give, apart from the slippage: tokenOut per tokenIn, and in tokenIn
+    where it was asked for so. A stop's limit is only its trigger."""
     if order.type != OrderType.LIMIT:
-        return None
-    return order.limit_price if order.trigger_condition == TriggerCondition.GTE else order.worst_price
+        return None, None
+    if order.trigger_condition == TriggerCondition.GTE:
+        return order.limit_price, asked_price(order)
+    return order.worst_price, None
 
 
 def fill_out(swap: Swap, fill: Fill) -> ConfirmData:

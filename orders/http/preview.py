@@ -9,15 +9,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.rest import MayRead
-from orders.execution.steps import quote_out
+from orders.execution.steps import promised, quote_out
 from orders.http.answers import PreviewOut, TestedOut, schema
 from orders.http.parameters import pair_of_path
 from orders.http.view import ERROR, ERRORS, View, json_body
-from orders.ledger.values import NewOrder
 from orders.limits import TOKEN_IN, TOKEN_OUT
 from orders.models import TriggerCondition
 from orders.order_in import check_ahead, checked, checked_amount, limit_of, parse_order
-from orders.prices import check_price, present
+from orders.prices import check_limit, is_priced, present
 from orders.wire import text
 from routing.selection import NoQuote, min_out
 from routing.values import Pair, Selection
@@ -67,20 +66,15 @@ class TestView(View):
         new = checked(order, account_id=request.auth.account_id, idempotency_key=None, now=now)
         check_ahead(new.expires_at, now)
         pair = tokens().pair(new.token_in, new.token_out)
-        if pair is not None and new.limit_price is not None and not order.allow_far_price:
-            check_price(new.limit_price, present(pair), now, asked_price=new.asked_price)
+        if pair is not None and is_priced(new) and not order.allow_far_price:
+            check_limit(new, present(pair), now)
         # A share is decided when the order is executed: nobody knows yet what it comes to. Nor what is yet to be launched.
         told = (
             None
             if new.amount is None or pair is None
-            else preview(pair, new.amount, new.slippage_bps, worst_price(new))
+            else preview(pair, new.amount, new.slippage_bps, promised(new))
         )
         return Response(TestedOut(new.resting, told))
-
-
-def worst_price(order: NewOrder) -> Limit:
-    """The limit that the transaction itself enforces; a stop's is only its trigger."""
-    return (order.limit_price, order.asked_price) if order.trigger_condition == TriggerCondition.GTE else (None, None)
 
 
 def preview(pair: Pair, amount: Decimal, slippage_bps: int, limit: Limit) -> PreviewOut:

@@ -10,7 +10,7 @@ from orders.errors import ApiError
 from orders.models import SniperKind
 from orders.plans.bracket import trigger_of
 from orders.plans.values import Bracket, Schedule, Spec, Terms
-from orders.prices import ASK_S, check_price, present
+from orders.prices import ASK_S, check_limit, is_priced, present
 from routing.poller import listed
 from routing.selection import NoQuote
 from routing.values import Pair
@@ -43,8 +43,8 @@ def _entry(spec: Bracket, allow_far_price: bool) -> Terms:
     entry = spec.entry
     assert entry is not None
     pair = pair_of(entry.token_in, entry.token_out)
-    if entry.limit_price is not None and not allow_far_price:
-        check_price(entry.limit_price, present(pair), datetime.now(UTC))
+    if is_priced(entry) and not allow_far_price:
+        check_limit(entry, present(pair), datetime.now(UTC))
     if entry.trigger_kind == SniperKind.TOKEN_LAUNCH:
         # While the venues do not answer it counts as listed: a launch sniper must not fire by mistake.
         known = listed(async_to_sync(world().router.ticks)(pair, deadline_s=ASK_S))

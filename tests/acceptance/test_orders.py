@@ -550,6 +550,10 @@ async def test_an_order_is_tried_and_not_placed(client: Client) -> None:
     assert Decimal(market["preview"]["expectedOut"]) > Decimal(market["preview"]["minOut"]) > 0
     limit = (await tried(type="limit", limitPrice="180")).json()
     assert limit["resting"] is True and Decimal(limit["preview"]["minOut"]) >= Decimal("1.5") * 180
+    trailing = await tried(type="limit", trailBps=500)
+    assert trailing.status_code == 200 and trailing.json()["resting"] is True, "it has no price yet that could be far"
+    stop = await tried(type="limit", triggerCondition="lte", limitPrice="90", worstPrice="80")
+    assert Decimal(stop.json()["preview"]["minOut"]) >= Decimal("1.5") * 80
     assert (await client.get("/api/orders?clientOrderId=only-tried"))["orders"] == []
 
     for fields, status, code in (

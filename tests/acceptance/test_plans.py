@@ -50,7 +50,7 @@ def planner(engine: Engine) -> Iterator[Planner]:
     yield planner
     planner.price("150")
     planner.move(hold=False)
-    planner.http.close()
+    planner.close()
 
 
 BUY = {"kind": "bracket", "tokenIn": "USDC", "tokenOut": "SOL", "amount": "300", "slippageBps": 300}
@@ -115,6 +115,12 @@ def test_exits_without_an_entry(planner: Planner) -> None:
     planner.price("166")
     plan = planner.ended(plan_id)
     assert planner.landed(plan) == ["tp1"] and plan["status"] == "completed"
+
+
+def test_an_entry_may_trail(planner: Planner) -> None:
+    plan = planner.make(**BUY, type="limit", trailBps=500, exits=[{"kind": "stopLoss", "atBps": 800}])
+    assert plan["legs"][0]["resting"] is True, "it has no price yet that could be far"
+    assert planner.http.delete(f"/api/plans/{plan['planId']}").status_code == 200
 
 
 def test_a_trailing_stop_follows_the_price_up_and_fires_on_the_way_down(planner: Planner) -> None:
