@@ -16,7 +16,7 @@ from msgspec import UNSET, UnsetType
 
 from orders.aftercommit import AfterCommit
 from orders.effects import Effects
-from orders.errors import ApiError, invalid
+from orders.errors import ApiError, check_seq, invalid
 from orders.events import AmendData, Amended, CancelData, Data, Requeued, RequeueData
 from orders.ledger import statements
 from orders.ledger.values import Change, Position
@@ -54,13 +54,16 @@ class Asker:
 
     def check(self, order: Order) -> None:
         """Raises `ApiError`: SEQ_MISMATCH."""
-        if self.seq is not None and order.seq != self.seq:
-            said = f"the order is at seq {order.seq} now"
-            raise ApiError("SEQ_MISMATCH", f"If-Match: {said}, not at {self.seq}.", {"If-Match": [said]})
+        check_seq("order", order.seq, self.seq)
 
     def sign(self, data: Data) -> Data:
         """The data of an event, with who asked for it."""
         return msgspec.structs.replace(data, by=self.name, request_id=self.request_id or UNSET)
+
+    @property
+    def said(self) -> dict[str, str]:
+        """The same for the event of a plan."""
+        return {"by": self.name} | ({"requestId": self.request_id} if self.request_id else {})
 
 
 class Overtaken(Exception):
@@ -184,8 +187,8 @@ class Commands:
         """Cancels (`CLOSING`), pauses or resumes a plan; again: the same. Raises `ApiError` as `orders.plans.commands`."""
 
         def act(connection: statements.Connection) -> tuple[None, list[Effects]]:
-            by = {"asked": wanted, "by": asker.name} | ({"requestId": asker.request_id} if asker.request_id else {})
-            return None, plans.change(connection, plan.pk, wanted, plans.CHECKS[wanted], by, seq=asker.seq)
+            said = {"asked": wanted} | asker.said
+            return None, plans.change(connection, plan.pk, wanted, plans.CHECKS[wanted], said, seq=asker.seq)
 
         self._transact(act)
         return Plan.objects.get(pk=plan.pk)
@@ -194,8 +197,7 @@ class Commands:
         """Changes exits of a bracket, by their legs. Raises `ApiError` as `orders.plans.commands.amend`."""
 
         def act(connection: statements.Connection) -> tuple[None, list[Effects]]:
-            by = {"by": asker.name} | ({"requestId": asker.request_id} if asker.request_id else {})
-            return None, plans.amend(connection, plan.pk, exits, by, seq=asker.seq)
+            return None, plans.amend(connection, plan.pk, exits, asker.said, seq=asker.seq)
 
         self._transact(act)
         return Plan.objects.get(pk=plan.pk)
@@ -286,12 +288,6 @@ def new_limit(order: Order, price: Decimal, price_in: str | UnsetType) -> tuple[
     limit_price, asked_price = limit_of(price, price_in, order.trigger_condition)
     assert limit_price is not None
     return limit_price, UNSET if asked_price is None and order.asked_price is None else asked_price
-
-
-def find(order_id: UUID, account_id: int | None) -> Order:
-    """The order, if it is the account's (None: of any account). Raises `Order.DoesNotExist`."""
-    orders = Order.objects.all() if account_id is None else Order.objects.filter(account_id=account_id)
-    return orders.get(pk=order_id)
 
 
 _installed: list[Commands] = []

@@ -4,7 +4,7 @@ Every writer asks here, and `orders.aftercommit` carries the answer out. All of 
 from the database, the keeper of the book puts right and the reconciler dispatches.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 import msgspec
@@ -45,6 +45,11 @@ def effects(change: Change, row: Recorded) -> Effects:
         final=change.status if change.status in FINAL else None,
         plan_due=row.plan_id is not None and (change.status in FINAL or change.status is Status.PENDING),
     )
+
+
+def followed(changes: Sequence[Change], recorded: Sequence[Recorded | None]) -> list[Effects]:
+    """What follows those of the changes that were recorded."""
+    return [effects(change, row) for change, row in zip(changes, recorded, strict=True) if row is not None]
 
 
 def book_change(change: Change, row: Recorded) -> Arm | Left | None:

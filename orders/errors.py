@@ -42,6 +42,13 @@ def invalid(field: str, message: str) -> ApiError:
     return ApiError("VALIDATION_FAILED", f"{field}: {message}", {field: [message]})
 
 
+def check_seq(what: str, seq: int, seen: int | None) -> None:
+    """Raises `ApiError` SEQ_MISMATCH where a client has seen `what` at another seq than the present one. None: at any."""
+    if seen is not None and seq != seen:
+        said = f"the {what} is at seq {seq} now"
+        raise ApiError("SEQ_MISMATCH", f"If-Match: {said}, not at {seen}.", {"If-Match": [said]})
+
+
 def unavailable(
     message: str = "The order store does not answer just now. Try again; with the same Idempotency-Key nothing happens twice.",
 ) -> ApiError:

@@ -308,14 +308,10 @@ class CommittedEvent(msgspec.Struct, frozen=True):
 
 
 class CommittedPlanEvent(msgspec.Struct, frozen=True):
-    """One committed event of a plan, as clients get it. To its sockets it says that there is something to read."""
+    """One committed event of a plan. Its sockets read it from the database; this says that there is something to read."""
 
     plan_id: UUID
-    account_id: int
     seq: int
-    status: str
-    at: datetime
-    data: Mapping[str, Any]
 
     @property
     def subject(self) -> UUID:
@@ -326,16 +322,7 @@ class CommittedPlanEvent(msgspec.Struct, frozen=True):
         return [plan_group(self.plan_id)]
 
     def text(self) -> str:
-        """The WebSocket message."""
-        message = {
-            "type": "event",
-            "planId": self.plan_id,
-            "seq": self.seq,
-            "status": self.status,
-            "at": timestamp(self.at),
-            "data": self.data,
-        }
-        return encode(message).decode()
+        return encode({"type": "event", "planId": self.plan_id, "seq": self.seq}).decode()
 
 
 AnyEvent = CommittedEvent | CommittedPlanEvent

@@ -54,10 +54,6 @@ class Wallets:
         """See `Funds.reserve`."""
         return await self._funds.reserve(order, token)
 
-    def give_up(self) -> None:
-        """See `Reserver.give_up`."""
-        self._reserver.give_up()
-
     async def close(self) -> None:
         self._reserver.give_up()
         await self._reserver.close()

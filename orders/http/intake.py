@@ -164,11 +164,7 @@ class Intake:
 
     async def _with_exits(self, order: order_in.OrderIn, key: str | None, request: Request, caller: Caller) -> Placed:
         """An order with exits is the entry of a bracket, written with it in one transaction of its own."""
-        now = datetime.now(UTC)
-        new = order_in.checked(
-            order, account_id=caller.account_id, idempotency_key=key, now=now, request_id=request.given_id
-        )
-        new, refusal = await self._screened(order, new, now)
+        new, refusal = await self._checked(order, key, request, caller)
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await asyncio.to_thread(place, order, new, key, refusal)
@@ -179,6 +175,16 @@ class Intake:
         self, order: order_in.OrderIn, key: str | None, request: Request, caller: Caller, *, alone: bool = False
     ) -> Sent:
         """Checks an order and hands it to the group commit. `alone`: it is none of a batch, though its key looks like it."""
+        new, refusal = await self._checked(order, key, request, caller, alone=alone)
+        try:
+            return Sent(new, self._acceptor.submit(new, request.ends), refusal)
+        except WriteQueueFull:
+            raise unavailable() from None
+
+    async def _checked(
+        self, order: order_in.OrderIn, key: str | None, request: Request, caller: Caller, *, alone: bool = False
+    ) -> tuple[NewOrder, ApiError | None]:
+        """The order as it goes into the ledger, with what speaks against it, if it is only to be looked up."""
         now = datetime.now(UTC)
         try:
             new = order_in.checked(
@@ -188,11 +194,7 @@ class Intake:
             raise unavailable() from None
         if alone:
             new = msgspec.structs.replace(new, request_hash=sha256(b"alone" + new.request_hash).digest())
-        new, refusal = await self._screened(order, new, now)
-        try:
-            return Sent(new, self._acceptor.submit(new, request.ends), refusal)
-        except WriteQueueFull:
-            raise unavailable() from None
+        return await self._screened(order, new, now)
 
     async def _screened(
         self, order: order_in.OrderIn, new: NewOrder, now: datetime

@@ -8,7 +8,6 @@ from uuid import UUID
 import msgspec
 from asgiref.sync import async_to_sync
 from django.conf import settings
-from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -22,19 +21,12 @@ from orders.http.parameters import MAX_SEQ, PAGE
 from orders.http.protocol import checked_key
 from orders.http.view import ERROR, ERRORS, IF_MATCH, LIMIT, View, json_body, page
 from orders.json_in import Reader
-from orders.models import Order, Plan, PlanKind
+from orders.models import Plan, PlanKind
 from orders.order_in import checked_price
 from orders.order_wallet import with_wallet
 from orders.plans.market import screened
 from orders.plans.plan_in import BracketIn, ExitAmendIn, PlanAmendIn, parse_plan, plan_of, unnamed
-from orders.plans.representation import (
-    MAX_LEGS,
-    PlanEventsOut,
-    PlanOut,
-    PlansOut,
-    event_out,
-    plan_out,
-)
+from orders.plans.representation import PlanEventsOut, PlanOut, PlansOut, event_out, newest_orders, plan_out
 from orders.plans.values import PlanStatus
 from wallets.ring import WalletRing
 
@@ -47,22 +39,11 @@ amend_reader = Reader(PlanAmendIn)
 
 class PlanBase(View):
     def plan(self, plan_id: str) -> Plan:
-        """The caller's plan; staff sees everybody's."""
-        caller = self.request.auth
-        plans = Plan.objects.all() if caller.is_staff else Plan.objects.filter(account_id=caller.account_id)
-        try:
-            found: Plan = plans.get(pk=UUID(plan_id))
-        except (ValueError, Plan.DoesNotExist):
-            raise Http404 from None
-        return found
+        return self.owned(Plan, plan_id)
 
 
-def out(*plans: Plan) -> list[PlanOut]:
-    """With the newest of their orders."""
-    legs: dict[UUID, list[Order]] = {plan.pk: [] for plan in plans}
-    for plan in plans:
-        legs[plan.pk] = list(Order.objects.filter(plan=plan).order_by("-id")[:MAX_LEGS])[::-1]
-    return [plan_out(plan, legs[plan.pk]) for plan in plans]
+def out(plan: Plan) -> PlanOut:
+    return plan_out(plan, newest_orders(plan))
 
 
 class PlansView(PlanBase):
@@ -91,7 +72,7 @@ class PlansView(PlanBase):
         if cursor := self.asked.uuid("cursor"):
             plans = plans.filter(pk__lt=cursor)
         found, following = page(plans, self.asked.limit(), lambda plan: plan.pk)
-        return Response(PlansOut(out(*found), following))
+        return Response(PlansOut([out(plan) for plan in found], following))
 
     @extend_schema(
         operation_id="plans_create",
@@ -125,14 +106,14 @@ class PlansView(PlanBase):
 
     def _answer(self, plan_id: UUID, *, replayed: bool) -> Response:
         headers = {"Idempotency-Replayed": "true"} if replayed else {}
-        return Response(out(Plan.objects.get(pk=plan_id))[0], headers=headers)
+        return Response(out(Plan.objects.get(pk=plan_id)), headers=headers)
 
 
 class PlanView(PlanBase):
     @extend_schema(operation_id="plans_read", responses={200: schema(PlanOut), **ERRORS})
     def get(self, request: Request, plan_id: str) -> Response:
         """One plan with its orders."""
-        return Response(out(self.plan(plan_id))[0])
+        return Response(out(self.plan(plan_id)))
 
     @extend_schema(
         operation_id="plans_cancel",
@@ -141,7 +122,7 @@ class PlanView(PlanBase):
     )
     def delete(self, request: Request, plan_id: str) -> Response:
         """Cancels what waits; what is being executed runs to its end, and the plan ends with it."""
-        return Response(out(commands.change_plan(self.plan(plan_id), PlanStatus.CLOSING, self.asker()))[0])
+        return Response(out(commands.change_plan(self.plan(plan_id), PlanStatus.CLOSING, self.asker())))
 
     @extend_schema(
         operation_id="plans_amend",
@@ -153,7 +134,7 @@ class PlanView(PlanBase):
         """Changes prices and slippages of a bracket's exits."""
         asked: PlanAmendIn = amend_reader.read(json_body(request))
         exits = {exit.leg: fields_of(f"exits[{n}]", exit) for n, exit in enumerate(asked.exits)}
-        return Response(out(commands.amend_plan(self.plan(plan_id), exits, self.asker()))[0])
+        return Response(out(commands.amend_plan(self.plan(plan_id), exits, self.asker())))
 
 
 def fields_of(field: str, exit: ExitAmendIn) -> dict[str, Any]:
@@ -178,7 +159,7 @@ class PauseView(PlanBase):
     )
     def post(self, request: Request, plan_id: str) -> Response:
         """No further slice until the schedule is resumed; a slice that is being executed runs to its end."""
-        return Response(out(commands.change_plan(self.plan(plan_id), PlanStatus.PAUSED, self.asker()))[0])
+        return Response(out(commands.change_plan(self.plan(plan_id), PlanStatus.PAUSED, self.asker())))
 
 
 class ResumeView(PlanBase):
@@ -187,7 +168,7 @@ class ResumeView(PlanBase):
     )
     def post(self, request: Request, plan_id: str) -> Response:
         """Goes on with the present window."""
-        return Response(out(commands.change_plan(self.plan(plan_id), PlanStatus.ACTIVE, self.asker()))[0])
+        return Response(out(commands.change_plan(self.plan(plan_id), PlanStatus.ACTIVE, self.asker())))
 
 
 class PlanEventsView(PlanBase):

@@ -70,9 +70,7 @@ class TestView(View):
             check_limit(new, present(pair), now)
         # A share is decided when the order is executed: nobody knows yet what it comes to. Nor what is yet to be launched.
         told = (
-            None
-            if new.amount is None or pair is None
-            else preview(pair, new.amount, new.slippage_bps, promised(new))
+            None if new.amount is None or pair is None else preview(pair, new.amount, new.slippage_bps, promised(new))
         )
         return Response(TestedOut(new.resting, told))
 

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
+from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Model, QuerySet
 from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter
@@ -15,7 +16,6 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from accounts.rest import MayRead, MayTrade
-from orders import commands
 from orders.commands import Asker
 from orders.errors import ApiError, invalid
 from orders.http.answers import ErrorOut, schema
@@ -65,11 +65,14 @@ class View(APIView):  # type: ignore[misc]
         self.asked = Parameters(request.query_params, self.accepts.get(method, frozenset()))
 
     def order(self, order_id: str) -> Order:
-        """The caller's order; staff sees everybody's."""
-        caller = self.request.auth
+        return self.owned(Order, order_id)
+
+    def owned(self, kind: type[Row], row_id: str) -> Row:
+        """The caller's row of that kind; staff sees everybody's."""
+        caller, rows = self.request.auth, kind._default_manager.all()
         try:
-            return commands.find(UUID(order_id), None if caller.is_staff else caller.account_id)
-        except (ValueError, Order.DoesNotExist):
+            return (rows if caller.is_staff else rows.filter(account_id=caller.account_id)).get(pk=UUID(row_id))
+        except (ValueError, ObjectDoesNotExist):
             raise Http404 from None
 
     def asker(self) -> Asker:

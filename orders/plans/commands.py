@@ -8,7 +8,7 @@ import msgspec
 import psycopg
 
 from orders.effects import Effects
-from orders.errors import ApiError, invalid
+from orders.errors import ApiError, check_seq, invalid
 from orders.ledger.statements import Connection
 from orders.plans.step import NAMED, KeyTaken, Stepped, query, rows_of, spec_of, take
 from orders.plans.values import ENDED, ENTRY, Bracket, PlanStatus, Spec
@@ -89,7 +89,7 @@ def change(
         working = [leg for (leg,) in connection.execute(LEGS_AT_WORK, (plan_id,))]
         if not check(plan, working):
             return []
-        _check_seq(plan, seq)
+        check_seq("plan", plan.seq, seq)
         return _taken(take(connection, [plan], status=wanted, said=by))
 
 
@@ -104,7 +104,7 @@ def amend(
         [plan] = rows_of(connection, NAMED, {"id": plan_id})
         if plan.status != PlanStatus.ACTIVE:
             raise ApiError("ALREADY_FINAL", f"The plan is {plan.status}.")
-        _check_seq(plan, seq)
+        check_seq("plan", plan.seq, seq)
         spec = spec_of(plan.spec)
         if not isinstance(spec, Bracket):
             raise ApiError("NOT_AMENDABLE", "Only the exits of a bracket can be changed.")
@@ -112,9 +112,9 @@ def amend(
         if late := sorted(working & exits.keys()):
             raise ApiError("TOO_LATE", f"{late[0]} is being executed.")
         changed = amended(spec, exits)
-        connection.execute(SET_SPEC, (encode(changed).decode(), plan_id))
-        [plan] = rows_of(connection, NAMED, {"id": plan_id})
-        return _taken(take(connection, [plan], said={**by, "exits": exits}))
+        text = encode(changed).decode()
+        connection.execute(SET_SPEC, (text, plan_id))
+        return _taken(take(connection, [plan._replace(spec=text)], said={**by, "exits": exits}))
 
 
 def amended(spec: Bracket, exits: Mapping[str, Any]) -> Bracket:
@@ -128,12 +128,6 @@ def amended(spec: Bracket, exits: Mapping[str, Any]) -> Bracket:
         if legs[leg].max_slippage_bps < legs[leg].slippage_bps:
             legs[leg] = msgspec.structs.replace(legs[leg], max_slippage_bps=legs[leg].slippage_bps)
     return msgspec.structs.replace(spec, exits=tuple(legs.values()))
-
-
-def _check_seq(plan: Any, seq: int | None) -> None:
-    if seq is not None and plan.seq != seq:
-        said = f"the plan is at seq {plan.seq} now"
-        raise ApiError("SEQ_MISMATCH", f"If-Match: {said}, not at {seq}.", {"If-Match": [said]})
 
 
 def _taken(stepped: Stepped) -> list[Effects]:

@@ -19,6 +19,7 @@ from orders.order_in import (
     Name,
     OrderIn,
     TokenName,
+    canonical,
     check_ahead,
     checked,
     checked_amount,
@@ -35,7 +36,6 @@ TAKING_SLIPPAGE_BPS, PROTECTING_SLIPPAGE_BPS, MAX_SLIPPAGE_BPS = 50, 100, 1_000
 """Where a client names none: an exit that protects is to fill, and widens up to ten per cent."""
 MIN_EVERY_S, MAX_EVERY_S, MIN_ENDLESS_S = 1.0, 366 * 86_400.0, 60.0
 MAX_SLICES = 1_000
-canonical = msgspec.msgpack.Encoder(decimal_format="string").encode
 
 
 class BracketIn(OrderIn, frozen=True, kw_only=True):

@@ -97,6 +97,11 @@ def leg_out(order: Order) -> LegOut:
     )
 
 
+def newest_orders(plan: Plan) -> list[Order]:
+    """Those of its orders that are shown, the oldest first."""
+    return list(Order.objects.filter(plan=plan).order_by("-id")[:MAX_LEGS])[::-1]
+
+
 def event_out(event: PlanEvent) -> PlanEventOut:
     return PlanEventOut(event.seq, event.status, timestamp(event.at), event.data)
 

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,10 @@ import msgspec
 from msgspec import UNSET
 from psycopg.rows import namedtuple_row
 
-from orders.effects import Effects, effects, of_accepted
+from orders.effects import Effects, followed, of_accepted
 from orders.events import AmendData, Amended, CancelData, CommittedPlanEvent
 from orders.ids import uuid7
-from orders.ledger import statements
+from orders.ledger import queries, statements
 from orders.ledger.session import ABOUT_THE_DATA
 from orders.ledger.statements import Connection
 from orders.ledger.values import Accepted, Change, NewOrder, Position
@@ -40,10 +41,7 @@ BATCH = 100
 """Plans of one transaction."""
 
 
-def query(name: str) -> str:
-    return (Path(__file__).parent / f"{name}.sql").read_text()
-
-
+query = partial(queries.query, folder=Path(__file__).parent)
 DUE, NAMED, WAITING, LEGS, WRITE = map(query, ("due", "named", "waiting", "legs", "write"))
 DUE_IDS = "SELECT id FROM orders_plan WHERE holder = id OR due_at <= now() LIMIT %s"
 PUT_OFF = "UPDATE orders_plan SET holder = %s, due_at = now() + interval '30 seconds' WHERE id = %s"
@@ -169,7 +167,7 @@ def leg_of(row: Any) -> Leg:
 
 
 def new_order(plan: Any, child: Child, spec: Spec) -> NewOrder:
-    terms = {name: getattr(child.terms, name) for name in child.terms.__struct_fields__}
+    terms = msgspec.structs.asdict(child.terms)
     terms["wallet"] = terms["wallet"] or spec.wallet
     return NewOrder(
         id=uuid7(),
@@ -196,20 +194,15 @@ def _write(connection: Connection, steps: Sequence[Step], said: Mapping[str, Any
     accepted = statements.accept(connection, orders) if orders else []
     if not all(isinstance(answer, Accepted) for answer in accepted):
         raise KeyTaken
-    plans = [written_of(step, said) for step in steps]
-    events = connection.execute(WRITE, {"plans": encode(plans).decode()}, prepare=True).fetchall()
-    data = {plan["id"]: plan["event"] for plan in plans}
-    accounts = {step.row.id: step.row.account_id for step in steps}
-    follows = [effects(change, row) for change, row in zip(changes, recorded, strict=True) if row is not None]
-    follows = [msgspec.structs.replace(each, plan_due=False) for each in follows]
+    plans = encode([written_of(step, said) for step in steps]).decode()
+    events = connection.execute(WRITE, {"plans": plans}, prepare=True).fetchall()
+    follows = [msgspec.structs.replace(each, plan_due=False) for each in followed(changes, recorded)]
     follows += [
         of_accepted(order, answer)
         for order, answer in zip(orders, accepted, strict=True)
         if isinstance(answer, Accepted)
     ]
-    for plan_id, seq, status, at in events:
-        event = CommittedPlanEvent(plan_id, accounts[plan_id], seq, status, at, data[plan_id])
-        follows.append(Effects(order_id=plan_id, event=event))
+    follows += [Effects(order_id=plan_id, event=CommittedPlanEvent(plan_id, seq)) for plan_id, seq in events]
     return follows + [each for step in steps for each in released(step)]
 
 

@@ -1,6 +1,6 @@
 -- Writes what steps decided about their plans, which the transaction has locked. A leg that fires may have its turn again.
 -- Takes:   plans jsonb array of {id, status, due_at, progress, ended, event}; `event` null where nothing happened to the plan.
--- Returns: (id, seq, status, now()) of each with an event.
+-- Returns: (id, seq) of each with an event.
 -- Locks:   nothing more.
 WITH wanted AS (
     SELECT * FROM jsonb_to_recordset(%(plans)s::jsonb)
@@ -17,4 +17,4 @@ WITH wanted AS (
     INSERT INTO orders_planevent (plan_id, seq, status, at, data)
     SELECT id, seq, status, now(), event FROM written WHERE event IS NOT NULL
 )
-SELECT id, seq, status, now() FROM written WHERE event IS NOT NULL
+SELECT id, seq FROM written WHERE event IS NOT NULL

@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 
-from orders.effects import Effects, effects
+from orders.effects import Effects, followed
 from orders.errors import ApiError
 from orders.events import CancelData
 from orders.ledger import statements
@@ -64,7 +64,7 @@ def _cancel_orders(
     while rows := connection.execute(ORDERS, asked).fetchall():
         changes = [transition(Position(*row), Event.CANCEL, CancelData(by=BY)) for row in rows]
         recorded = statements.record(connection, changes)
-        follows = [effects(change, row) for change, row in zip(changes, recorded, strict=True) if row is not None]
+        follows = followed(changes, recorded)
         carry_out(follows)
         many += len(follows)
         if not follows:

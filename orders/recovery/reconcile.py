@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from orders.dispatch import BROKER_AWAY
-from orders.effects import Effects, effects, of_disowned
+from orders.effects import Effects, followed, of_disowned
 from orders.events import ErrorData, ExpireData, FailData, ReleaseData, Takeover
 from orders.ledger import statements
 from orders.ledger.advisory_lock import exclusive
@@ -222,11 +222,6 @@ class Reconciler:
                 return rows.index(row)
             connection.execute(ANNOUNCED, (row[0],))
         return len(rows)
-
-
-def followed(changes: Sequence[Change], recorded: Sequence[statements.Recorded | None]) -> list[Effects]:
-    """What follows those of the changes that were recorded."""
-    return [effects(change, row) for change, row in zip(changes, recorded, strict=True) if row is not None]
 
 
 def released(order: Position, attempts: int, executor: UUID, *, max_attempts: int) -> Change:

@@ -12,8 +12,8 @@ import msgspec
 from django.db import close_old_connections
 
 from orders.events import plan_group
-from orders.models import Order, Plan
-from orders.plans.representation import MAX_LEGS, PlanOut, event_out, plan_out
+from orders.models import Plan, PlanEvent
+from orders.plans.representation import PlanOut, event_out, newest_orders, plan_out
 from orders.plans.values import ENDED
 from orders.streams.connection import DONE, NOT_FOUND, Closed, Socket
 from orders.streams.following import REREAD_S, encode, until_answered
@@ -39,8 +39,7 @@ def read(plan_id: UUID, after: int) -> tuple[int, PlanOut, list[Any]] | None:
             return None
         # Events first of all up to the plan's seq: what is committed meanwhile comes with the next look.
         events = list(plan.events.filter(seq__gt=after, seq__lte=plan.seq).order_by("seq"))
-        orders = list(Order.objects.filter(plan=plan).order_by("-id")[:MAX_LEGS])[::-1]
-        return plan.account_id, plan_out(plan, orders), [event_out(event) for event in events]
+        return plan.account_id, plan_out(plan, newest_orders(plan)), [event_out(event) for event in events]
     finally:
         close_old_connections()
 
@@ -48,8 +47,8 @@ def read(plan_id: UUID, after: int) -> tuple[int, PlanOut, list[Any]] | None:
 def read_events(plan_id: UUID, after: int) -> list[Any]:
     close_old_connections()
     try:
-        plan = Plan.objects.get(pk=plan_id)
-        return [event_out(event) for event in plan.events.filter(seq__gt=after, seq__lte=plan.seq).order_by("seq")]
+        events = PlanEvent.objects.filter(plan_id=plan_id, seq__gt=after).order_by("seq")
+        return [event_out(event) for event in events]
     finally:
         close_old_connections()
 

@@ -14,7 +14,7 @@ import pytest
 
 from orders import effects as module
 from orders.effects import Effects, effects, of_accepted, of_claimed, of_disowned
-from orders.events import DATA_OF, ConfirmData
+from orders.events import DATA_OF, CommittedEvent, ConfirmData
 from orders.ledger.values import LIMIT, MARKET, SNIPER, Attempts, Change, Claimed, Letter, Position, Recorded
 from orders.lifecycle import FINAL, SUCCESSORS, Event, IllegalTransition, Status, advance
 from orders.models import OrderType
@@ -68,7 +68,7 @@ def test_the_pure_names_of_types_are_django_s() -> None:
 def test_every_event_is_published_and_every_final_status_counted(status: Status, event: Event, type_: str) -> None:
     found = after(event, status, type_)
 
-    assert found.event is not None
+    assert isinstance(found.event, CommittedEvent)
     assert (found.event.subject, found.event.seq, found.event.status) == (UUID(int=5), 8, advance(status, event))
     assert found.event.at == AT
     assert found.final == (advance(status, event) if advance(status, event) in FINAL else None)
