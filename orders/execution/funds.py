@@ -11,7 +11,7 @@ from orders.ledger.funds import SOL, Ask, Behind, Granted, NotInUse, Outcome, Sh
 from orders.ledger.values import Claimed
 from orders.wire import text
 from routing.balances import Balances, Holding
-from routing.values import Fate, Swap, SwapStatus, Token
+from routing.values import SOL_DECIMALS, Fate, Swap, SwapStatus, Token
 from routing.venue import InsufficientFunds, VenueUnavailable
 
 LOOK_AGE_S = 0.4
@@ -21,7 +21,6 @@ ROUNDS = 6
 """Looks at balances that others overtake. More says that no node keeps up."""
 UNSURE_ROUNDS, UNSURE_PAUSE_S = 3, 0.4
 """While it depends on transactions under way whether there is enough, the chain is asked so often, a slot apart."""
-SOL_DECIMALS = 9
 
 
 Settled = tuple[tuple[UUID, ...], int]

@@ -23,12 +23,12 @@ from orders.wire import text
 from routing.balances import Holding
 from routing.controls import InvalidMove
 from routing.faucet import faucet
+from routing.values import SOL_DECIMALS
 from routing.venue import VenueUnavailable
 from routing.world import tokens, world
 from wallets.models import Wallet
 from wallets.ring import in_use
 
-SOL_DECIMALS = 9
 IN_WORK = (Status.ROUTING, Status.BUILDING, Status.SUBMITTED)
 
 

@@ -112,7 +112,8 @@ class Recovery:
         metrics.DISPATCHED_AGAIN.inc(done.get("dispatched", 0))
 
     def expire(self) -> None:
-        """Ends orders that waited past their time."""
+        """Fires dead man's switches, then ends orders that waited past their time."""
+        self._run(fire_dead_men, self._after_commit.carry_out)
         for _round in range(EXPIRE_ROUNDS):
             if self._run(expire, self._after_commit.carry_out) < BATCH:
                 return
@@ -130,8 +131,7 @@ class Recovery:
             log.warning("the trigger book was put right: %s", found)
 
     def step_plans(self) -> None:
-        """Dead man's switches, then the steps of plans that are due, until none is, or for a while."""
-        self._run(fire_dead_men, self._after_commit.carry_out)
+        """The steps of plans that are due, until none is, or for a while."""
         ends = time.monotonic() + STEP_PLANS_S
         while time.monotonic() < ends:
             stepped = self._run(step_due, self._after_commit.carry_out)
