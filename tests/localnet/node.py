@@ -27,6 +27,7 @@ class Localnet:
             self._options += [f"--{name.replace('_', '-')}", *([value] if value else [])]
         self.addresses: dict[str, Any] = {}
         self.process: subprocess.Popen[bytes] | None = None
+        self._http: httpx.Client | None = None
 
     def start(self) -> "Localnet":
         info = self.folder / "info.json"
@@ -42,18 +43,26 @@ class Localnet:
         return self
 
     def stop(self, signum: int = signal.SIGTERM) -> None:
+        if self._http is not None:
+            self._http.close()
+            self._http = None
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signum)
             self.process.wait(30)
 
+    def _post(self, url: str, body: Any) -> httpx.Response:
+        # Loading certificates takes longer than a call.
+        self._http = self._http or httpx.Client(timeout=60, verify=False, trust_env=False)  # noqa: S501
+        return self._http.post(url, json=body)
+
     def rpc(self, method: str, *params: Any) -> Any:
         """The result; the error where it is one."""
         body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
-        answer = httpx.post(self.addresses["rpcUrl"], json=body, timeout=30).json()
+        answer = self._post(self.addresses["rpcUrl"], body).json()
         return answer["result"] if "result" in answer else answer["error"]
 
     def control(self, name: str, **body: Any) -> Any:
-        answer = httpx.post(f"{self.addresses['controlUrl']}/{name}", json=body, timeout=60)
+        answer = self._post(f"{self.addresses['controlUrl']}/{name}", body)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
