@@ -1,29 +1,27 @@
 """What a landed transaction traded and cost, by the balances before and after it. Pure."""
 
 from datetime import UTC, datetime
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any
 
 import msgspec
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
+from routing.selection import EXACT
 from routing.solana.addresses import (
     SIGNATURE_LAMPORTS,
-    SOL_DECIMALS,
     SYSTEM,
     TOKEN,
     WRAPPED_SOL,
     associated_account,
     pubkey,
 )
-from routing.solana.gate import TokenBalance, moved, own_tokens
+from routing.solana.gate import TokenBalance, moved, own_tokens, rents
 from routing.solana.programs import KNOWN, Side, SwapRead, UnknownLayout
 from routing.solana.safety import SYSTEM_TRANSFER
 from routing.solana.transaction import Call
-from routing.values import Fee, Fill
-
-EXACT = Context(prec=60)
+from routing.values import SOL_DECIMALS, Fee, Fill
 
 
 class Loaded(msgspec.Struct):
@@ -92,14 +90,14 @@ def fill_of(signature: str, of: Traded, found: Landed, venue_fee: tuple[Pubkey, 
     """`venue_fee`: (mint, base units) that the pool took, where that is known."""
     meta, wallet = found.meta, str(of.wallet)
     before, after = own_tokens(meta.pre_token_balances, wallet), own_tokens(meta.post_token_balances, wallet)
-    change = moved(before, after)
+    change = moved(before, after, meta.pre_balances, meta.post_balances)
     decimals = {
         each.mint: each.ui_token_amount.decimals for each in (*meta.pre_token_balances, *meta.post_token_balances)
     }
     sold, bought = str(of.sold.mint), str(of.bought.mint)
     amount_in = _amount(of.wrapped - change[sold], decimals[sold])
     amount_out = _amount(change[bought], decimals[bought])
-    fees = list(_chain_fees(meta, of, after))
+    fees = list(_chain_fees(meta, of, rents(before, after, meta.post_balances)))
     fee = Decimal(0)
     if venue_fee is not None:
         mint, units = venue_fee
@@ -133,13 +131,9 @@ def _in_bought(of: Traded, meta: Meta, mint: Pubkey, units: int, decimals: int) 
     return _amount(units, decimals)
 
 
-def _chain_fees(meta: Meta, of: Traded, after: dict[int, tuple[str, int]]) -> list[Fee]:
+def _chain_fees(meta: Meta, of: Traded, made: dict[int, int]) -> list[Fee]:
     """Network, priority, rent of accounts that were made, and whatever else the wallet paid in SOL: a tip."""
-    rent = sum(
-        meta.post_balances[place] - (amount if mint == str(WRAPPED_SOL) else 0)
-        for place, (mint, amount) in after.items()
-        if not meta.pre_balances[place]
-    )
+    rent = sum(max(0, held - meta.pre_balances[place]) for place, held in made.items())
     network = min(meta.fee, SIGNATURE_LAMPORTS)
     paid = meta.pre_balances[0] - meta.post_balances[0]
     lamports = {

@@ -60,12 +60,31 @@ def own_tokens(balances: list[TokenBalance], wallet: str) -> dict[int, tuple[str
     }
 
 
-def moved(before: dict[int, tuple[str, int]], after: dict[int, tuple[str, int]]) -> Counter[str]:
-    """Base units by mint that the wallet has more, or fewer."""
+def rents(before: dict[int, tuple[str, int]], after: dict[int, tuple[str, int]], post: list[int]) -> dict[int, int]:
+    """Of the token accounts that the transaction makes: place → lamports of rent that lie in it afterwards."""
+    wrapped = str(WRAPPED_SOL)
+    return {
+        place: post[place] - (amount if mint == wrapped else 0)
+        for place, (mint, amount) in after.items()
+        if place not in before
+    }
+
+
+def moved(
+    before: dict[int, tuple[str, int]], after: dict[int, tuple[str, int]], pre: list[int], post: list[int]
+) -> Counter[str]:
+    """Base units by mint that the transaction brings the wallet, or takes.
+
+    Anybody may send lamports to the address of an account of wrapped SOL that is not made yet; what is over its rent
+    is tokens once it is made, and no part of what was traded.
+    """
     change: Counter[str] = Counter()
     for sign, side in ((-1, before), (1, after)):
         for mint, amount in side.values():
             change[mint] += sign * amount
+    for place, rent in rents(before, after, post).items():
+        if after[place][0] == str(WRAPPED_SOL):
+            change[str(WRAPPED_SOL)] -= max(0, pre[place] - rent)
     return change
 
 
@@ -81,7 +100,8 @@ def judge(simulated: Simulated, asked: Asked, inspected: Inspected, keys: list[P
     wallet = str(asked.wallet)
     before, after = (own_tokens(side or [], wallet) for side in tokens)
     _keeps_its_accounts(before, after, inspected, keys)
-    change = moved(before, after)
+    pre, post = simulated.pre_balances or [], simulated.post_balances or []
+    change = moved(before, after, pre, post)
     # What is wrapped comes in on one side and is sold on the other.
     spent = inspected.wrapped - change.pop(str(asked.sold), 0)
     received = change.pop(str(asked.bought), 0)
@@ -91,7 +111,15 @@ def judge(simulated: Simulated, asked: Asked, inspected: Inspected, keys: list[P
         raise UnsafeTransaction(f"it would give {received} base units, {asked.least} are the least")
     if lost := [mint for mint, amount in change.items() if amount < 0]:
         raise UnsafeTransaction(f"it would take {', '.join(lost)} as well")
-    _costs_what_it_says(simulated, inspected, after, keys)
+    # Only what the transaction itself says it makes may cost rent. What a stranger sent to the address is not paid again.
+    rent = sum(
+        max(0, min(MAX_RENT_LAMPORTS, held) - pre[place])
+        for place, held in rents(before, after, post).items()
+        if keys[place] in inspected.created
+    )
+    cost, allowed = pre[0] - post[0], inspected.fee_lamports + inspected.wrapped + rent
+    if cost > allowed:
+        raise UnsafeTransaction(f"it would cost {cost} lamports, {allowed} are accounted for")
     _hands_nothing_over(simulated.accounts, asked, watched)
     return simulated.units_consumed
 
@@ -105,22 +133,6 @@ def _keeps_its_accounts(
     own = {inspected.swap.source, inspected.swap.destination}
     if any(keys[place] not in own and before.get(place) != held for place, held in after.items()):
         raise UnsafeTransaction("it would change an account of the wallet that the swap does not need")
-
-
-def _costs_what_it_says(
-    simulated: Simulated, inspected: Inspected, after: dict[int, tuple[str, int]], keys: list[Pubkey]
-) -> None:
-    """Lamports leave the wallet for fees, for what is wrapped and as rent of its own new accounts, and for nothing else."""
-    pre, post = simulated.pre_balances or [], simulated.post_balances or []
-    # An account of wrapped SOL holds its tokens as lamports beside its rent.
-    rent = sum(
-        min(MAX_RENT_LAMPORTS, post[place] - (amount if mint == str(WRAPPED_SOL) else 0))
-        for place, (mint, amount) in after.items()
-        if keys[place] in inspected.created and not pre[place]
-    )
-    allowed = inspected.fee_lamports + inspected.wrapped + rent
-    if pre[0] - post[0] > allowed:
-        raise UnsafeTransaction(f"it would cost {pre[0] - post[0]} lamports, {allowed} are accounted for")
 
 
 def _hands_nothing_over(accounts: list[Shown | None], asked: Asked, watched: list[Pubkey]) -> None:

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 
+from routing.solana.addresses import TOKEN, associated_account, pubkey
 from routing.values import Fate, VenueName
 from routing.venue import InsufficientFunds, UnsafeTransaction
 from routing.venues import METEORA, RAYDIUM
@@ -52,6 +53,31 @@ async def test_an_account_that_is_missing_is_made_and_its_rent_is_told_apart(sta
     each = stage.node.rpc("getMinimumBalanceForRentExemption", 165)
     assert rent.scaleb(9) == 2 * each, "of wrapped SOL and of USDC"
     assert status.fill.amount_in == 1, "what was wrapped for it is no fee"
+
+
+@pytest.mark.parametrize("sent", [890_880, 10_000_000])
+@pytest.mark.parametrize("of", ["SOL-USDC", "USDC-SOL"])
+async def test_what_a_stranger_sent_to_an_account_s_address_before_it_is_made_stops_nothing(
+    stage: Stage, of: str, sent: int
+) -> None:
+    fresh, tokens = Key(), pair(of)
+    stage.node.control("give", owner=fresh.address, token="SOL", amount="2")
+    if of == "USDC-SOL":
+        stage.node.control("give", owner=fresh.address, token="USDC", amount="10")
+    missing = [tokens.token_out.mint, *([tokens.token_in.mint] if of == "SOL-USDC" else [])]
+    for mint in missing:
+        account = associated_account(pubkey(fresh.address), pubkey(mint), TOKEN)
+        stage.node.rpc("requestAirdrop", str(account), sent)
+    stage.node.tick()
+    quote = await stage.quote("1", of=of)
+    swap = await stage.build(signer=fresh, of=of)
+    await stage.world.chain.submit(swap)
+    status = await stage.settled(swap)
+    assert status.fate is Fate.LANDED and status.fill is not None, status
+    assert (status.fill.amount_in, status.fill.amount_out) == (1, quote.amount_out)
+    rent = {fee.kind: fee.amount for fee in status.fill.fees}.get("rent", Decimal(0))
+    each = stage.node.rpc("getMinimumBalanceForRentExemption", 165)
+    assert rent.scaleb(9) == len(missing) * max(0, each - sent), "what the stranger paid is no fee of ours"
 
 
 async def test_a_wallet_with_too_little_is_told_before_anything_is_signed(stage: Stage) -> None:

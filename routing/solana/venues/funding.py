@@ -10,7 +10,7 @@ from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
 from routing.solana.accounts import Account, Accounts
-from routing.solana.addresses import TOKEN_2022, WRAPPED_SOL, associated_account
+from routing.solana.addresses import TOKEN_2022, TOKEN_PROGRAMS, WRAPPED_SOL, associated_account
 from routing.solana.mints import has_transfer_fee
 from routing.solana.pools import AMOUNT_AT
 from routing.solana.programs import Side
@@ -56,8 +56,8 @@ class Funding:
 
     async def _known(self, address: Pubkey) -> Account | None:
         """One that was seen lately; that there is none is asked for again."""
-        account = (await self._accounts.get([address], max_age_s=KNOWN_AGE_S))[address]
-        return account if account is not None else (await self._accounts.get([address]))[address]
+        account = made((await self._accounts.get([address], max_age_s=KNOWN_AGE_S))[address])
+        return account if account is not None else made((await self._accounts.get([address]))[address])
 
     async def _wrapped(self, asked: Asked, source: Pubkey, sold: Side) -> list[Instruction]:
         """Wraps all that is sold where the wallet's SOL is enough, otherwise what the account of wrapped SOL lacks.
@@ -66,9 +66,14 @@ class Funding:
         would take it from under the others.
         """
         found = await self._accounts.get([source, asked.wallet])
-        account, own = found[source], found[asked.wallet]
+        account, own = made(found[source]), found[asked.wallet]
         held = 0 if account is None else struct.unpack_from("<Q", account.data, AMOUNT_AT)[0]
         free = (0 if own is None else own.lamports) - asked.max_fee_lamports - RENT_LAMPORTS
         lacking = asked.amount if free >= asked.amount else asked.amount - held
-        made = [create_account(asked.wallet, sold.mint, sold.program)] if account is None else []
-        return [*made, *(wrap(asked.wallet, lacking) if lacking > 0 else [])]
+        making = [create_account(asked.wallet, sold.mint, sold.program)] if account is None else []
+        return [*making, *(wrap(asked.wallet, lacking) if lacking > 0 else [])]
+
+
+def made(account: Account | None) -> Account | None:
+    """A token account; None for an address that has lamports alone: anybody may send some there before the account is made."""
+    return account if account is not None and account.owner in TOKEN_PROGRAMS else None

@@ -90,7 +90,7 @@ EDITS: dict[str, list[Edit]] = {
         (GATE, "if any(keys[place] not in own and", "if any(False and"),
     ],
     "accounts-are-kept": [(GATE, "if before.keys() - after.keys():", "if False:")],
-    "lamports": [(GATE, "if pre[0] - post[0] > allowed:", "if False:")],
+    "lamports": [(GATE, "if cost > allowed:", "if False:")],
     "no-delegate": [(GATE, "any(data[DELEGATE_AT : DELEGATE_AT + 4]) or", "")],
     "no-closer": [(GATE, "or any(data[CLOSER_AT : CLOSER_AT + 4])", "")],
     "owner": [(GATE, "or data[32:64] != bytes(wallet)", "")],
