@@ -7,10 +7,9 @@ from django.core.management import call_command
 
 from accounts.auth import DEMO
 from accounts.credentials import STAFF
-from routing.cluster import cluster
 from routing.controls import ChainControls
 from routing.world import world
-from wallets.models import State, Wallet
+from wallets.ring import in_use
 
 FUNDS = {"USDC": "1000000", "JUP": "1000000", "BONK": "10000000000", "SOL": "10000"}
 """Made out of nothing. SOL comes last: a wallet that has some has had the others."""
@@ -26,7 +25,7 @@ def ensure() -> None:
     if not isinstance(controls, ChainControls):
         return
     for account in (DEMO, STAFF):
-        wallets = Wallet.objects.filter(account__name=account, cluster=cluster(), state=State.ACTIVE)
+        wallets = in_use().filter(account__name=account)
         if not wallets.exists():
             # What the command prints is no stage of `prepare`.
             call_command("wallets", "create", account, "--name", NAME, stdout=StringIO())

@@ -13,11 +13,10 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
 
 from routing import listing
+from routing.listing import SAID
 from routing.models import TokenRow
 from routing.venue import VenueError
 from routing.world import registry
-
-SAID = ("symbol", "name", "verified", "logo")
 
 
 class TokenForm(forms.ModelForm):  # type: ignore[type-arg]

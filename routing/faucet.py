@@ -7,9 +7,9 @@ import httpx
 from django.conf import settings
 
 from routing.controls import ChainControls, InvalidMove
+from routing.values import SOL_DECIMALS
 from routing.world import world
 
-SOL_DECIMALS = 9
 ANSWER_S = 10.0
 
 

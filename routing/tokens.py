@@ -68,15 +68,3 @@ class Tokens:
             {*found, *((other, quote) for quote, other in found)}, key=lambda two: tuple(map(precedence, two))
         )
         return tuple(Pair(*two) for two in names)
-
-    def quote_token(self, pair: Pair) -> Token:
-        """See `Pair.quote_token`."""
-        return pair.quote_token
-
-    def pool_pair(self, pair: Pair) -> Pair:
-        """See `Pair.pool`."""
-        return pair.pool
-
-    def reverse(self, pair: Pair) -> Pair:
-        """See `Pair.reverse`."""
-        return pair.reverse

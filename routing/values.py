@@ -14,6 +14,9 @@ import msgspec
 VenueName = NewType("VenueName", str)
 """Open: `routing.venues` knows those of this process."""
 
+SOL_DECIMALS = 9
+"""A lamport is a billionth of a SOL."""
+
 Validity = NewType("Validity", int)
 """Until when a transaction may land, in the chain's own measure: a block height, or a time in microseconds.
 

@@ -12,7 +12,6 @@ TOKEN_PROGRAMS = frozenset({TOKEN, TOKEN_2022})
 ASSOCIATED = Pubkey.from_string("ATokenGPvbdGVxr1b2hvZbsiqW5xWH25efTNsLJA8knL")
 MEMO = Pubkey.from_string("MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr")
 WRAPPED_SOL = Pubkey.from_string("So11111111111111111111111111111111111111112")
-SOL_DECIMALS = 9
 SIGNATURE_LAMPORTS = 5_000
 """What the network takes for one signature."""
 

@@ -11,9 +11,8 @@ from solders.pubkey import Pubkey
 
 from routing.balances import Holding
 from routing.solana.addresses import TOKEN, TOKEN_2022, WRAPPED_SOL, associated_account, pubkey
-from routing.solana.nodes import At, Nodes
+from routing.solana.nodes import NO_ANSWER, At, Nodes
 from routing.solana.pools import AMOUNT_AT
-from routing.solana.rpc import RpcError, RpcUnavailable
 from routing.values import Program, Token
 from routing.venue import VenueUnavailable
 
@@ -90,7 +89,7 @@ class SolanaBalances:
                     for program in PROGRAMS.values()
                 ),
             )
-        except (RpcError, RpcUnavailable, msgspec.DecodeError) as error:
+        except NO_ANSWER as error:
             raise VenueUnavailable(f"the balances of {wallet} are not known: {error}") from error
         units: Counter[str] = Counter()
         decimals = {}
@@ -106,7 +105,7 @@ class SolanaBalances:
                 At[list[_Account | None]], "getMultipleAccounts", [str(address) for address in addresses], options
             )
             return answer
-        except (RpcError, RpcUnavailable, msgspec.DecodeError) as error:
+        except NO_ANSWER as error:
             raise VenueUnavailable(f"balances are not known: {error}") from error
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-import msgspec
 from solders.instruction import Instruction
 from solders.message import MessageV0, to_bytes_versioned
 from solders.pubkey import Pubkey
@@ -18,9 +17,8 @@ from routing.solana.addresses import SIGNATURE_LAMPORTS
 from routing.solana.blockhash import COMMITMENT, Blockhash, Blockhashes
 from routing.solana.failures import BLOCKHASH_NOT_FOUND, INSUFFICIENT_FUNDS, failure
 from routing.solana.gate import Simulated, judge
-from routing.solana.nodes import At, Nodes
+from routing.solana.nodes import NO_ANSWER, At, Nodes
 from routing.solana.programs import SwapProgram
-from routing.solana.rpc import RpcError, RpcUnavailable
 from routing.solana.safety import Asked, inspect
 from routing.solana.transaction import (
     Tables,
@@ -80,7 +78,7 @@ class Builder:
         price = min(price + random.randrange(DISTINCT), affordable(asked.max_fee_lamports))
         try:
             blockhash, message, used = await self._tried(asked, assemble, tables, price)
-        except (RpcError, RpcUnavailable, msgspec.DecodeError) as error:
+        except NO_ANSWER as error:
             raise VenueUnavailable(str(error)) from error
         final = limited(message, limit_of(used), price)
         return await _signed(final, blockhash, asked.wallet, signer)

@@ -3,24 +3,18 @@
 import asyncio
 import base64
 import logging
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TypeVar
-
-import msgspec
 
 from routing.solana.accounts import Accounts
-from routing.solana.nodes import NodeRefused, Nodes
-from routing.solana.rpc import RpcError, RpcUnavailable
+from routing.solana.nodes import NO_ANSWER, Nodes
 from routing.solana.statuses import Statuses
 from routing.solana.subscriptions import Subscriptions
 from routing.values import Fate, Swap, SwapStatus
 from routing.venue import SubmitUnknown, VenueUnavailable
 
 log = logging.getLogger(__name__)
-Answer = TypeVar("Answer")
-NO_ANSWER = (RpcError, RpcUnavailable, NodeRefused, msgspec.DecodeError)
 POLL_S, SUBSCRIBED_POLL_S = 0.4, 1.5
 """Between two looks at all transactions that are waited for; the second while a node tells by itself what is final."""
 RESEND_S = 1.5
@@ -59,7 +53,10 @@ class SolanaChain:
 
     async def status(self, swaps: Sequence[Swap]) -> list[SwapStatus]:
         """See `Chain`."""
-        return await _answered(self._statuses.look(swaps))
+        try:
+            return await self._statuses.look(swaps)
+        except NO_ANSWER as error:
+            raise VenueUnavailable(str(error)) from error
 
     async def wait(self, swap: Swap, *, timeout_s: float) -> SwapStatus:
         """See `Chain`. The same bytes are sent again meanwhile."""
@@ -160,10 +157,3 @@ class SolanaChain:
 def _settle(watch: _Watch, status: SwapStatus) -> None:
     if status.fate is not Fate.PENDING and not watch.fate.done():
         watch.fate.set_result(status)
-
-
-async def _answered(answer: Awaitable[Answer]) -> Answer:
-    try:
-        return await answer
-    except NO_ANSWER as error:
-        raise VenueUnavailable(str(error)) from error

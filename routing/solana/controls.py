@@ -44,7 +44,7 @@ class LocalnetControls:
             if condition is not None:
                 raise InvalidMove(name, "a venue of the localnet is a program: use /api/localnet/fault")
         pair = self._pair(pair_name)
-        pool = self._tokens().pool_pair(pair)
+        pool = pair.pool
         wanted = {"liquidity": liquidity, "volume": volume, "price": price}
         for name, value in wanted.items():
             if value is not None and not (value.is_finite() and value > 0):
@@ -66,7 +66,7 @@ class LocalnetControls:
         pair = self._pair(pair_name)
         if not (price.is_finite() and price > 0):
             raise InvalidMove("price", "price must be above 0")
-        pool = self._tokens().pool_pair(pair)
+        pool = pair.pool
         wanted = price if pair == pool else 1 / price
         made = self._act("pool", self._mints(pool) | {"venue": venue.upper(), "price": f"{wanted:f}"}, field="venue")
         self._landed()

@@ -6,12 +6,11 @@ Layouts: SPL Token's `Mint`, Token-2022's extensions behind it (type, length, va
 import struct
 from collections.abc import Iterator
 
-import msgspec
 from solders.pubkey import Pubkey
 
 from routing.solana.accounts import Accounts
 from routing.solana.addresses import TOKEN_2022, TOKEN_PROGRAMS
-from routing.solana.rpc import RpcError, RpcUnavailable
+from routing.solana.nodes import NO_ANSWER
 from routing.values import Mint, Program
 from routing.venue import VenueUnavailable
 
@@ -68,7 +67,7 @@ async def read_mint(accounts: Accounts, address: str) -> Mint | None:
     metadata = Pubkey.find_program_address([b"metadata", bytes(METAPLEX), bytes(mint)], METAPLEX)[0]
     try:
         found = await accounts.get([mint, metadata])
-    except (RpcError, RpcUnavailable, msgspec.DecodeError) as error:
+    except NO_ANSWER as error:
         raise VenueUnavailable(str(error)) from error
     account, told = found[mint], found[metadata]
     if account is None or account.owner not in TOKEN_PROGRAMS or not _is_mint(account.data):

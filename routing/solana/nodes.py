@@ -28,6 +28,10 @@ class NodeRefused(Exception):
     """A node that must not be used: of another cluster, or without transaction history."""
 
 
+NO_ANSWER = (RpcError, RpcUnavailable, msgspec.DecodeError)
+"""What reading raises: the node's error, no node, or an answer that says something else than was asked."""
+
+
 class Context(msgspec.Struct):
     slot: int
 
@@ -137,9 +141,9 @@ class Nodes:
     async def _within_rate(self, state: State, method: str, *params: Any) -> msgspec.Raw:
         """Over its rate a node is passed over while another one has room; the last one is waited for."""
         while not state.node.take():
-            others = [one for one in self.states if one is not state and one.admitted and one.node.take()]
-            if others:
-                return await others[0].node.call(method, *params)
+            others = (one for one in self.states if one is not state and one.admitted)
+            if (other := next((one for one in others if one.node.take()), None)) is not None:
+                return await other.node.call(method, *params)
             await asyncio.sleep(0.02)
         return await state.node.call(method, *params)
 

@@ -165,10 +165,6 @@ class Curve:
         """Rounded up: a price after fee is never told better than it is."""
         return -(-self.rate * 10_000 // self.denominator)
 
-    @property
-    def whole_bps(self) -> bool:
-        return self.rate * 10_000 % self.denominator == 0
-
 
 @dataclass(frozen=True, slots=True)
 class Pool:

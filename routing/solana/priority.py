@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import msgspec
 from solders.pubkey import Pubkey
 
-from routing.solana.nodes import Nodes
-from routing.solana.rpc import RpcError, RpcUnavailable
+from routing.solana.nodes import NO_ANSWER, Nodes
 
 MAX_AGE_S = 10.0
 LEAST_PRICE, MOST_PRICE = 1_000, 5_000_000
@@ -38,7 +37,7 @@ class Priority:
     async def _ask(self, pool: Pubkey) -> None:
         try:
             paid = await self._nodes.read(list[_Paid], "getRecentPrioritizationFees", [str(pool)])
-        except (RpcError, RpcUnavailable, msgspec.DecodeError):
+        except NO_ANSWER:
             return
         self._kept[pool] = time.monotonic(), usual([each.prioritization_fee for each in paid])
 

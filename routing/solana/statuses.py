@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import struct
 from collections.abc import Sequence
 from typing import Any
 
@@ -98,7 +97,7 @@ class Statuses:
             config = (await self._accounts.get([of.swap.config], max_age_s=CONFIG_AGE_S))[of.swap.config]
             if config is None:
                 return None
-            rate = struct.unpack_from("<Q", config.data, 12)[0]
+            rate = CPMM.rate(config.data)
             return of.sold.mint, Curve(*held, rate, CPMM.denominator, CPMM.fee_on_output).fee(amount_in)
         if of.program == DAMM.program:
             gross = Curve(*held, 0, DAMM.denominator, DAMM.fee_on_output).gross(amount_in)

@@ -53,19 +53,19 @@ class Listed:
         with self._looking:
             if time.monotonic() - self._looked_at > LISTED_AGE_S:
                 self._look()
+                self._looked_at = time.monotonic()
             return self._pairs
 
     def _look(self) -> None:
         for url in self._urls:
             try:
                 mints = [each.mints for format_ in (CPMM, DAMM) for each in _pools(url, *scan(format_))]
-            except (httpx.HTTPError, msgspec.DecodeError, KeyError):
+            except (httpx.HTTPError, ValueError, KeyError, TypeError):  # Or an answer that is none.
                 continue
             tokens = self._tokens()
             ways = {way for a, b in mints for way in ((str(a), str(b)), (str(b), str(a)))}
             found = (tokens.pair(sold, bought) for sold, bought in sorted(ways))
             self._pairs = [pair for pair in found if pair is not None]
-            self._looked_at = time.monotonic()
             return
 
 

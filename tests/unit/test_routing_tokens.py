@@ -41,8 +41,8 @@ def test_a_pair_needs_two_different_known_tokens() -> None:
 def test_a_pool_has_one_name_both_ways(name: str, pool: str) -> None:
     pair = tokens.REGISTRY.pair_named(name)
     assert pair is not None
-    assert tokens.REGISTRY.pool_pair(pair).name == tokens.REGISTRY.pool_pair(tokens.REGISTRY.reverse(pair)).name == pool
-    assert tokens.REGISTRY.quote_token(pair).symbol == pool.partition("-")[2]
+    assert pair.pool.name == pair.reverse.pool.name == pool
+    assert pair.quote_token.symbol == pool.partition("-")[2]
 
 
 def test_every_mint_is_an_address() -> None:

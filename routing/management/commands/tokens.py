@@ -33,8 +33,7 @@ class Command(BaseCommand):
         getattr(self, action)(**options)
 
     def add(self, *, mint: str, **options: Any) -> None:
-        names = ("symbol", "name", "logo", "decimals", "verified")
-        said = {name: options[name] for name in names if options[name] is not None}
+        said = {name: options[name] for name in (*listing.SAID, "decimals") if options[name] is not None}
         try:
             row = listing.save(mint, said, asyncio.run(self.read(mint)), source="staff")
         except listing.InvalidToken as error:

@@ -2,6 +2,7 @@
 their own while the pool was read within the last slot.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,11 +19,11 @@ from routing.solana.accounts import Accounts
 from routing.solana.addresses import pubkey
 from routing.solana.builder import Builder
 from routing.solana.chain import SolanaChain
+from routing.solana.nodes import NO_ANSWER
 from routing.solana.pool_index import PoolIndex
 from routing.solana.pools import Curve, Layout, NotQuotable, Pool, PoolFormat, pool_of
 from routing.solana.priority import Priority
 from routing.solana.programs import SwapRead
-from routing.solana.rpc import RpcError, RpcUnavailable
 from routing.solana.safety import Asked
 from routing.solana.venues.funding import Funding
 from routing.solana.venues.volume import Traded
@@ -101,10 +102,10 @@ class DirectVenue:
         return self._offer(pair, pool.curve, amount, _price(pair, pool.curve), seen_at)
 
     def price(self, pair: Pair, tick: Tick, amount: Decimal) -> Quote | None:
-        """See `Venue`. A tick has one reserve, and its price gives the other; None where the fee is no whole basis points."""
+        """See `Venue`. A tick has one reserve, and its price gives the other; its fee is the pool's, rounded up."""
         on_output, denominator = self._format.fee_on_output, self._format.denominator
         depth, quote_token = tick.liquidity, pair.quote_token
-        if tick.price <= 0 or depth <= 0 or tick.fee_bps * denominator % 10_000:
+        if tick.price <= 0 or depth <= 0:
             return None
         if quote_token == pair.token_out:
             sold, bought = DIGITS.divide(depth, tick.price), depth
@@ -151,7 +152,7 @@ class DirectVenue:
             instructions = await self._instructions(pool, asked)
             price = self._priority.price(pool.layout.address)
             built = await self._builder.build(asked, instructions, signer, price)
-        except (RpcError, RpcUnavailable, msgspec.DecodeError) as error:
+        except NO_ANSWER as error:
             raise VenueUnavailable(str(error), venue=self.name) from error
         except VenueError as error:
             error.venue = self.name
@@ -198,10 +199,11 @@ class DirectVenue:
         """The deepest pool of the pair, and when it was seen. Raises `NoRoute`, `VenueUnavailable`."""
         sold, bought = pubkey(pair.token_in.mint), pubkey(pair.token_out.mint)
         try:
-            pools = [
-                pool for address in await self._index.of(sold, bought) if (pool := await self._read(address, sold))
-            ]
-        except (RpcError, RpcUnavailable, msgspec.DecodeError) as error:
+            addresses = await self._index.of(sold, bought)
+            # Together: what is asked within one turn of the loop goes in one request.
+            read = await asyncio.gather(*(self._read(address, sold) for address in addresses))
+            pools = [pool for pool in read if pool is not None]
+        except NO_ANSWER as error:
             raise VenueUnavailable(str(error), venue=self.name) from error
         if not pools:
             raise NoRoute(venue=self.name)
