@@ -111,6 +111,8 @@ class Plan(models.Model):
             models.Index(name="plan_due", fields=["due_at"], condition=Q(due_at__isnull=False)),
             # step_plans: plans to whose legs something has happened.
             models.Index(name="plan_waiting", fields=["id"], condition=Q(holder=F("id"))),
+            # Webhooks: what happened to an account's plans.
+            models.Index(name="plan_changed", fields=["account", "updated_at"]),
         ]
 
     def __str__(self) -> str:
@@ -460,6 +462,25 @@ class Executor(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.state})"
+
+
+class Alert(models.Model):
+    """What somebody should be told of (`orders.alerts`). Append only."""
+
+    id = models.UUIDField(primary_key=True)
+    account = models.ForeignKey(
+        Account, on_delete=models.CASCADE, null=True, blank=True, db_constraint=False, db_index=False
+    )
+    """Null: for operators only."""
+    kind = models.CharField(max_length=32)
+    at = models.DateTimeField()
+    data = models.JSONField(default=dict)
+    once = models.CharField(max_length=200, null=True, blank=True, unique=True)
+    """Of those with the same one there is one."""
+
+    class Meta:
+        # Webhooks: what is new.
+        indexes = [models.Index(name="alert_at", fields=["at"])]
 
 
 class DeadLetter(models.Model):

@@ -35,7 +35,14 @@ state = 'alive'
     -- While Postgres itself was down nobody could beat: they get time to do so. A start in the future was long ago.
     AND pg_postmaster_start_time() NOT BETWEEN now() - %(dead_after_s)s * interval '1 second' AND now()
 """
-MARK_DEAD = f"UPDATE orders_executor SET state = 'dead' WHERE {SILENT} RETURNING id, name"  # nosec B608 - our own text
+MARK_DEAD = f"""
+WITH dead AS (UPDATE orders_executor SET state = 'dead' WHERE {SILENT} RETURNING id, name),
+alert AS (
+    INSERT INTO orders_alert (id, kind, at, data)
+    SELECT gen_random_uuid(), 'executor_lost', now(), jsonb_build_object('executor', name, 'executorId', id) FROM dead
+)
+SELECT id, name FROM dead
+"""  # nosec B608 - our own text
 ABANDONED = """
 SELECT id, account_id, epoch, seq, status, attempts, executor FROM orders_order o
 WHERE run_at IS NOT NULL AND status IN ('routing', 'building')
