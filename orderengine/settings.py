@@ -166,6 +166,7 @@ INSTALLED_APPS = [
     "accounts",
     "wallets",
     "orders",
+    "webhooks",
     "trade",
     "orderengine",
 ]
@@ -336,7 +337,11 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     # In this order: the enums' hook builds the components anew.
-    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "orders.http.openapi.add_intake"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "orders.http.openapi.add_intake",
+        "webhooks.openapi.add_webhooks",
+    ],
 }
 
 
@@ -395,6 +400,14 @@ UNFOLD = {
                         "Dead letters", "report", "admin:orders_deadletter_changelist", "orders.view_deadletter"
                     ),
                     admin_link("Executors", "memory", "admin:orders_executor_changelist", "orders.view_executor"),
+                ],
+            },
+            {
+                "title": "Webhooks",
+                "separator": True,
+                "items": [
+                    admin_link("Webhooks", "webhook", "admin:webhooks_endpoint_changelist", "webhooks.view_endpoint"),
+                    admin_link("Deliveries", "outbox", "admin:webhooks_delivery_changelist", "webhooks.view_delivery"),
                 ],
             },
             {
@@ -501,6 +514,33 @@ MAX_SOCKETS = max(1, min(read_int("MAX_SOCKETS", 20_000, least=1), file_limit() 
 """WebSockets of one web process; fewer where the limit of open files is lower, or the database would fail for want of one."""
 MAX_SOCKETS_PER_ACCOUNT = read_int("MAX_SOCKETS_PER_ACCOUNT", MAX_SOCKETS if LOCAL_MODE else 1_000, least=1)
 BEAT_SYNC = timedelta(seconds=1)
+
+
+# --- Webhooks --------------------------------------------------------------------------------------------------------
+def read_networks(name: str) -> list[str]:
+    found = read_list(name)
+    for network in found:
+        try:
+            ip_network(network)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{name}: {error}") from None
+    return found
+
+
+WEBHOOK_ALLOWED_NETWORKS: list[str] = read_networks("WEBHOOK_ALLOWED_NETWORKS")
+"""Private networks that webhooks may reach, such as `10.1.2.0/24` or `127.0.0.0/8`; plain HTTP goes only there."""
+WEBHOOK_TIMEOUT_S = read_float("WEBHOOK_TIMEOUT_S", 15.0, least=0.1, most=60)
+"""For one request, from the look-up of its name to the end of the answer."""
+WEBHOOK_RETRY_BASE_MS = read_int("WEBHOOK_RETRY_BASE_MS", 5_000, least=1)
+"""Before the second attempt, with jitter; before each further one four times as long, up to four hours."""
+WEBHOOK_RETRY_HOURS = read_float("WEBHOOK_RETRY_HOURS", 24.0, most=24 * 7)
+"""After so long a delivery is parked, and sent again only when somebody asks."""
+WEBHOOK_RETENTION_DAYS = read_int("WEBHOOK_RETENTION_DAYS", 7, least=2, most=365)
+"""Deliveries that were sent or parked, and alerts, are kept so long."""
+WEBHOOK_CONCURRENCY = read_int("WEBHOOK_CONCURRENCY", 16, least=1, most=256)
+"""Requests at once to one webhook; of one order there is one."""
+MAX_WEBHOOKS = read_int("MAX_WEBHOOKS", 20, least=0, most=1_000)
+"""Of one account."""
 
 
 # --- Bounds of the web server ----------------------------------------------------------------------------------------

@@ -46,6 +46,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("beat"),
     Kind("limit", queue="limit", tasks=("match_limits",)),
     Kind("sniper", queue="sniper", tasks=("match_snipers",)),
+    Kind("webhooks", nice=10),
     Kind("flower", nice=10),
 )
 """In the order in which they start."""

@@ -9,7 +9,7 @@ def until(met: Callable[[], object], limit_s: float, pause_s: float = 0.1) -> No
     """Raises `AssertionError` when the condition is not met within the limit."""
     end = time.monotonic() + limit_s
     while not met():
-        assert time.monotonic() < end, f"not within {limit_s} s: {met.__qualname__}"
+        assert time.monotonic() < end, f"not within {limit_s} s: {getattr(met, '__qualname__', met)}"
         time.sleep(pause_s)
 
 

@@ -45,9 +45,11 @@ MODULES = (
     "orderengine.beat",
     "orderengine.host.celery_cli",
     "orderengine.host.server.__main__",
+    "webhooks.sender",
+    "webhooks.post",
 )
 """Beside what Celery's tasks import."""
-SHARING = frozenset({"orderengine.host.celery_cli", "orderengine.host.flower", "orderengine.host.server"})
+SHARING = frozenset({"orderengine.host.celery_cli", "orderengine.host.flower", "orderengine.host.server", "webhooks"})
 """Modules with a `main()` that run in a fork; every other command is started anew."""
 STARTS_THREADS = ("SENTRY_DSN", "OTEL_EXPORTER_OTLP_ENDPOINT")
 """Variables that have the settings start a client with threads of its own."""

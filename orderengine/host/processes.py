@@ -68,6 +68,7 @@ def command(kind: fleet.Kind, name: str, environment: Mapping[str, str]) -> list
     return {
         "web": web(),
         "beat": beat(),
+        "webhooks": [sys.executable, "-m", "webhooks"],
         "flower": [sys.executable, "-m", "orderengine.host.flower"],
     }[kind.name]
 

@@ -54,7 +54,7 @@ def test_pods_are_closed_bounded_and_watched() -> None:
 
 def test_there_is_one_beat_and_everything_else_survives_a_node() -> None:
     deployments, budgets = of("Deployment"), of("PodDisruptionBudget")
-    assert set(deployments) == {"web", "orders", "quotes", "limit", "sniper", "dbsync", "beat"}
+    assert set(deployments) == {"web", "orders", "quotes", "limit", "sniper", "dbsync", "beat", "webhooks"}
     assert deployments["beat"]["spec"]["replicas"] == 1 and deployments["beat"]["spec"]["strategy"] == {
         "type": "Recreate"
     }

@@ -18,7 +18,7 @@ import pytest
 from orderengine.host import pidfiles, supervisor
 from tests.engine import Engine
 
-NAMES = ["web", "orders-1", "quotes", "limit", "sniper", "dbsync", "beat", "flower", "postgres", "redis"]
+NAMES = ["web", "orders-1", "quotes", "limit", "sniper", "dbsync", "beat", "webhooks", "flower", "postgres", "redis"]
 RESTART_S = 10.0
 """Two on a machine of its own (0.1 to 0.3 measured); a busy one starts a process when it can."""
 ENDS_S = 120

@@ -13,7 +13,7 @@ from orders.http.errors import HTTP_STATUS
 from scripts.document_codes import PAGE, page
 
 BASE = Path(__file__).resolve().parents[2]
-PACKAGES = ("accounts", "console", "orderengine", "orders", "routing", "trade", "triggers", "wallets")
+PACKAGES = ("accounts", "console", "orderengine", "orders", "routing", "trade", "triggers", "wallets", "webhooks")
 
 
 def text(node: ast.AST | None) -> str | None:

@@ -41,6 +41,7 @@ def test_processes_are_named_and_counted_in_both_modes(tmp_path: Path) -> None:
         "beat",
         "limit",
         "sniper",
+        "webhooks",
         "flower",
     }
     assert {fleet.kind_of(name) for name in names} == {kind.name for kind in fleet.KINDS}

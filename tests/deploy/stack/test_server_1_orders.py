@@ -8,7 +8,9 @@ from tests.deploy.machine.alerts import Watch
 from tests.deploy.machine.server import Server
 from tests.deploy.stack.conftest import Say
 
-UNITS = [f"orderengine@{name}" for name in ("orders", "quotes", "limit", "sniper", "dbsync", "beat", "flower")]
+UNITS = [
+    f"orderengine@{name}" for name in ("orders", "quotes", "limit", "sniper", "dbsync", "beat", "webhooks", "flower")
+]
 UNITS += ["orderengine-web@8001", "orderengine-web@8002"]
 
 

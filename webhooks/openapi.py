@@ -1,0 +1,18 @@
+"""Its part of the OpenAPI document."""
+
+from typing import Any
+
+import msgspec
+
+from orders.http.openapi import openapi_30
+from webhooks.answers import DOCUMENTED
+from webhooks.endpoint_in import ReplayIn, RotateIn, WebhookAmendIn, WebhookIn
+
+
+def add_webhooks(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
+    """drf-spectacular's post-processing hook."""
+    _, components = msgspec.json.schema_components(
+        [WebhookIn, WebhookAmendIn, RotateIn, ReplayIn, *DOCUMENTED], ref_template="#/components/schemas/{name}"
+    )
+    result["components"]["schemas"] |= {name: openapi_30(each) for name, each in components.items()}
+    return result

@@ -1,0 +1,24 @@
+-- What may be sent now: of each order, plan or alert the first one that waits for an endpoint, with its event.
+-- Takes:   endpoint uuid[] and free int[], of one length: how many each may get; busy bigint[]: deliveries that are being sent.
+-- Returns: the columns of webhooks.body.Due.
+-- Locks:   nothing: one process sends at a time.
+SELECT d.id, d.endpoint_id, d.subject, d.seq, d.type, d.at, d.attempts, extract(epoch FROM now() - d.queued_at)::float8,
+    COALESCE(oe.status, pe.status), COALESCE(oe.data, pe.data, al.data),
+    (SELECT name FROM accounts_account WHERE id = COALESCE(o.account_id, p.account_id, al.account_id)),
+    o.client_order_id, o.type, o.token_in, o.token_out, o.amount, o.percent, o.mode, o.plan_id, o.leg,
+    p.client_plan_id, p.kind
+FROM unnest(%(endpoint)s::uuid[], %(free)s::int[]) AS w(id, free)
+CROSS JOIN LATERAL (
+    SELECT * FROM webhooks_delivery d
+    WHERE d.endpoint_id = w.id AND d.state = 'waiting' AND d.next_at <= now() AND d.id <> ALL(%(busy)s::bigint[])
+        AND NOT EXISTS (
+            SELECT FROM webhooks_delivery b
+            WHERE b.subject = d.subject AND b.endpoint_id = d.endpoint_id AND b.state = 'waiting'
+                AND (b.seq, b.type) < (d.seq, d.type))
+    ORDER BY d.next_at, d.id LIMIT w.free
+) d
+LEFT JOIN orders_order o ON o.id = d.subject AND d.type NOT LIKE 'plan.%%'
+LEFT JOIN orders_orderevent oe ON oe.order_id = o.id AND oe.seq = d.seq
+LEFT JOIN orders_plan p ON p.id = d.subject AND d.type LIKE 'plan.%%'
+LEFT JOIN orders_planevent pe ON pe.plan_id = p.id AND pe.seq = d.seq
+LEFT JOIN orders_alert al ON al.id = d.subject AND d.type LIKE 'alert.%%'
