@@ -1,7 +1,8 @@
 """A receiver of webhooks on loopback that behaves as its path says, verifies every signature with the scheme's own library, and
 keeps what it got.
 
-    /ok, /fails (3 in 10 answers are 500), /hangs, /slow (0.3 s), /gone (410), /redirects (307 to /ok), /later (503, Retry-After)
+    /ok, /fails (3 in 10 answers are 500), /hangs, /slow (`slow_s`), /gone (410), /redirects (307 to /ok),
+    /later (503, Retry-After)
 """
 
 import asyncio
@@ -16,8 +17,6 @@ from typing import Any, NamedTuple
 from aiohttp import web
 from standardwebhooks.webhooks import Webhook
 
-SLOW_S = 0.3
-
 
 class Got(NamedTuple):
     path: str
@@ -31,7 +30,8 @@ class Got(NamedTuple):
 
 
 class Receiver:
-    def __init__(self) -> None:
+    def __init__(self, slow_s: float = 0.3) -> None:
+        self.slow_s = slow_s
         self.secrets: dict[str, str] = {}
         """Path: the secret that a receiver there knows."""
         self.got: list[Got] = []
@@ -65,7 +65,7 @@ class Receiver:
             case "hangs":
                 await self._hanging.wait()
             case "slow":
-                await asyncio.sleep(SLOW_S)
+                await asyncio.sleep(self.slow_s)
         return {"gone": 410, "redirects": 307, "later": 503}.get(path, 200)
 
     def _headers(self, status: int) -> dict[str, str]:

@@ -99,7 +99,7 @@ def delivery_out(row: Delivery) -> DeliveryOut:
         timestamp(row.at),
         row.state,
         row.attempts,
-        timestamp(row.next_at) if row.state == State.WAITING else None,
+        moment(row.next_at),
         moment(row.attempted_at),
         row.status,
         row.said,

@@ -76,8 +76,8 @@ class Delivery(models.Model):
     attempts = models.IntegerField(default=0)
     queued_at = models.DateTimeField()
     """Since when it is tried: a replay begins anew."""
-    next_at = models.DateTimeField()
-    """Of a waiting one: not before then."""
+    next_at = models.DateTimeField(null=True, blank=True)
+    """Of a waiting one: not before then. Otherwise null."""
     attempted_at = models.DateTimeField(null=True, blank=True)
     status = models.SmallIntegerField(null=True, blank=True)
     """HTTP status of the last answer; null: there was none."""
@@ -88,13 +88,17 @@ class Delivery(models.Model):
     class Meta:
         verbose_name_plural = "deliveries"
         constraints = [
-            models.CheckConstraint(name="delivery_state", condition=Q(state__in=State.values)),
+            models.CheckConstraint(
+                name="delivery_state",
+                condition=Q(state="waiting", next_at__isnull=False)
+                | Q(state__in=["delivered", "parked"], next_at__isnull=True),
+            ),
             # An event is noted once. Also finds what of the same order comes before it.
             models.UniqueConstraint(name="delivery_once", fields=["subject", "endpoint", "seq", "type"]),
         ]
         indexes = [
-            # What is due.
-            models.Index(name="delivery_due", fields=["endpoint", "next_at", "id"], condition=Q(state="waiting")),
+            # What is due. Not conditioned on the state: Postgres would look for what waits of one order here as well, among all.
+            models.Index(name="delivery_due", fields=["endpoint", "next_at", "id"], condition=Q(next_at__isnull=False)),
             # GET …/deliveries and the admin: an endpoint's, newest first.
             models.Index(name="delivery_of_endpoint", fields=["endpoint", "-id"]),
             # What is deleted after its time.

@@ -239,6 +239,7 @@ NEEDED = {
     **dict.fromkeys(("enable_tasks", "disable_tasks", "toggle_tasks", "run_tasks"), "change"),
     **dict.fromkeys(("delete_selected", "cleanup_expired_attempts"), "delete"),
     **dict.fromkeys(("cancel_orders", "requeue_letters", "cancel_order", "requeue_order"), "operate_orders"),
+    **dict.fromkeys(("enable", "disable", "send_again"), "operate_orders"),
     "revoke": "change",
 }
 
@@ -264,6 +265,8 @@ NEVER_DELETED = {
     "LogAdmin",
     "GroupAdmin",
     "WalletAdmin",
+    "EndpointAdmin",
+    "DeliveryAdmin",
 }
 
 

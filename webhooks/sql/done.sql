@@ -9,7 +9,7 @@ WITH answer AS MATERIALIZED (
 ), written AS (
     UPDATE webhooks_delivery d SET
         state = a.state, attempts = d.attempts + 1, attempted_at = now(), status = a.status, said = a.said, took_ms = a.took_ms,
-        next_at = now() + COALESCE(a.wait_s, 0) * interval '1 second'
+        next_at = now() + a.wait_s * interval '1 second'
     FROM answer a WHERE d.id = a.id AND d.state = 'waiting'
     RETURNING d.id, d.subject, d.endpoint_id, d.state, d.next_at
 )

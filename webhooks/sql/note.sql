@@ -3,6 +3,7 @@
 --          and until is infinity. endpoint uuid: who wants it again; null: what is new, for all that are enabled.
 -- Returns: nothing; its row count is the number of deliveries that wait now.
 -- Locks:   the deliveries written; orders and plans are only read.
+-- OFFSET 0 and LIMIT keep each look-up one by key, whatever is known of the tables: a join would read them all.
 WITH listening AS MATERIALIZED (
     SELECT id, account_id, all_accounts, types,
         CASE WHEN %(endpoint)s::uuid IS NULL THEN greatest(since, %(since)s) ELSE %(since)s END AS since
@@ -23,7 +24,7 @@ WITH listening AS MATERIALIZED (
     FROM changed c
     CROSS JOIN LATERAL (
         SELECT seq, at, status, epoch FROM orders_orderevent
-        WHERE order_id = c.id AND at >= %(since)s AND at < %(until)s
+        WHERE order_id = c.id AND at >= %(since)s AND at < %(until)s OFFSET 0
     ) e
     CROSS JOIN LATERAL (
         SELECT 'order.' || e.status AS type
@@ -34,23 +35,27 @@ WITH listening AS MATERIALIZED (
     UNION ALL
     SELECT p.account_id, p.id, e.seq, e.at, 'plan.' || e.status
     FROM account a
-    CROSS JOIN LATERAL (SELECT id, account_id FROM orders_plan WHERE account_id = a.id AND updated_at >= %(since)s) p
     CROSS JOIN LATERAL (
-        SELECT seq, at, status FROM orders_planevent WHERE plan_id = p.id AND at >= %(since)s AND at < %(until)s
+        SELECT id, account_id FROM orders_plan WHERE account_id = a.id AND updated_at >= %(since)s OFFSET 0
+    ) p
+    CROSS JOIN LATERAL (
+        SELECT seq, at, status FROM orders_planevent WHERE plan_id = p.id AND at >= %(since)s AND at < %(until)s OFFSET 0
     ) e
     UNION ALL
     SELECT account_id, id, 1, at, 'alert.' || kind FROM orders_alert WHERE at >= %(since)s AND at < %(until)s
 )
 INSERT INTO webhooks_delivery AS d (endpoint_id, subject, seq, type, at, state, attempts, queued_at, next_at, said)
-SELECT w.id, h.subject, h.seq, h.type, h.at, 'waiting', 0, now(),
+SELECT w.id, h.subject, h.seq, h.type, h.at, 'waiting', 0, now(), greatest(now(), (
     -- Behind one of the same order that waits for its next attempt it waits as long.
-    greatest(now(), (SELECT max(b.next_at) FROM webhooks_delivery b
-        WHERE b.subject = h.subject AND b.endpoint_id = w.id AND b.state = 'waiting')), ''
+    SELECT b.next_at FROM webhooks_delivery b
+    WHERE b.subject = h.subject AND b.endpoint_id = w.id AND b.state = 'waiting' ORDER BY b.seq, b.type LIMIT 1)), ''
 FROM happened h
 JOIN listening w ON (w.all_accounts OR w.account_id = h.account_id) AND h.type = ANY(w.types) AND h.at >= w.since
-WHERE %(endpoint)s::uuid IS NOT NULL OR NOT EXISTS (
-    SELECT FROM webhooks_delivery b
-    WHERE b.subject = h.subject AND b.endpoint_id = w.id AND b.seq = h.seq AND b.type = h.type)
+LEFT JOIN LATERAL (
+    SELECT b.id FROM webhooks_delivery b
+    WHERE b.subject = h.subject AND b.endpoint_id = w.id AND b.seq = h.seq AND b.type = h.type LIMIT 1
+) noted ON true
+WHERE noted.id IS NULL OR %(endpoint)s::uuid IS NOT NULL
 ORDER BY h.at, h.seq
 ON CONFLICT (subject, endpoint_id, seq, type) DO UPDATE SET state = 'waiting', attempts = 0, queued_at = now(), next_at = now()
     WHERE %(endpoint)s::uuid IS NOT NULL AND d.state <> 'waiting'
