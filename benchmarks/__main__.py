@@ -32,6 +32,7 @@ BENCHMARKS = (
     "partitions",
     "growth",
     "chain",
+    "webhooks",
 )
 
 

@@ -1,0 +1,101 @@
+"""Webhooks: 100,000 deliveries to an endpoint that fails three times in ten, beside one that hangs and one that is slow; and what
+an endpoint that gets every event costs executing.
+
+The receiver verifies each signature, so the rate is that of sender and receiver on this machine together.
+"""
+
+import time
+from collections.abc import Callable
+
+import httpx
+
+from benchmarks.consumption import spent
+from benchmarks.engines import BenchEngine, running
+from benchmarks.figures import Figure
+from benchmarks.ledgerview import event_times
+from tests.receiver import Receiver
+
+ORDER = {"tokenIn": "SOL", "tokenOut": "USDC", "amount": "1.5"}
+STEPS = ["order.pending", "order.routing", "order.building", "order.submitted", "order.confirmed"]
+MAX_S = 1800
+SLOW_S = 0.02
+
+
+def run(quick: bool) -> list[Figure]:
+    return delivered(2_000 if quick else 20_000) + beside(1_000 if quick else 5_000)
+
+
+def listen(engine: BenchEngine, receiver: Receiver, path: str, types: list[str]) -> None:
+    headers = {"Authorization": f"Bearer {engine.key}"}
+    made = httpx.post(
+        f"{engine.engine.url}/api/webhooks", json={"url": receiver.url(path), "types": types}, headers=headers
+    )
+    receiver.secrets[path] = made.raise_for_status().json()["secret"]
+
+
+def until(met: Callable[[], bool]) -> None:
+    end = time.monotonic() + MAX_S
+    while not met():
+        if time.monotonic() > end:
+            raise TimeoutError(f"not within {MAX_S} s")
+        time.sleep(0.5)
+
+
+def delivered(orders: int) -> list[Figure]:
+    wanted = orders * len(STEPS)
+    environment = {"MOCK_LATENCY": "0", "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8", "WEBHOOK_RETRY_BASE_MS": "1"}
+    with Receiver(slow_s=SLOW_S).running() as receiver, running(**environment) as engine:
+        listen(engine, receiver, "fails", STEPS)
+        listen(engine, receiver, "slow", ["order.confirmed"])
+        listen(engine, receiver, "hangs", ["order.confirmed"])
+        before, started = engine.cpu(), time.monotonic()
+        ids = set(engine.post_batches(orders, ORDER))
+        until(lambda: len({each.id for each in receiver.of("fails") if each.accepted}) == wanted)
+        seconds = time.monotonic() - started
+        until(lambda: len(receiver.of("slow")) >= orders)
+        cpu = spent(before, engine.cpu())
+        took = receiver.accepted("fails")
+        memory = engine.memory()["webhooks"]
+        log = engine.engine.log("webhooks")
+    in_order = list(range(1, len(STEPS) + 1))
+    attempts = len(receiver.of("fails"))
+    print(f"  {wanted:,} deliveries, {attempts:,} attempts in {seconds:.0f} s", flush=True)
+    if "Traceback" in log:
+        raise RuntimeError(log[-2000:])
+    return [
+        Figure("webhooks.rate", f"webhooks: {wanted:,} deliveries, 3 in 10 attempts failing", wanted / seconds, "/s"),
+        Figure("webhooks.lost", "webhooks: events not delivered", len(ids - took.keys()), at_most=0),
+        Figure(
+            "webhooks.disorder",
+            "webhooks: orders whose events came out of order or twice",
+            sum(seqs != in_order for seqs in took.values()),
+            at_most=0,
+        ),
+        Figure("webhooks.together", "webhooks: requests at once for one order", receiver.most_at_once, at_most=1),
+        Figure("webhooks.cpu", "webhooks: CPU of the sender, an attempt", cpu["webhooks"] * 1000 / attempts, "ms"),
+        Figure("webhooks.memory", "webhooks: memory of the sender after it (PSS)", memory / 1024, "MiB"),
+    ]
+
+
+def beside(orders: int) -> list[Figure]:
+    """Prepared orders, drained without a webhook and with one that gets every event."""
+    figures = []
+    for name, what in (("without", "without a webhook"), ("with", "beside a webhook of every event")):
+        with (
+            Receiver().running() as receiver,
+            running(MOCK_LATENCY="0", WEBHOOK_ALLOWED_NETWORKS="127.0.0.0/8") as engine,
+        ):
+            if name == "with":
+                listen(engine, receiver, "ok", STEPS)
+            engine.order_workers("stopProcess")
+            engine.post_batches(orders, ORDER)
+            engine.order_workers("startProcess")
+            engine.until_finished()
+            first, _, _ = event_times(engine, "routing")
+            _, last, confirmed = event_times(engine, "confirmed")
+        rate = confirmed / (last - first).total_seconds()
+        print(f"  drain {what}: {rate:.0f} orders/s", flush=True)
+        figures.append(
+            Figure(f"webhooks.drain.{name}", f"drain of {orders:,} prepared orders {what}", rate, "orders/s")
+        )
+    return figures
