@@ -164,6 +164,7 @@ INSTALLED_APPS = [
     "django_celery_beat",
     "routing",
     "accounts",
+    "risk",
     "wallets",
     "orders",
     "webhooks",
@@ -490,6 +491,9 @@ QUOTE_DEADLINE_MS = 2_000
 QUOTE_MAX_AGE_MS = read_int("QUOTE_MAX_AGE_MS", 1_500)
 POLL_PAIRS = read_list("POLL_PAIRS", "SOL-USDC,USDC-SOL,JUP-USDC,USDC-JUP,BONK-USDC,USDC-BONK")
 """Polled always; other pairs are while an order waits for them or somebody looks at them."""
+QUOTE_TOKENS = read_list("QUOTE_TOKENS", "USDC,USDT,SOL")
+"""What positions are bought with and sold into, the strongest first: an order that sells into one that stands before what it
+sells reduces risk. Limits count in the first one. Symbols or mints; those that are not known are left out."""
 POLL_DEADLINE_MS = read_int("POLL_DEADLINE_MS", 300, least=1, most=400)
 """Of a tick: a slow venue's absence must be settled before the next one."""
 SUBMIT_TIMEOUT_S = 10.0

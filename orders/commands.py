@@ -19,6 +19,7 @@ from orders.effects import Effects
 from orders.errors import ApiError, check_seq, invalid
 from orders.events import AmendData, Amended, CancelData, Data, Requeued, RequeueData
 from orders.ledger import statements
+from orders.ledger.counting import Counted
 from orders.ledger.values import Change, Position
 from orders.lifecycle import FINAL, Event, Status
 from orders.limits import TOKEN_IN, TOKEN_OUT, asked_in_token_in
@@ -29,6 +30,7 @@ from orders.plans import commands as plans
 from orders.plans.commands import NewPlan
 from orders.plans.values import PlanStatus
 from orders.prices import check_price, present
+from orders.risk import Terms, check_risk_now, counts_orders, denied
 from orders.transitions import transition
 from orders.wire import text
 from routing.world import tokens
@@ -114,10 +116,11 @@ class Commands:
         """The amended order.
 
         Raises `ApiError`: VALIDATION_FAILED, PRICE_NOT_SENSIBLE, NOT_RESTING, TOO_LATE, ALREADY_FINAL, SEQ_MISMATCH,
-        PART_OF_PLAN.
+        PART_OF_PLAN, and where it changes the price or the amount what `orders.risk` raises.
         """
         alone(order)
         amended = amendment(order, wanted)
+        check_risk_now(order.account_id, as_amended(order, amended), may_trade=True)
 
         def decide(order: Order) -> Change | None:
             asker.check(order)
@@ -171,10 +174,20 @@ class Commands:
             return error
 
     def create_plan(self, plan: NewPlan) -> tuple[UUID, bool]:
-        """Its id, and whether it is an earlier one with the same key. Raises `ApiError`: IDEMPOTENCY_CONFLICT."""
+        """Its id, and whether it is an earlier one with the same key. Its first order counts as one of the account's.
+
+        Raises `ApiError`: IDEMPOTENCY_CONFLICT, OPEN_ORDERS_EXCEED_MAXIMUM, ORDERS_PER_MINUTE_EXCEED_MAXIMUM.
+        """
+        counted = counts_orders(plan.account_id)
 
         def act(connection: statements.Connection) -> tuple[tuple[UUID, bool], list[Effects]]:
-            plan_id, replayed, follows = plans.create(connection, plan)
+            with connection.transaction():
+                denial = Counted(connection, [plan.account_id]).add(plan.account_id) if counted else None
+                if denial is not None:  # Unless it was made before.
+                    if (found := plans.earlier(connection, plan)) is None:
+                        raise denied(denial)
+                    return (found, True), []
+                plan_id, replayed, follows = plans.create(connection, plan)
             return (plan_id, replayed), follows
 
         return self._transact(act)
@@ -278,6 +291,30 @@ def amendment(order: Order, wanted: AmendIn) -> Amended:
     if amended.empty:
         raise invalid("body", "names nothing to amend")
     return amended
+
+
+def as_amended(order: Order, amended: Amended) -> Terms:
+    """What decides whether the order may be taken, after the amendment."""
+    amount, limit_price = amended.amount, amended.limit_price
+    return AmendedTerms(
+        type=order.type,
+        token_in=mint_of(order.token_in),
+        token_out=mint_of(order.token_out),
+        amount=order.amount if amount is UNSET else Decimal(amount),
+        limit_price=order.limit_price if limit_price is UNSET else Decimal(limit_price),
+        trail_bps=order.trail_bps,
+    )
+
+
+class AmendedTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """See `orders.risk.Terms`."""
+
+    type: str
+    token_in: str
+    token_out: str
+    amount: Decimal | None
+    limit_price: Decimal | None
+    trail_bps: int | None
 
 
 def new_limit(order: Order, price: Decimal, price_in: str | UnsetType) -> tuple[Decimal, Decimal | None | UnsetType]:

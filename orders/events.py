@@ -177,8 +177,9 @@ class RestData(Data, frozen=True, kw_only=True):
 
 
 class ReleaseData(Data, frozen=True, kw_only=True):
-    """`pending`: the owner stopped or crashed before anything was written to be sent. One of the two is set."""
+    """`pending`: the owner stopped or crashed before anything was written to be sent, or could not write it. One is set."""
 
+    reason: str | UnsetType = UNSET
     handover: Handover | UnsetType = UNSET
     takeover: Takeover | UnsetType = UNSET
 

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from orders.http import asyncapi, dead_letters, plans, preview, prices, tokens, views, wallets
+from orders.http import asyncapi, dead_letters, plans, preview, prices, risk, tokens, views, wallets
 
 urlpatterns = [
     path("asyncapi", asyncapi.view),
@@ -16,6 +16,8 @@ urlpatterns = [
     path("plans/<str:plan_id>/resume", plans.ResumeView.as_view()),
     path("plans/<str:plan_id>/events", plans.PlanEventsView.as_view()),
     path("preview/<str:pair>", preview.PreviewView.as_view()),
+    path("risk", risk.RiskView.as_view()),
+    path("trading-state", risk.TradingStateView.as_view()),
     path("tokens", tokens.TokensView.as_view()),
     path("pairs", prices.PairsView.as_view()),
     path("quotes/<str:pair>", prices.QuotesView.as_view()),

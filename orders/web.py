@@ -23,9 +23,11 @@ from orders.order_in import OrderIn
 from orders.order_wallet import with_wallet
 from orders.prices import Quotes
 from orders.publisher import Publisher
+from orders.risk import check_risk, counts_orders
 from orders.streams.snapshots import Reader
 from orders.streams.subscriptions import Subscriptions
 from orders.telemetry import PoolWaits, share_metrics
+from risk.rules import rules
 from routing.world import close_world, price_feed, world
 from runtime.process import ABOUT
 from runtime.tuning import settle
@@ -49,6 +51,7 @@ class Web:
             capacity=settings.MAX_ACCEPT_WAITING,
             timeout_ms=int(settings.ACCEPT_TIMEOUT_S * 1000),
             written=self._accepted,
+            counted=counts_orders,
         )
         self.intake = Intake(
             self._acceptor,
@@ -58,6 +61,7 @@ class Web:
             max_body=settings.MAX_BODY_BYTES,
             timeout_s=settings.ACCEPT_TIMEOUT_S,
             screen=self._screen,
+            risk=self._check_risk,
             wallet=None if settings.EXECUTION_MODE == "mock" else partial(with_wallet, WalletRing()),
         )
         self.sockets = Sockets(
@@ -73,6 +77,7 @@ class Web:
 
     async def start(self) -> None:
         settle()
+        rules.start()
         ABOUT["worker"] = f"web@{socket.gethostname()}"
         share_metrics(self._settings.METRICS_DIR, "web")
         self._counting = asyncio.create_task(self._count_for_ever())
@@ -116,9 +121,13 @@ class Web:
         await self._reader.close()
         await asyncio.to_thread(self.metrics.close)
         await close_world()
+        rules.close()
 
     async def _screen(self, order: OrderIn, new: NewOrder) -> NewOrder:
         return await self._quotes.screen(order, new)
+
+    async def _check_risk(self, new: NewOrder) -> None:
+        await check_risk(new.account_id, new, self._quotes.market)
 
     def _accepted(self, orders: list[tuple[NewOrder, Accepted]]) -> None:
         """After the commit, in the writer's thread."""

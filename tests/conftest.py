@@ -1,6 +1,7 @@
 """The run's own database, as the engine sees it: no copy under another name."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -9,12 +10,14 @@ from django.core.management import call_command
 from django.db import connections
 from pytest_django.plugin import DjangoDbBlocker
 
+import risk
 from accounts.models import Account
 from orders import commands
 from orders.aftercommit import AfterCommit
 from orders.dispatch import dispatch
 from orders.ledger.statements import Connection
 from orders.publisher import Publisher
+from risk.rules import rules
 from routing.world import registry
 from tests.factories import connect
 from triggers.arming import Arming
@@ -27,9 +30,13 @@ hypothesis.settings.load_profile("orderengine")
 
 TABLES = (
     "orders_order, orders_orderevent, orders_transaction, orders_deadletter, orders_executor, orders_plan, orders_planevent,"
-    " orders_pairhigh, orders_deadman, orders_reservation, orders_alert, wallets_walletkey, wallets_wallet, accounts_ticket,"
+    " orders_pairhigh, orders_deadman, orders_reservation, orders_alert, risk_rule, risk_budget,"
+    " risk_spend, risk_change, wallets_walletkey, wallets_wallet, accounts_ticket,"
     " webhooks_delivery, webhooks_endpoint, webhooks_feed"
 )
+
+EVERYBODY = (Path(risk.__file__).parent / "migrations" / "0001_everybody.sql").read_text()
+"""The rule that is always there."""
 
 
 @pytest.fixture(scope="session")
@@ -46,6 +53,7 @@ def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     publisher.close()
     arming.close()
     registry.close()
+    rules.close()
     with django_db_blocker.unblock():
         connections["default"].close_pool()  # type: ignore[attr-defined]
 
@@ -55,6 +63,7 @@ def database(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Itera
     """A connection to the migrated database, without orders in it."""
     with django_db_blocker.unblock(), connect() as connection:
         connection.execute(f"TRUNCATE {TABLES}")
+        connection.execute(EVERYBODY)
         yield connection
 
 

@@ -13,10 +13,11 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+from msgspec.structs import replace
 from structlog.contextvars import bind_contextvars
 
 from orders import metrics
-from orders.events import FailData, RetryData
+from orders.events import FailData, ReleaseData, RetryData
 from orders.execution.steps import Steps
 from orders.execution.work import InternalError, Move, Work
 from orders.ledger.values import Claimed, Recorded
@@ -186,7 +187,8 @@ class Executor:
             passed(work, stage)
             return True
         if await written is None:
-            log.info("order %s has another owner", work.order.id)
+            if move.event is not Event.SUBMIT or not await self._give_up(work):
+                log.info("order %s has another owner", work.order.id)
             return False
         passed(work, stage)
         if move.event is Event.CONFIRM:
@@ -198,6 +200,18 @@ class Executor:
         elif isinstance(move.data, RetryData):
             log.info("order %s is tried again: %s", work.order.id, move.data.error.code)
         return True
+
+    async def _give_up(self, work: Work) -> bool:
+        """Gives up an order whose intent was not written, if it is still ours: trading is halted, or Postgres refuses the values.
+
+        The next claim says what becomes of it. The event of `building` is written with the intent or before it.
+        """
+        data = ReleaseData(reason="NOT_SUBMITTED")
+        for seq, status in ((work.seq - 1, Status.BUILDING), (work.seq - 2, Status.ROUTING)):
+            position = replace(work.position, seq=seq, status=status)
+            if await self._recorder.submit(transition(position, Event.RELEASE, data, delay_ms=0)) is not None:
+                return True
+        return False
 
     async def drain(self, timeout_s: float) -> list[Work]:
         """Claims no more orders, waits for those in flight, and stops the ones that do not end within the time.

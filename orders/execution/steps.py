@@ -29,6 +29,7 @@ from orders.events import (
 from orders.execution.retry import RetryPolicy
 from orders.execution.work import (
     AttemptsExhausted,
+    Denied,
     KeyUnusable,
     Move,
     PriceImpactTooHigh,
@@ -41,6 +42,7 @@ from orders.lifecycle import Event, Status
 from orders.limits import asked_in_token_in
 from orders.models import OrderType, Resolution, TriggerCondition
 from orders.wire import text
+from risk.values import Denial, over
 from routing.router import Router
 from routing.selection import EXACT, NoQuote, min_out
 from routing.signer import Signer
@@ -129,6 +131,8 @@ class Steps:
         order = work.order
         if order.attempts > self._retry.max_attempts:
             raise AttemptsExhausted
+        if order.denied is not None:
+            raise Denied(Denial(**order.denied))
         if not await is_known(work) and order.type == OrderType.SNIPER:
             return Move(Event.REST, RestData(attempt=order.attempts, reason="NOT_QUOTABLE"))
         await self._fund(work)
@@ -153,6 +157,8 @@ class Steps:
             return back
         if impact_too_high(order, best):
             raise PriceImpactTooHigh(f"the price impact would be {best.impact_bps:.2f} bps", venue=best.venue)
+        if denial := outside(order, selection):
+            raise Denied(denial)
         return Move(
             Event.BUILD,
             BuildData(
@@ -306,6 +312,14 @@ async def is_known(work: Work) -> bool:
 
 def impact_too_high(order: Claimed, quote: Quote) -> bool:
     return order.max_price_impact_bps is not None and quote.impact_bps > order.max_price_impact_bps
+
+
+def outside(order: Claimed, selection: Selection) -> Denial | None:
+    """Why the best offer is too far below the market before fees and impact: a thin pool, whatever slippage the order allows."""
+    if order.collar_bps is None:
+        return None
+    below = (1 - selection.winner.net_price / max(quote.price for quote in selection.quotes)) * 10_000
+    return over("PRICE_OUTSIDE_COLLAR", round(below, 2), order.collar_bps) if below > order.collar_bps else None
 
 
 def asked_price(order: Claimed | NewOrder) -> Decimal | None:

@@ -10,6 +10,7 @@ from orders.events import Data
 from orders.ledger.values import Claimed, Position
 from orders.lifecycle import Event, Status
 from orders.mints import mint_of
+from risk.values import Denial
 from routing.values import Pair, Selection, Swap
 from routing.venue import NoRoute, VenueError
 from routing.world import tokens
@@ -33,6 +34,17 @@ class Reverted(VenueError):
         super().__init__(f"the transaction landed with an error: {message or code or 'unknown'}")
         self.code = code or "REVERTED"
         self.permanent = code not in ("SLIPPAGE_EXCEEDED", "INSUFFICIENT_FUNDS")
+
+
+class Denied(VenueError):
+    """A rule of risk does not let the order be executed."""
+
+    permanent = True
+
+    def __init__(self, denial: Denial) -> None:
+        super().__init__(denial.message)
+        self.code = denial.code
+        self.details = denial.figures
 
 
 class TransactionExpired(VenueError):

@@ -29,7 +29,9 @@ from orders.ledger.writers import Claimer, Recorder
 from orders.lifecycle import Event, Status
 from orders.overload import LATE_S, Overload
 from orders.publisher import Publisher
+from orders.risk import worth
 from orders.transitions import transition
+from risk.rules import rules
 from routing.world import close_world, world
 from runtime.loop import LoopThread
 from runtime.process import ABOUT
@@ -74,6 +76,7 @@ class Worker:
 
     async def _start(self) -> None:
         await world().verify()
+        rules.start()
         self._publisher = Publisher(settings.REDIS_URL)
         self._arming = Arming(settings.REDIS_URL)
         self._after_commit = AfterCommit(self._publisher, self._arming, self._dispatch)
@@ -94,6 +97,7 @@ class Worker:
             capacity=2 * settings.MAX_ORDERS_IN_FLIGHT,
             written=self._claimed,
             mode=settings.EXECUTION_MODE,
+            worth=worth,
         )
         own = world()
         self._wallets = None
@@ -238,6 +242,7 @@ class Worker:
         self._publisher.close()
         self._arming.close()
         self._overload.close()
+        rules.close()
         for thread in (self._dispatcher_thread, self._threads, self._audit_thread):
             thread.shutdown(wait=False)
         try:

@@ -7,6 +7,7 @@ import msgspec
 from orders.codes import ERRORS
 from orders.events import QuoteData
 from orders.representation import EventOut, Moment, OrderOut, Out, StatusName, Uuid
+from risk.values import TradingState
 from routing.values import Program
 from routing.venues import registered
 
@@ -230,6 +231,60 @@ QuotesOut: type[Out] = msgspec.defstruct(  # type: ignore[assignment]
 """As `triggers.ticker.market_out` writes it, for the same JSON goes to the sockets of a pair."""
 
 
+class LimitsOut(Out):
+    """What is null is not limited. Money counts in `currency`; tokens by verified symbol, else by mint."""
+
+    max_notional_per_order: str | None
+    max_open_orders: int | None
+    max_orders_per_minute: int | None
+    max_daily_spend: str | None
+    max_daily_loss: str | None
+    price_collar_bps: int | None
+    allowed_tokens: list[str] | None
+    denied_tokens: list[str]
+
+
+class RuleOut(Out):
+    state: TradingState
+    state_by_staff: Annotated[bool, msgspec.Meta(description="Only an operator loosens it.")]
+    limits_by_staff: Annotated[bool, msgspec.Meta(description="Only an operator changes them.")]
+    limits: LimitsOut
+
+
+class UsedOut(Out):
+    spent_today: Annotated[str, msgspec.Meta(description="UTC day; counted while a daily limit is set.")]
+    lost_today: str
+    open_orders: int
+    orders_last_minute: int
+
+
+class RiskChangeOut(Out):
+    account: Annotated[str | None, msgspec.Meta(description="null: everybody's rule.")]
+    at: Moment
+    by: str
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+
+class RiskOut(Out):
+    account: Annotated[str | None, msgspec.Meta(description="null: everybody together.")]
+    trading_state: Annotated[
+        TradingState,
+        msgspec.Meta(description="The stricter of the account's and everybody's."),
+    ]
+    currency: Annotated[str | None, msgspec.Meta(description="What limits of money count in.")]
+    own: RuleOut
+    everybody: RuleOut
+    used: UsedOut
+    changes: Annotated[list[RiskChangeOut], msgspec.Meta(description="The newest first.")]
+
+
+class TradingStateOut(Out):
+    state: TradingState
+    account: Annotated[str | None, msgspec.Meta(description="null: everybody.")]
+    at: Moment
+
+
 DOCUMENTED: tuple[type[Out], ...] = (
     AcceptedOut,
     AcceptedPlanOut,
@@ -250,5 +305,7 @@ DOCUMENTED: tuple[type[Out], ...] = (
     QuotesOut,
     WalletsOut,
     AirdropOut,
+    RiskOut,
+    TradingStateOut,
     ErrorOut,
 )

@@ -20,6 +20,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 from accounts.limits import Decision
 from accounts.rest import RateLimited
 from orders.errors import ApiError, unavailable
+from risk.values import MESSAGES
 
 HTTP_STATUS = {
     "INVALID_JSON": 400,
@@ -50,6 +51,7 @@ HTTP_STATUS = {
     "PRICE_NOT_SENSIBLE": 422,
     "AMOUNT_TOO_SMALL": 422,
     "WOULD_TRIGGER_IMMEDIATELY": 422,
+    **dict.fromkeys(MESSAGES, 422),
     "RATE_LIMITED": 429,
     "INTERNAL_ERROR": 500,
     "UNAVAILABLE": 503,

@@ -39,7 +39,9 @@ from orders.http.protocol import (
 from orders.ledger.statements import Accepted, Answer, KeyConflict, NewOrder, Unknown
 from orders.ledger.values import MARKET
 from orders.ledger.writers import Acceptor
+from orders.risk import denied
 from orders.wire import timestamp
+from risk.values import Denial
 from runtime.faults import crash_point
 from runtime.groupcommit import WriteQueueFull, WriteTimeout
 
@@ -58,7 +60,7 @@ class Sent(msgspec.Struct, frozen=True):
 
 class Intake:
     """The two endpoints. What may refuse an order that passed the checks, by raising `ApiError`: `screen` a resting one;
-    `wallet`, which names the wallet that it is executed with, any one."""
+    `wallet`, which names the wallet that it is executed with, any one; `risk` any one."""
 
     def __init__(
         self,
@@ -71,6 +73,7 @@ class Intake:
         timeout_s: float,
         screen: Callable[[order_in.OrderIn, NewOrder], Awaitable[NewOrder]] | None = None,
         wallet: Callable[[order_in.OrderIn, NewOrder], Awaitable[NewOrder]] | None = None,
+        risk: Callable[[NewOrder], Awaitable[None]] | None = None,
     ) -> None:
         self._acceptor = acceptor
         self._admission = Admission(keys, limiter)
@@ -79,6 +82,7 @@ class Intake:
         self._timeout_s = timeout_s
         self._screen = screen
         self._wallet = wallet
+        self._risk = risk
 
     async def execute(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._answer(scope, receive, send, self._execute)
@@ -206,6 +210,8 @@ class Intake:
                 new = await self._wallet(order, new)
             if self._screen is not None and new.type != MARKET:
                 new = await self._screen(order, new)
+            if self._risk is not None:
+                await self._risk(new)
         except ApiError as refusal:
             if not new.keyed:
                 raise
@@ -224,6 +230,8 @@ class Intake:
                 return answer
             case KeyConflict():
                 raise ApiError("IDEMPOTENCY_CONFLICT", "The key was used before for an order that says something else.")
+            case Denial():
+                raise denied(answer)
             case Unknown():
                 assert sent.refusal is not None
                 raise sent.refusal

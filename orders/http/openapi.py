@@ -6,6 +6,7 @@ import msgspec
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from orders.http.answers import DOCUMENTED, AcceptedOut, BatchOut, ErrorOut, schema
+from orders.http.risk import LimitsIn, StateIn
 from orders.order_in import OrderIn
 from orders.plans.plan_in import BracketIn, PlanAmendIn, ScheduleIn
 from orders.plans.representation import PlanEventsOut, PlanOut, PlansOut
@@ -33,7 +34,7 @@ class DocsView(SpectacularSwaggerSplitView):
 def add_intake(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
     """drf-spectacular's post-processing hook."""
     _, components = msgspec.json.schema_components(
-        [OrderIn, BracketIn, ScheduleIn, PlanAmendIn, PlanOut, PlansOut, PlanEventsOut, *DOCUMENTED],
+        [OrderIn, BracketIn, ScheduleIn, PlanAmendIn, LimitsIn, StateIn, PlanOut, PlansOut, PlanEventsOut, *DOCUMENTED],
         ref_template="#/components/schemas/{name}",
     )
     schemas = result.setdefault("components", {}).setdefault("schemas", {})

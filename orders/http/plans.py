@@ -24,7 +24,7 @@ from orders.json_in import Reader
 from orders.models import Plan, PlanKind
 from orders.order_in import checked_price
 from orders.order_wallet import with_wallet
-from orders.plans.market import screened
+from orders.plans.market import check_plan, screened
 from orders.plans.plan_in import BracketIn, ExitAmendIn, PlanAmendIn, parse_plan, plan_of, unnamed
 from orders.plans.representation import PlanEventsOut, PlanOut, PlansOut, event_out, newest_orders, plan_out
 from orders.plans.values import PlanStatus
@@ -96,6 +96,7 @@ class PlansView(PlanBase):
         try:
             far = isinstance(asked, BracketIn) and asked.allow_far_price
             plan = msgspec.structs.replace(plan, spec=screened(plan.spec, allow_far_price=far))
+            check_plan(plan.account_id, plan.spec)
         except ApiError:
             # What speaks against it at this moment may not have when it was sent first.
             if (earlier := commands.earlier_plan(plan)) is None:

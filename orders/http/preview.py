@@ -17,6 +17,7 @@ from orders.limits import TOKEN_IN, TOKEN_OUT
 from orders.models import TriggerCondition
 from orders.order_in import check_ahead, checked, checked_amount, limit_of, parse_order
 from orders.prices import check_limit, is_priced, present
+from orders.risk import check_risk_now
 from orders.wire import text
 from routing.selection import NoQuote, min_out
 from routing.values import Pair, Selection
@@ -68,6 +69,7 @@ class TestView(View):
         pair = tokens().pair(new.token_in, new.token_out)
         if pair is not None and is_priced(new) and not order.allow_far_price:
             check_limit(new, present(pair), now)
+        check_risk_now(new.account_id, new)
         # A share is decided when the order is executed: nobody knows yet what it comes to. Nor what is yet to be launched.
         told = (
             None if new.amount is None or pair is None else preview(pair, new.amount, new.slippage_bps, promised(new))

@@ -4,7 +4,8 @@
 -- Returns: (id, now(), and the columns of orders.ledger.values.Recorded) of each order that was written. Orders that another
 --          writer has changed meanwhile are left out.
 -- Locks:   the rows written; waits for another writer of the same rows. Then the plans of those that end, or wait again, in the
---          order of their ids.
+--          order of their ids. Then the budgets that get money back, in the order of their accounts.
+-- An intent is not written while trading is halted: from then on nothing is sent that was not committed before.
 WITH change AS MATERIALIZED (
     SELECT *, status = ANY('{confirmed,failed,cancelled,expired}') AS final
     FROM jsonb_to_recordset(%(changes)s::jsonb) AS t(
@@ -38,9 +39,11 @@ WITH change AS MATERIALIZED (
     -- The array makes it a look-up by key: a plan that was made while there were few orders read them all.
     WHERE o.id = ANY(ARRAY(SELECT id FROM change))
         AND c.first IS NOT NULL AND o.id = c.id AND o.epoch = c.epoch AND o.seq = c.first - 1 AND o.status = c.was
+        AND (c.intent IS NULL OR NOT EXISTS (
+            SELECT FROM risk_rule r WHERE r.account_id = ANY(ARRAY[0, o.account_id]) AND r.state = 'HALTED'))
     RETURNING o.id, c.epoch, c.letter, c.data, o.type, o.token_in, o.token_out, o.limit_price, o.trigger_condition,
         o.trigger_kind, o.min_liquidity, o.volume_factor, o.launched_before, o.plan_id, o.trail_bps, o.activation_price,
-        o.trail_high, o.status
+        o.trail_high, o.status, c.resting
 ), plan AS MATERIALIZED (
     -- Whatever ended a leg's turn makes the plan's own step the next.
     SELECT id FROM orders_plan
@@ -50,6 +53,21 @@ WITH change AS MATERIALIZED (
 ), due AS (
     UPDATE orders_plan p SET holder = p.id FROM plan, written w
     WHERE p.id = plan.id AND w.plan_id = p.id AND (p.holder IS NULL OR p.holder = w.id)
+), returned AS (
+    -- Nothing of it landed, so it has spent nothing.
+    DELETE FROM risk_spend s USING written w
+    WHERE s.order_id = w.id AND (w.resting OR w.status = ANY('{failed,cancelled,expired}'))
+    RETURNING s.*
+), part AS MATERIALIZED (
+    SELECT account_id, day, sum(amount) AS amount FROM (
+        SELECT account_id, day, amount FROM returned WHERE of_account
+        UNION ALL SELECT 0, day, amount FROM returned WHERE of_everybody) x
+    GROUP BY account_id, day
+), budget AS MATERIALIZED (
+    SELECT account_id FROM risk_budget WHERE account_id = ANY(ARRAY(SELECT account_id FROM part)) ORDER BY account_id FOR UPDATE
+), given_back AS (
+    UPDATE risk_budget b SET spent = GREATEST(0, b.spent - part.amount) FROM part, budget
+    WHERE b.account_id = budget.account_id AND part.account_id = b.account_id AND part.day = b.day
 ), event AS (
     INSERT INTO orders_orderevent (order_id, seq, epoch, status, at, data)
     SELECT c.id, c.seq, c.epoch, c.status, now(), c.data FROM change c JOIN written USING (id)

@@ -30,6 +30,7 @@ from orders.ledger.values import (
     NewOrder,
     Recorded,
     Unknown,
+    Worth,
 )
 from orders.lifecycle import Status
 from orders.wire import encode
@@ -56,6 +57,7 @@ Connection = psycopg.Connection[Any]
 ACCEPT, EARLIER, CLAIM, RECORD = query("accept"), query("earlier"), query("claim"), query("record")
 MAX_AHEAD_S = 10.0
 """How far ahead of Postgres' clock an order's `run_at` may be: its longest delay, RETRY_CAP_MS, and two seconds more."""
+NO_WORTH = Worth()
 ALREADY_WRITTEN, DISOWN = query("already_written"), query("disown")
 
 
@@ -102,13 +104,14 @@ def claim(
     order_ids: Sequence[UUID],
     triggers: Mapping[UUID, Mapping[str, Any]],
     mode: str = "mock",
+    worth: Worth = NO_WORTH,
 ) -> list[Claimed]:
     """Takes those of the orders that are due, for this executor; the others have another owner or are final.
 
     Those of another `mode` (`EXECUTION_MODE`) are not this executor's.
     `triggers` maps orders whose trigger fired to what fired them, with the moment that was observed (`observedAt`, RFC 3339);
     a resting order is taken only with its trigger. An attempt is counted before any work is done, so that an order that
-    kills its worker comes to an end.
+    kills its worker comes to an end. `worth` says what orders count for in limits of money.
     """
     parameters = {
         "ids": list(order_ids),
@@ -117,6 +120,9 @@ def claim(
         "executor": executor,
         "fired": list(triggers),
         "triggers": [encode(trigger).decode() for trigger in triggers.values()],
+        "quotes": list(worth.quotes),
+        "mints": list(worth.prices),
+        "prices": list(worth.prices.values()),
     }
     with connection.cursor(row_factory=kwargs_row(_claimed)) as cursor:
         return cursor.execute(CLAIM, parameters, prepare=True).fetchall()

@@ -1,6 +1,6 @@
 """What goes into the ledger and what comes out of it. Pure values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from orders.lifecycle import Event, Status
+from risk.values import Denial
 from routing.values import Swap
 
 EventData = msgspec.Struct | Mapping[str, Any]
@@ -87,7 +88,7 @@ class Unknown(msgspec.Struct, frozen=True):
     """No earlier order has the keys of an order that was only to be looked up."""
 
 
-Answer = Accepted | KeyConflict | Unknown
+Answer = Accepted | KeyConflict | Unknown | Denial
 
 
 class Claimed(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,9 +118,22 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str | None
     venue: str | None
     at: datetime
+    denied: Mapping[str, str] | None = None
+    """Why it must not be executed (`risk.values.Denial`): it was claimed to be failed."""
+    collar_bps: int | None = None
+    """How far what it gets may be below the market."""
     event: Mapping[str, Any] | None
     """Data of the `routing` event; None where a submitted order changes its owner, which is no event."""
     swap: Swap | None
+
+
+class Worth(msgspec.Struct, frozen=True):
+    """What orders are worth, for the limits that count money."""
+
+    quotes: Sequence[str] = ()
+    """Mints of the quote tokens; limits count in the first one."""
+    prices: Mapping[str, Decimal] = {}
+    """Of one of each mint, in that one."""
 
 
 class Position(msgspec.Struct, frozen=True):

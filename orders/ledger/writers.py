@@ -16,8 +16,9 @@ import psycopg
 
 from orders import metrics
 from orders.ledger import funds, statements
+from orders.ledger.counting import accept_counted
 from orders.ledger.session import ABOUT_THE_DATA, Session
-from orders.ledger.values import Accepted, Answer, Change, Claimed, NewOrder, Recorded
+from orders.ledger.values import Accepted, Answer, Change, Claimed, NewOrder, Recorded, Worth
 from runtime.groupcommit import GroupCommit
 
 log = logging.getLogger(__name__)
@@ -61,7 +62,8 @@ ACCEPT_COOL_DOWN = 1.0
 class Acceptor(SessionCommit[NewOrder, Answer | psycopg.Error]):
     """Accepts orders. While Postgres is away every caller gets `psycopg.OperationalError`, at the latest after the timeout.
 
-    `written` gets the orders that are new, in the writer's thread, after the commit.
+    `written` gets the orders that are new, in the writer's thread, after the commit. `counted` says whether there is a limit to
+    how many orders the account may have: then they are counted under a lock.
     """
 
     def __init__(
@@ -73,9 +75,11 @@ class Acceptor(SessionCommit[NewOrder, Answer | psycopg.Error]):
         capacity: int,
         timeout_ms: int,
         written: Callable[[list[tuple[NewOrder, Accepted]]], None],
+        counted: Callable[[int], bool] = lambda _: False,
     ) -> None:
         self._session = Session(url, name="accept", statement_timeout_ms=timeout_ms)
         self._written = written
+        self._counted = counted
         super().__init__(
             self._accept,
             name="accept",
@@ -87,10 +91,11 @@ class Acceptor(SessionCommit[NewOrder, Answer | psycopg.Error]):
 
     def _accept(self, orders: list[NewOrder]) -> Sequence[Answer | psycopg.Error]:
         results: Sequence[Answer | psycopg.Error]
+        accept = accept_counted if any(self._counted(order.account_id) for order in orders) else statements.accept
         try:
-            results = self._session.run(statements.accept, orders)
+            results = self._session.run(accept, orders)
         except ABOUT_THE_DATA:
-            results = [*one_by_one(self._session, statements.accept, orders)]
+            results = [*one_by_one(self._session, accept, orders)]
         pairs = zip(orders, results, strict=True)
         self._written([(order, new) for order, new in pairs if isinstance(new, Accepted) and not new.replayed])
         return results
@@ -112,9 +117,11 @@ class Claimer(SessionCommit[tuple[UUID, Mapping[str, Any] | None], Claimed | Non
         capacity: int,
         written: Callable[[list[Claimed]], None],
         mode: str = "mock",
+        worth: Callable[[], Worth] = Worth,
     ) -> None:
         self.executor = executor
         self._mode = mode
+        self._worth = worth
         self._written = written
         self._session = Session(url, name="claim", statement_timeout_ms=10_000)
         super().__init__(self._claim, name="claim", window_ms=window_ms, max_batch=max_batch, capacity=capacity)
@@ -122,7 +129,7 @@ class Claimer(SessionCommit[tuple[UUID, Mapping[str, Any] | None], Claimed | Non
     def _claim(self, items: list[tuple[UUID, Mapping[str, Any] | None]]) -> list[Claimed | None]:
         triggers = {order_id: trigger for order_id, trigger in items if trigger is not None}
         order_ids = [order_id for order_id, _ in items]
-        claimed = self._session.run(statements.claim, self.executor, order_ids, triggers, self._mode)
+        claimed = self._session.run(statements.claim, self.executor, order_ids, triggers, self._mode, self._worth())
         self._written(claimed)
         orders = {order.id: order for order in claimed}
         # Should an id stand twice in a batch, only one caller may have the order.

@@ -11,6 +11,9 @@ from orders.models import SniperKind
 from orders.plans.bracket import trigger_of
 from orders.plans.values import Bracket, Schedule, Spec, Terms
 from orders.prices import ASK_S, check_limit, is_priced, present
+from orders.risk import check_risk_now, denied
+from risk.rules import rules
+from risk.values import Denial, TradingState, strictest
 from routing.poller import listed
 from routing.selection import NoQuote
 from routing.values import Pair
@@ -30,6 +33,25 @@ def screened(spec: Spec, *, allow_far_price: bool = False) -> Spec:
     if spec.entry is not None:
         return replace(spec, entry=_entry(spec, allow_far_price))
     return _reference(spec)
+
+
+def check_plan(account_id: int, spec: Spec) -> None:
+    """Raises `ApiError` as `check_risk_now`, of a bracket's entry and a schedule's slice. HALTED alone stops exits."""
+    if isinstance(spec, Schedule):
+        check_risk_now(
+            account_id,
+            Terms(
+                type="slice",
+                token_in=spec.token_in,
+                token_out=spec.token_out,
+                amount=spec.slice_amount,
+                slippage_bps=spec.slippage_bps,
+            ),
+        )
+    elif spec.entry is not None:
+        check_risk_now(account_id, spec.entry)
+    elif strictest(rules.of(account_id)) is TradingState.HALTED:
+        raise denied(Denial(code="TRADING_HALTED"))
 
 
 def pair_of(token_in: str, token_out: str) -> Pair:

@@ -50,7 +50,11 @@ WHERE run_at IS NOT NULL AND status IN ('routing', 'building')
 ORDER BY run_at LIMIT %(most)s
 """
 CLAIMABLE = """
-COALESCE(mode, 'mock') = %(mode)s AND (status = 'pending' AND (expires_at IS NULL OR expires_at > now())
+COALESCE(mode, 'mock') = %(mode)s
+    -- While trading is halted a claim leaves these alone.
+    AND NOT (status = 'pending' AND (plan_id IS NOT NULL OR type <> 'market' AND time_in_force IS NULL) AND EXISTS (
+        SELECT FROM risk_rule r WHERE r.account_id = ANY(ARRAY[0, orders_order.account_id]) AND r.state = 'HALTED'))
+    AND (status = 'pending' AND (expires_at IS NULL OR expires_at > now())
         -- Its transaction may have landed: that has to be found out, expired or not.
         OR status = 'submitted' AND executor IS NULL)
 """

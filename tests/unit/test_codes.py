@@ -10,10 +10,11 @@ import pytest
 from orders.codes import ERRORS, FAILURES, REASONS
 from orders.errors import RETRYABLE
 from orders.http.errors import HTTP_STATUS
+from risk.values import MESSAGES
 from scripts.document_codes import PAGE, page
 
 BASE = Path(__file__).resolve().parents[2]
-PACKAGES = ("accounts", "console", "orderengine", "orders", "routing", "trade", "triggers", "wallets", "webhooks")
+PACKAGES = ("accounts", "console", "orderengine", "orders", "risk", "routing", "trade", "triggers", "wallets", "webhooks")
 
 
 def text(node: ast.AST | None) -> str | None:
@@ -27,7 +28,13 @@ def raised(tree: ast.Module) -> Iterator[tuple[str, str]]:
             called = getattr(node.func, "id", getattr(node.func, "attr", ""))
             if called == "ApiError" and node.args and (code := text(node.args[0])):
                 yield "error", code
-            if called in ("ErrorData", "RestData"):
+            if called == "over" and node.args and (code := text(node.args[0])):
+                yield from (("error", code), ("message", code))
+            if called == "Denial":
+                for keyword in node.keywords:
+                    if keyword.arg == "code" and (code := text(keyword.value)):
+                        yield from (("error", code), ("message", code))
+            if called in ("ErrorData", "RestData", "ReleaseData"):
                 for keyword in node.keywords:
                     if keyword.arg in ("code", "reason") and (code := text(keyword.value)):
                         yield ("failure" if keyword.arg == "code" else "reason"), code
@@ -48,7 +55,7 @@ def everything() -> set[tuple[str, str]]:
 
 def test_every_code_that_is_raised_is_described() -> None:
     described = {("error", code) for code in ERRORS} | {("failure", code) for code in FAILURES}
-    described |= {("reason", code) for code in REASONS}
+    described |= {("reason", code) for code in REASONS} | {("message", code) for code in MESSAGES}
 
     assert len(everything()) > 30
     assert everything() - described == set(), "describe it in orders/codes.py, then python scripts/document_codes.py"

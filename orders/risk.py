@@ -1,0 +1,118 @@
+"""Whether a new order may be taken, as far as the rules of risk go. They are asked again when it is claimed and submitted."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from orders.errors import ApiError
+from orders.ledger.values import Worth
+from orders.prices import present
+from risk.rules import rules
+from risk.values import Asked, Denial, Rule, TradingState, denial_of, reduces
+from risk.worth import quote_tokens, valuation
+from routing.prices import PairPrices
+from routing.values import Pair
+from routing.world import tokens
+
+BPS = 10_000
+
+
+class Terms(Protocol):
+    """What of an order decides whether it may be taken."""
+
+    @property
+    def type(self) -> str: ...
+    @property
+    def token_in(self) -> str: ...
+    @property
+    def token_out(self) -> str: ...
+    @property
+    def amount(self) -> Decimal | None: ...
+    @property
+    def limit_price(self) -> Decimal | None: ...
+    @property
+    def trail_bps(self) -> int | None: ...
+
+
+def denied(denial: Denial) -> ApiError:
+    """The answer to a client: limit and value are in `details`."""
+    return ApiError(denial.code, denial.message, {name: [figure] for name, figure in denial.figures.items()})
+
+
+async def check_risk(account_id: int, order: Terms, market: Callable[[Pair], Awaitable[PairPrices]]) -> None:
+    """Costs a look-up in memory where there are no rules. Raises `ApiError` with a code of `risk.values.MESSAGES`."""
+    found = rules.of(account_id)
+    if not found:
+        return
+    pair = _pair_to_price(found, order)
+    best = None if pair is None else (await market(pair)).best
+    prices = await asyncio.to_thread(valuation.prices) if _counts_money(found) else {}
+    _check(found, order, None if best is None else best.net_price, prices)
+
+
+def check_risk_now(account_id: int, order: Terms, *, may_trade: bool = False) -> None:
+    """The same, blocking. `may_trade`: it was accepted before, so the trading state does not matter."""
+    found = rules.of(account_id)
+    if may_trade:
+        found = [replace(rule, state=TradingState.ACTIVE) for rule in found]
+    if not found:
+        return
+    pair = _pair_to_price(found, order)
+    best = None if pair is None else present(pair).best
+    prices = valuation.prices() if _counts_money(found) else {}
+    _check(found, order, None if best is None else best.net_price, prices)
+
+
+def worth() -> Worth:
+    """What the statement that claims is told. Prices are read where some limit counts money only."""
+    return Worth([token.mint for token in quote_tokens()], valuation.prices() if rules.any_money else {})
+
+
+def counts_orders(account_id: int) -> bool:
+    """Whether the account's orders are counted when they are accepted."""
+    return any(rule.limits.counts_orders for rule in rules.of(account_id))
+
+
+def _counts_money(found: Sequence[Rule]) -> bool:
+    return any(rule.limits.counts_money for rule in found)
+
+
+def _pair_to_price(found: Sequence[Rule], order: Terms) -> Pair | None:
+    """The order's pair, if its present price decides anything."""
+    wanted = _counts_money(found) or any(rule.limits.price_collar_bps is not None for rule in found)
+    return tokens().pair(order.token_in, order.token_out) if wanted else None
+
+
+def _check(found: Sequence[Rule], order: Terms, price: Decimal | None, prices: Mapping[str, Decimal]) -> None:
+    quotes = [token.mint for token in quote_tokens()]
+    limit = order.limit_price if order.trail_bps is None else None
+    asked = Asked(
+        token_out=order.token_out,
+        notional=notional_of(order, quotes, price, prices),
+        reduces=reduces(order.token_in, order.token_out, quotes),
+        into_quote=order.token_out in quotes,
+        rests=order.type != "market",
+        priced=limit is not None,
+        off_market_bps=None if limit is None or not price else (limit / price - 1) * BPS,
+    )
+    if denial := denial_of(found, asked):
+        raise denied(denial)
+
+
+def notional_of(
+    order: Terms, quotes: Sequence[str], price: Decimal | None, prices: Mapping[str, Decimal]
+) -> Decimal | None:
+    """What the order is worth in the first quote token; None where nobody knows. `claim.sql` computes the same."""
+    if order.amount is None or not quotes:
+        return None
+    if order.token_in == quotes[0]:
+        return order.amount
+    if order.token_out == quotes[0] and order.limit_price is not None and order.trail_bps is None:
+        return order.amount * order.limit_price
+    if (one := prices.get(order.token_in)) is not None:
+        return order.amount * one
+    bought = prices.get(order.token_out)
+    return None if bought is None or price is None else order.amount * price * bought

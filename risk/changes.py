@@ -1,0 +1,97 @@
+"""The only code that changes rules of risk: each change is one transaction, and leaves a row that says who, when, from and to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from django.db import transaction
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from risk.models import Budget, Change, Rule
+from risk.values import EVERYBODY, SEVERITY, Limits, TradingState
+
+
+class SetByStaff(Exception):
+    """An operator has set this: the account itself may not loosen it."""
+
+
+@dataclass(frozen=True, slots=True)
+class By:
+    """Who changes a rule."""
+
+    name: str
+    """As `accounts.auth.Caller` has it."""
+    staff: bool = False
+    request_id: str | None = None
+
+
+def set_state(account_id: int, state: TradingState, by: By) -> Rule:
+    """Sets the trading state of an account, or of `EVERYBODY`; again: the same, and no change is noted.
+
+    Raises `SetByStaff` where an account would loosen what an operator has set.
+    """
+    with transaction.atomic():
+        rule = _locked(account_id)
+        looser = SEVERITY.index(state) < SEVERITY.index(TradingState(rule.state))
+        if looser and rule.state_by_staff and not by.staff:
+            raise SetByStaff
+        before = {"state": rule.state}
+        if state != rule.state:
+            rule.state, rule.state_by_staff = state, by.staff
+        elif by.staff:
+            rule.state_by_staff = True
+        rule.save()
+        _note(rule, by, before, {"state": rule.state})
+    return rule
+
+
+def set_limits(account_id: int, limits: Limits, by: By) -> Rule:
+    """Sets all limits; those that `limits` leaves out are none any more. Raises `SetByStaff`."""
+    with transaction.atomic():
+        rule = _locked(account_id)
+        if rule.limits_by_staff and not by.staff:
+            raise SetByStaff
+        before = msgspec.to_builtins(limits_of(rule), builtin_types=())
+        rule.limits_by_staff = by.staff
+        for name in Limits.__struct_fields__:
+            value = getattr(limits, name)
+            setattr(rule, name, list(value) if isinstance(value, tuple) else value)
+        rule.denied_tokens = rule.denied_tokens or None
+        rule.save()
+        _note(rule, by, before, msgspec.to_builtins(limits, builtin_types=()))
+    return rule
+
+
+def _locked(account_id: int) -> Rule:
+    """The rule, made where there is none. Everybody's is locked first, so that changes are numbered as they are committed."""
+    Rule.objects.select_for_update().get(pk=EVERYBODY)
+    Rule.objects.get_or_create(pk=account_id)
+    Budget.objects.get_or_create(pk=account_id, defaults={"day": timezone.now().date()})
+    return Rule.objects.select_for_update().get(pk=account_id)
+
+
+def _note(rule: Rule, by: By, before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    changed = [name for name in after if before.get(name) != after[name]]
+    if changed:
+        Change.objects.create(
+            account_id=rule.account_id,
+            at=Now(),
+            by=by.name,
+            request_id=by.request_id,
+            before={name: before.get(name) for name in changed},
+            after={name: after[name] for name in changed},
+        )
+
+
+def limits_of(rule: Rule) -> Limits:
+    values = {name: getattr(rule, name) for name in Limits.__struct_fields__}
+    values |= {name: value.normalize() for name, value in values.items() if isinstance(value, Decimal)}
+    allowed, denied = values.pop("allowed_tokens"), values.pop("denied_tokens")
+    return Limits(
+        **values,
+        allowed_tokens=None if allowed is None else tuple(allowed),
+        denied_tokens=tuple(denied or ()),
+    )
