@@ -14,7 +14,18 @@ from risk.values import MESSAGES
 from scripts.document_codes import PAGE, page
 
 BASE = Path(__file__).resolve().parents[2]
-PACKAGES = ("accounts", "console", "orderengine", "orders", "risk", "routing", "trade", "triggers", "wallets", "webhooks")
+PACKAGES = (
+    "accounts",
+    "console",
+    "orderengine",
+    "orders",
+    "risk",
+    "routing",
+    "trade",
+    "triggers",
+    "wallets",
+    "webhooks",
+)
 
 
 def text(node: ast.AST | None) -> str | None:
