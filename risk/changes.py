@@ -39,10 +39,9 @@ def set_state(account_id: int, state: TradingState, by: By) -> Rule:
         if looser and rule.state_by_staff and not by.staff:
             raise SetByStaff
         before = {"state": rule.state}
-        if state != rule.state:
-            rule.state, rule.state_by_staff = state, by.staff
-        elif by.staff:
-            rule.state_by_staff = True
+        # Whoever stops more than the operator has, does not lift what the operator has stopped.
+        stays = rule.state_by_staff and not by.staff
+        rule.state, rule.state_by_staff = state, stays or by.staff and state != TradingState.ACTIVE
         rule.save()
         _note(rule, by, before, {"state": rule.state})
     return rule
