@@ -168,6 +168,7 @@ INSTALLED_APPS = [
     "wallets",
     "orders",
     "webhooks",
+    "books",
     "trade",
     "orderengine",
 ]
@@ -342,6 +343,7 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "orders.http.openapi.add_intake",
         "webhooks.openapi.add_webhooks",
+        "books.openapi.add_books",
     ],
 }
 

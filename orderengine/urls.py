@@ -25,6 +25,7 @@ urlpatterns = [
     path("api/docs", DocsView.as_view(), name="docs"),
     path("api/", include("orders.urls")),
     path("api/", include("webhooks.urls")),
+    path("api/", include("books.urls")),
     path("flower/", flower_proxy.flower, name="flower"),
     path("flower/<path:path>", flower_proxy.flower),
     # One page where passwords are changed, and wrong ones counted: Django's own does not count them.

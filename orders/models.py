@@ -350,6 +350,38 @@ class OrderEvent(models.Model):
     data = models.JSONField(default=dict)
 
 
+class KeptFill(models.Model):
+    """What a purged order traded: books go on when an order is forgotten. Written by the statement that purges the order."""
+
+    id = models.UUIDField(primary_key=True)
+    """The order's."""
+    account = models.ForeignKey(Account, on_delete=models.PROTECT, db_constraint=False, db_index=False)
+    seq = models.IntegerField()
+    at = models.DateTimeField()
+    type = models.CharField(max_length=8)
+    client_order_id = models.CharField(max_length=64, null=True)
+    token_in = models.CharField(max_length=44)
+    token_out = models.CharField(max_length=44)
+    amount_in = models.DecimalField(**PRICE)
+    amount_out = models.DecimalField(**PRICE)
+    executed_price = models.DecimalField(**PRICE)
+    venue = models.CharField(max_length=16)
+    fee = models.DecimalField(null=True, **PRICE)
+    fees = models.JSONField(null=True)
+    tx_hash = models.CharField(max_length=96)
+    slot = models.BigIntegerField(null=True)
+    wallet = models.CharField(max_length=44, null=True)
+    mode = models.CharField(max_length=8)
+    plan_id = models.UUIDField(null=True)
+    leg = models.CharField(max_length=16, null=True)
+
+    class Meta:
+        indexes = [
+            # books/sql/fills.sql: an account's fills in the order of time.
+            models.Index(name="kept_fill_of_account", fields=["account", "at", "id"]),
+        ]
+
+
 class DeadMan(models.Model):
     """An account's dead man's switch: unless it is set anew, the account's orders are cancelled at that time."""
 

@@ -28,6 +28,13 @@ WITH old AS MATERIALIZED (
     DELETE FROM orders_reservation r USING old WHERE r.order_id = old.id
 ), letters AS (
     DELETE FROM orders_deadletter d USING old WHERE d.order_id = old.id
+), fills AS (
+    INSERT INTO orders_keptfill (id, account_id, seq, at, type, client_order_id, token_in, token_out, amount_in, amount_out,
+        executed_price, venue, fee, fees, tx_hash, slot, wallet, mode, plan_id, leg)
+    SELECT o.id, account_id, seq, finished_at, type, client_order_id, token_in, token_out,
+        COALESCE(amount_in, amount, amount_out / executed_price), amount_out,
+        executed_price, venue, fee, fees, tx_hash, slot, wallet, COALESCE(mode, 'mock'), plan_id, leg
+    FROM orders_order o JOIN old USING (id) WHERE o.status = 'confirmed'
 )
 DELETE FROM orders_order o USING old WHERE o.id = old.id
 """
@@ -46,7 +53,8 @@ DELETE FROM orders_plan p USING old WHERE p.id = old.id
 
 
 def purge(connection: Connection, *, days: int, now: datetime | None = None, time_s: float = TIME_S) -> int:
-    """Deletes orders that ended more than `days` ago with all that belongs to them; returns how many.
+    """Deletes orders that ended more than `days` ago with all that belongs to them, apart from what
+    they traded; returns how many.
 
     Their idempotency keys go with them: a request that is sent again then makes a new order.
     """

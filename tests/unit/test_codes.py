@@ -16,6 +16,7 @@ from scripts.document_codes import PAGE, page
 BASE = Path(__file__).resolve().parents[2]
 PACKAGES = (
     "accounts",
+    "books",
     "console",
     "orderengine",
     "orders",

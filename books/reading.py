@@ -1,0 +1,57 @@
+"""The books of an account, from its fills. They are folded anew each time, so that they cannot differ from the fills."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import psycopg
+
+from books.fills import Fill, Wanted, batches
+from books.statement import Books, Entry
+from orders.mints import mint_of
+from orders.representation import FeeOut
+from routing.values import UNRANKED, precedence
+from routing.world import tokens
+
+
+def books(
+    connection: psycopg.Connection[Any],
+    account_id: int,
+    mode: str,
+    *,
+    period: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Books:
+    """`since` and `until` bound a statement; positions are of all fills before `until`."""
+    found = Books(rank, period=period, since=since)
+    wanted = Wanted(account_id=account_id, mode=mode)
+    if until is not None:
+        wanted = msgspec.structs.replace(wanted, until=until)
+    for batch in batches(connection, wanted):
+        for fill in batch:
+            found.take(entry_of(fill))
+    return found
+
+
+def rank(mint: str) -> tuple[int, str]:
+    token = tokens().resolve(mint)
+    return (UNRANKED, mint) if token is None else precedence(token)
+
+
+def entry_of(fill: Fill) -> Entry:
+    fees = tuple(fees_in(fill))
+    return Entry(fill.at, mint_of(fill.token_in), mint_of(fill.token_out), fill.amount_in, fill.amount_out, fees)
+
+
+FEES = msgspec.json.Decoder(list[FeeOut])
+
+
+def fees_in(fill: Fill) -> Iterator[tuple[str, str, Decimal]]:
+    if fill.fees is not None:
+        for fee in FEES.decode(fill.fees):
+            yield fee.kind, fee.token, Decimal(fee.amount)
+    elif fill.fee:
+        yield "venue", mint_of(fill.token_out), fill.fee
