@@ -48,10 +48,16 @@ def delivered(orders: int) -> list[Figure]:
         listen(engine, receiver, "fails", STEPS)
         listen(engine, receiver, "slow", ["order.confirmed"])
         listen(engine, receiver, "hangs", ["order.confirmed"])
+
+        def accepted() -> int:
+            return sum(each.accepted for each in receiver.of("fails"))
+
         before, started = engine.cpu(), time.monotonic()
         ids = set(engine.post_batches(orders, ORDER))
-        until(lambda: len({each.id for each in receiver.of("fails") if each.accepted}) == wanted)
+        until(lambda: accepted() >= 0.99 * wanted)
         seconds = time.monotonic() - started
+        # What failed many times in a row is tried again after minutes.
+        until(lambda: accepted() >= wanted)
         until(lambda: len(receiver.of("slow")) >= orders)
         cpu = spent(before, engine.cpu())
         took = receiver.accepted("fails")
@@ -59,11 +65,16 @@ def delivered(orders: int) -> list[Figure]:
         log = engine.engine.log("webhooks")
     in_order = list(range(1, len(STEPS) + 1))
     attempts = len(receiver.of("fails"))
-    print(f"  {wanted:,} deliveries, {attempts:,} attempts in {seconds:.0f} s", flush=True)
+    print(f"  {wanted:,} deliveries, {attempts:,} attempts; 99 % in {seconds:.0f} s", flush=True)
     if "Traceback" in log:
         raise RuntimeError(log[-2000:])
     return [
-        Figure("webhooks.rate", f"webhooks: {wanted:,} deliveries, 3 in 10 attempts failing", wanted / seconds, "/s"),
+        Figure(
+            "webhooks.rate",
+            f"webhooks: {wanted:,} deliveries, 3 in 10 attempts failing, the first 99 %",
+            0.99 * wanted / seconds,
+            "/s",
+        ),
         Figure("webhooks.lost", "webhooks: events not delivered", len(ids - took.keys()), at_most=0),
         Figure(
             "webhooks.disorder",
@@ -78,15 +89,19 @@ def delivered(orders: int) -> list[Figure]:
 
 
 def beside(orders: int) -> list[Figure]:
-    """Prepared orders, drained without a webhook and with one that gets every event."""
+    """Prepared orders, drained on cores that are all in use: what noting deliveries takes is missing there."""
     figures = []
-    for name, what in (("without", "without a webhook"), ("with", "beside a webhook of every event")):
+    for name, what, types in (
+        ("without", "without a webhook", []),
+        ("ends", "beside a webhook of what ends", STEPS[-1:]),
+        ("all", "beside a webhook of every event", STEPS),
+    ):
         with (
             Receiver().running() as receiver,
             running(MOCK_LATENCY="0", WEBHOOK_ALLOWED_NETWORKS="127.0.0.0/8") as engine,
         ):
-            if name == "with":
-                listen(engine, receiver, "ok", STEPS)
+            if types:
+                listen(engine, receiver, "ok", types)
             engine.order_workers("stopProcess")
             engine.post_batches(orders, ORDER)
             engine.order_workers("startProcess")

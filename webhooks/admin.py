@@ -14,6 +14,9 @@ from webhooks.endpoint_in import WebhookAmendIn
 from webhooks.models import Delivery, Endpoint
 from webhooks.types import message_id
 
+MAX_HOST = 40
+"""Characters."""
+
 
 @admin.register(Endpoint)
 class EndpointAdmin(ReadOnlyAdmin):
@@ -53,7 +56,7 @@ class EndpointAdmin(ReadOnlyAdmin):
 
 @admin.register(Delivery)
 class DeliveryAdmin(KeysetMixin, ReadOnlyAdmin):
-    list_display = ("at", "type", "message", "endpoint", "state_label", "attempts", "status", "took_ms", "said")
+    list_display = ("at", "type", "state_label", "attempts", "status", "said", "to", "message")
     list_select_related = ("endpoint__account",)
     list_filter = ("state", "type")
     list_fullwidth = True
@@ -64,6 +67,12 @@ class DeliveryAdmin(KeysetMixin, ReadOnlyAdmin):
         "endpoint", "type", "message", "at", "state", "attempts", "queued_at", "next_at", "attempted_at", "status", "said",
         "took_ms",
     )  # fmt: skip
+
+    @display(description="to")
+    def to(self, row: Delivery) -> str:
+        """Without the scheme, so that the host can be read in a column."""
+        host = row.endpoint.url.partition("://")[2]
+        return host if len(host) <= MAX_HOST else f"{host[:MAX_HOST]}…"
 
     @display(description="webhook-id")
     def message(self, row: Delivery) -> str:

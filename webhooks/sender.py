@@ -105,7 +105,10 @@ class Sender:
             if self._now() >= look_at:
                 look_at = await self._look(store)
             if self._now() >= upkeep_at:
-                await store.upkeep(retry_for_s=self._rules.retry_for_s, keep_days=self._rules.keep_days)
+                rules = self._rules
+                waiting, failing = await store.upkeep(retry_for_s=rules.retry_for_s, keep_days=rules.keep_days)
+                metrics.WAITING.set(waiting)
+                metrics.FAILING.set(failing)
                 upkeep_at = self._now() + UPKEEP_S
             await self._send(store)
             with contextlib.suppress(TimeoutError):

@@ -43,7 +43,13 @@ UPDATE webhooks_endpoint SET replay_from = NULL, replay_to = NULL
 WHERE id = %(endpoint)s AND replay_from = %(since)s AND replay_to = %(until)s
 """
 OLD_ALERTS = "DELETE FROM orders_alert WHERE at < COALESCE(%(until)s, now()) - %(days)s * interval '1 day'"
+COUNTS = """
+SELECT (SELECT count(*) FROM (SELECT FROM webhooks_delivery WHERE next_at IS NOT NULL LIMIT %(most)s) d),
+    (SELECT count(*) FROM webhooks_endpoint WHERE enabled AND failing_since IS NOT NULL)
+"""
 BATCH = 5000
+MAX_COUNT = 100_000
+"""Counting stops there: more is no better to know."""
 
 
 class Target(NamedTuple):
@@ -148,13 +154,16 @@ class Store:
     async def disable(self, endpoint: UUID, reason: str) -> None:
         await self._connection.execute(DISABLE, (reason, endpoint))
 
-    async def upkeep(self, *, retry_for_s: float, keep_days: int) -> None:
-        """Parks what was tried for too long, deletes what is older than is kept."""
+    async def upkeep(self, *, retry_for_s: float, keep_days: int) -> tuple[int, int]:
+        """Parks what was tried for too long, deletes what is older than is kept; returns how many deliveries wait, and how many
+        endpoints fail."""
         await self.keep()
         await self._connection.execute(PARK, {"for_s": retry_for_s, "most": BATCH})
         kept = {"until": self._until, "days": keep_days, "most": BATCH}
         await self._connection.execute(PURGE, kept)
         await self._connection.execute(OLD_ALERTS, kept)
+        waiting, failing = await self._row(COUNTS, {"most": MAX_COUNT})
+        return waiting, failing
 
 
 async def replay(url: str, target: Target) -> int:

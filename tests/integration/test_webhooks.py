@@ -27,7 +27,7 @@ from tests.factories import accepted, change, claimed, connect, executor, limit_
 from tests.integration.test_plan_steps import entered
 from tests.receiver import Receiver
 from tests.waiting import until
-from webhooks import commands
+from webhooks import commands, store
 from webhooks.endpoint_in import WebhookAmendIn
 from webhooks.models import Delivery, Endpoint
 from webhooks.post import Poster
@@ -363,12 +363,14 @@ def test_a_disabled_one_gets_nothing_and_later_only_what_comes_later(
 ) -> None:
     endpoint = listen("ok", ("order.confirmed",))
     commands.amend(endpoint, WebhookAmendIn(enabled=False))
+    listen("always", ("order.confirmed",))
+    before = confirmed(database, account)[0]
+    commands.amend(endpoint, WebhookAmendIn(enabled=True))
+    order = confirmed(database, account)[0]
     with sending():
-        confirmed(database, account)
-        commands.amend(endpoint, WebhookAmendIn(enabled=True))
-        order = confirmed(database, account)[0]
-        until(lambda: receiver.got, LIMIT_S)
+        until(lambda: all_delivered(3), LIMIT_S)
     assert receiver.accepted("ok") == {str(order.id): [5]}
+    assert receiver.accepted("always") == {str(before.id): [5], str(order.id): [5]}
 
 
 def test_old_deliveries_are_deleted_and_do_not_come_again(
@@ -380,6 +382,7 @@ def test_old_deliveries_are_deleted_and_do_not_come_again(
         until(lambda: all_delivered(2), LIMIT_S)
     database.execute("UPDATE webhooks_delivery SET at = at - interval '8 days', queued_at = at - interval '8 days'")
     database.execute("UPDATE orders_orderevent SET at = at - interval '8 days'")
+    Endpoint.objects.update(since=datetime.now(UTC) - timedelta(days=9))
     with sending():
         until(lambda: not Delivery.objects.exists(), LIMIT_S)
         assert all(statements.record(database, [change(orders[0], Event.CANCEL)]))
@@ -388,3 +391,63 @@ def test_old_deliveries_are_deleted_and_do_not_come_again(
     endpoint.delete()
     with sending():
         until(lambda: not Delivery.objects.exists(), LIMIT_S)
+
+
+def test_a_sender_that_was_frozen_sends_nothing_more(
+    database: Connection, account: int, receiver: Receiver, listen: Callable[..., Endpoint]
+) -> None:
+    """By then its lock is another one's, which may have sent later events of the order."""
+    endpoint, order = listen("ok"), confirmed(database, account)[0]
+
+    async def attempt(silent_s: float) -> object:
+        poster = Poster(allowed=LOOPBACK, timeout_s=5)
+        sender = Sender(real_settings.DATABASE_URL, poster, RULES, now=lambda: silent_s)
+        sender._used_at = 0
+        try:
+            async with await store.connect(real_settings.DATABASE_URL) as connection:
+                kept = store.Store(connection)
+                await kept.note()
+                [due] = await kept.take({endpoint.pk: 1}, [])
+                [target] = await kept.targets()
+                return await sender._attempt(due, target)
+        finally:
+            await poster.close()
+
+    assert asyncio.run(attempt(store.MAX_SILENT_S)) is None and not receiver.got
+    assert asyncio.run(attempt(1)) and receiver.accepted("ok") == {str(order.id): [1]}
+
+
+def test_what_waits_for_its_next_attempt_holds_back_what_comes_after_it(
+    database: Connection, account: int, listen: Callable[..., Endpoint]
+) -> None:
+    endpoint = listen("ok")
+    confirmed(database, account)
+
+    async def taken() -> list[int]:
+        async with await store.connect(real_settings.DATABASE_URL) as connection:
+            kept = store.Store(connection)
+            await kept.note()
+            return [due.seq for due in await kept.take({endpoint.pk: 9}, [])]
+
+    assert asyncio.run(taken()) == [1]
+    Delivery.objects.filter(seq=1).update(next_at=datetime.now(UTC) + timedelta(minutes=1))
+    assert asyncio.run(taken()) == []
+    Delivery.objects.filter(seq=1).update(state="parked", next_at=None)
+    assert asyncio.run(taken()) == [2]
+
+
+def test_an_outage_of_postgres_loses_nothing(
+    database: Connection, account: int, receiver: Receiver, listen: Callable[..., Endpoint]
+) -> None:
+    listen("slow")
+    with sending():
+        orders = confirmed(database, account, 6)
+        until(partial(got, receiver, 4), LIMIT_S, 0.01)
+        database.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'orderengine:webhooks'"
+        )
+        until(partial(all_delivered, 30), LIMIT_S)
+    assert {order: sorted(set(seqs)) for order, seqs in receiver.accepted("slow").items()} == {
+        str(order.id): [1, 2, 3, 4, 5] for order in orders
+    }
+    assert receiver.most_at_once == 1 and len(receiver.got) == 30, "what was answered meanwhile is not sent again"

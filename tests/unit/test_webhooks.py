@@ -77,7 +77,9 @@ def test_who_does_not_answer_is_given_less_and_then_asked_rarely() -> None:
     assert health.free(0, 0) == 8 and health.free(8, 0) == 0
     health.failed(0, answered=True)
     assert health.free(0, 0) == 8, "an error costs no connection's time"
-    for _ in range(FAILURES_TO_REST - 1):
+    health.failed(0, answered=False)
+    assert health.free(0, 0) == 4
+    for _ in range(FAILURES_TO_REST - 2):
         health.failed(0, answered=False)
     assert health.failing and health.free(0, 0.5) == 0 and health.free(0, 1) == 1 and health.free(1, 1) == 0
     for n in range(20):
