@@ -4,8 +4,9 @@ import json
 from functools import cache
 from pathlib import Path
 
-import httpx
 from django.conf import settings
+
+from routing.http import NoAnswer, RpcError, rpc
 
 GENESIS = {
     "devnet": "EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxPkrZBG",
@@ -37,11 +38,10 @@ def _of_localnet(data_dir: Path, rpc_urls: list[str]) -> str:
         return str(json.loads((data_dir / "run" / "localnet.json").read_text())["genesisHash"])
     except (OSError, ValueError, KeyError):
         pass  # It is not of this folder: its nodes know.
-    question = {"jsonrpc": "2.0", "id": 1, "method": "getGenesisHash"}
     for url in rpc_urls:
         try:
-            found = str(httpx.post(url, json=question, timeout=ASK_TIMEOUT_S).json()["result"])
-        except (httpx.HTTPError, ValueError, KeyError):
+            found = str(rpc(url, "getGenesisHash", timeout_s=ASK_TIMEOUT_S, type_=str))
+        except (NoAnswer, RpcError):
             continue
         if found in PUBLIC:
             raise ClusterUnknown("EXECUTION_MODE=localnet, but RPC_URLS names a node of a public cluster")

@@ -3,10 +3,10 @@
 from decimal import Decimal
 from typing import Protocol
 
-import httpx
 from django.conf import settings
 
 from routing.controls import ChainControls, InvalidMove
+from routing.http import NoAnswer, RpcError, rpc
 from routing.values import SOL_DECIMALS
 from routing.world import world
 
@@ -30,15 +30,14 @@ class RpcFaucet:
         if token != "SOL":
             raise InvalidMove("token", "this cluster gives SOL only")
         lamports = int(amount.scaleb(SOL_DECIMALS))
-        body = {"jsonrpc": "2.0", "id": 1, "method": "requestAirdrop", "params": [owner, lamports]}
         said = "no node answers"
         for url in self._urls:
             try:
-                answer = httpx.post(url, json=body, timeout=ANSWER_S).json()
-                if "result" in answer:
-                    return
-                said = str(answer["error"]["message"])
-            except (httpx.HTTPError, ValueError, KeyError, TypeError):
+                rpc(url, "requestAirdrop", owner, lamports, timeout_s=ANSWER_S)
+                return
+            except RpcError as error:
+                said = str(error)
+            except NoAnswer:
                 continue
         raise InvalidMove("amount", f"the cluster gives nothing: {said}")
 

@@ -50,7 +50,7 @@ class Accounts:
         self._asking: set[asyncio.Task[None]] = set()
 
     async def get(self, addresses: Iterable[Pubkey], *, max_age_s: float = MAX_AGE_S) -> dict[Pubkey, Account | None]:
-        """Each account, None where there is none. Raises `RpcError`, `RpcUnavailable`."""
+        """Each account, None where there is none. Raises `RpcError`, `NoAnswer`."""
         now = time.monotonic()
         found: dict[Pubkey, Account | None] = {}
         waited: dict[Pubkey, asyncio.Future[Account | None]] = {}

@@ -42,7 +42,7 @@ class Blockhashes:
         self._block_s = FIRST_BLOCK_S
 
     async def latest(self) -> Blockhash:
-        """One that is fresh enough; whoever asks meanwhile gets the same. Raises `RpcError`, `RpcUnavailable`."""
+        """One that is fresh enough; whoever asks meanwhile gets the same. Raises `RpcError`, `NoAnswer`."""
         loop = asyncio.get_running_loop()
         if self._latest is None or self._latest.get_loop() is not loop or self._now() - self._asked_at > MAX_AGE_S:
             self._asked_at, self._latest = self._now(), loop.create_task(self._ask())

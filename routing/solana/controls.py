@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
-import httpx
+import msgspec
 
 from routing.controls import InvalidMove
+from routing.http import NoAnswer, RpcError, post, rpc
 from routing.tokens import Tokens
 from routing.values import Pair, Token
 
@@ -74,8 +75,10 @@ class LocalnetControls:
 
     def lamports(self, owner: str) -> int:
         """See `ChainControls`."""
-        call = {"jsonrpc": "2.0", "id": 1, "method": "getBalance", "params": [owner]}
-        return int(self._post(self._rpc, call, field="owner")["result"]["value"])
+        try:
+            return int(rpc(self._rpc, "getBalance", owner, timeout_s=ANSWER_S)["value"])
+        except (NoAnswer, RpcError) as error:
+            raise InvalidMove("owner", f"the localnet does not answer: {error}") from None
 
     def give(self, owner: str, token: str, amount: Decimal) -> None:
         """See `ChainControls`."""
@@ -97,14 +100,11 @@ class LocalnetControls:
             time.sleep(0.05)
 
     def _act(self, name: str, body: dict[str, Any], *, field: str) -> dict[str, Any]:
-        return self._post(f"{self._rpc}/control/{name}", body, field=field)
-
-    def _post(self, url: str, body: dict[str, Any], *, field: str) -> dict[str, Any]:
         try:
-            answer = httpx.post(url, json=body, timeout=ANSWER_S, trust_env=False)
-        except httpx.TransportError as error:
+            status, answer = post(f"{self._rpc}/control/{name}", msgspec.json.encode(body), timeout_s=ANSWER_S)
+            said: dict[str, Any] = msgspec.json.decode(answer, type=dict[str, Any])
+        except (NoAnswer, msgspec.DecodeError) as error:
             raise InvalidMove(field, f"the localnet does not answer: {error}") from None
-        said: dict[str, Any] = answer.json()
-        if answer.status_code != 200:
-            raise InvalidMove(field, str(said.get("error", answer.status_code)))
+        if status != 200:
+            raise InvalidMove(field, str(said.get("error", status)))
         return said

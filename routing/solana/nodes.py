@@ -9,7 +9,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from routing.solana.rpc import Node, RpcError, RpcUnavailable
+from routing.http import NoAnswer, RpcError
+from routing.solana.rpc import Node
 
 log = logging.getLogger(__name__)
 Value = TypeVar("Value")
@@ -28,7 +29,7 @@ class NodeRefused(Exception):
     """A node that must not be used: of another cluster, or without transaction history."""
 
 
-NO_ANSWER = (RpcError, RpcUnavailable, msgspec.DecodeError)
+NO_ANSWER = (RpcError, NoAnswer, msgspec.DecodeError)
 """What reading raises: the node's error, no node, or an answer that says something else than was asked."""
 
 
@@ -81,14 +82,14 @@ class Nodes:
             raise NodeRefused("; ".join(refused))
 
     async def read(self, type_: Any, method: str, *params: Any) -> Any:
-        """The first usable answer of a node, the healthier ones first. Raises `RpcError`, `RpcUnavailable`."""
-        last: Exception = RpcUnavailable("no node may be used")
+        """The first usable answer of a node, the healthier ones first. Raises `RpcError`, `NoAnswer`."""
+        last: Exception = NoAnswer("no node may be used")
         for state in self._by_health():
             if not await self._admit(state):
                 continue
             try:
                 raw = await self._within_rate(state, method, *params)
-            except RpcUnavailable as error:
+            except NoAnswer as error:
                 state.failed(time.monotonic())
                 last = error
                 continue
@@ -100,19 +101,19 @@ class Nodes:
         raise last
 
     async def send(self, transaction: str) -> None:
-        """Sends to every node; returns once one has taken it. Raises `RpcUnavailable`, `RpcError`: none did, it may land still.
+        """Sends to every node; returns once one has taken it. Raises `NoAnswer`, `RpcError`: none did, it may land still.
 
         What the nodes say is no proof of anything: a refusal may come from a node that has seen the transaction land.
         """
         options = {"encoding": "base64", "skipPreflight": True, "maxRetries": 0}
         sendings = [asyncio.create_task(self._send(state, transaction, options)) for state in self.states]
-        last: Exception = RpcUnavailable("no node may be used")
+        last: Exception = NoAnswer("no node may be used")
         try:
             for sending in asyncio.as_completed(sendings):
                 try:
                     await sending
                     return
-                except (RpcError, RpcUnavailable) as error:
+                except (RpcError, NoAnswer) as error:
                     last = error
         finally:
             for task in sendings:
@@ -121,7 +122,7 @@ class Nodes:
 
     async def _send(self, state: State, transaction: str, options: dict[str, Any]) -> None:
         if not await self._admit(state):
-            raise RpcUnavailable(state.refused or f"{state.node.name} does not answer")
+            raise NoAnswer(state.refused or f"{state.node.name} does not answer")
         await state.node.call("sendTransaction", transaction, options, lane="send")
 
     async def close(self) -> None:
@@ -156,7 +157,7 @@ class Nodes:
                 return state.admitted
             try:
                 state.refused = await self._objection(state.node)
-            except (RpcUnavailable, RpcError, msgspec.DecodeError) as error:
+            except (NoAnswer, RpcError, msgspec.DecodeError) as error:
                 log.warning("node %s cannot be checked and is not used: %s", state.node.name, error)
                 state.failed(time.monotonic())
                 return False

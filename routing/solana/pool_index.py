@@ -57,7 +57,7 @@ class PoolIndex:
         self._looking: asyncio.Task[None] | None = None
 
     async def of(self, a: Pubkey, b: Pubkey) -> Sequence[Pubkey]:
-        """The pools of two mints. Raises `RpcError`, `RpcUnavailable` where none is known and nobody can be asked."""
+        """The pools of two mints. Raises `RpcError`, `NoAnswer` where none is known and nobody can be asked."""
         key = frozenset((a, b))
         age = time.monotonic() - self._looked_at
         found = self._pools.get(key)

@@ -9,32 +9,17 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
+
+from routing.http import NoAnswer, RpcError, host_of
+from routing.solana.http import HttpClient
 
 READ_TIMEOUT_S, SEND_TIMEOUT_S = 4.0, 2.0
 MAX_BATCH = 40
 """Calls of one request: within what nodes and localnet accept, and small enough to be answered in a slot."""
 BUSY_CODES = frozenset({-32005, -32016, -32603})
 """The node is behind, or ill: another one may answer."""
-
-STALE = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)
-"""A kept connection that the node has closed meanwhile is noticed by using it. Asking again is harmless: what is asked is read,
-or is a transaction that lands once."""
-
-
-class RpcUnavailable(Exception):
-    """No usable answer: what was asked may have happened or not."""
-
-
-class RpcError(Exception):
-    """The node's own answer is an error."""
-
-    def __init__(self, code: int, message: str, data: Any = None) -> None:
-        super().__init__(message)
-        self.code, self.data = code, data
 
 
 class _Fault(msgspec.Struct):
@@ -75,18 +60,17 @@ class Node:
 
     def __init__(self, url: str, *, per_s: float = 0.0) -> None:
         self.url = url
-        self.name = urlsplit(url).netloc.rpartition("@")[2]
-        """For people and logs: the address may hold a key, the host does not."""
+        self.name = host_of(url)
         self._per_s = per_s
         self._allowed, self._filled_at = max(1.0, per_s), time.monotonic()
         self._numbers = itertools.count(1)
-        self._session: aiohttp.ClientSession | None = None
+        self._http = HttpClient()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._requests: set[asyncio.Task[None]] = set()
         self._lanes: dict[str, _Lane] = {}
 
     async def call(self, method: str, *params: Any, lane: str = "read") -> msgspec.Raw:
-        """The result as JSON. Raises `RpcError`, `RpcUnavailable`."""
+        """The result as JSON. Raises `RpcError`, `NoAnswer`."""
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self._begin(loop)
@@ -110,19 +94,12 @@ class Node:
     async def close(self) -> None:
         for request in list(self._requests):
             request.cancel()
-        session, self._session, self._loop = self._session, None, None
-        if session is not None:
-            await session.close()
+        self._loop = None
+        await self._http.close()
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Connections belong to the loop that made them."""
-        if self._session is not None and self._session.connector is not None:
-            self._session.connector.close()
-            self._session.detach()
+        """What waits belongs to the loop that asked."""
         self._loop = loop
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=64, keepalive_timeout=30), headers={"Content-Type": "application/json"}
-        )
         self._requests = set()
         self._lanes = {"read": _Lane(4, READ_TIMEOUT_S), "send": _Lane(16, SEND_TIMEOUT_S)}
 
@@ -139,18 +116,12 @@ class Node:
         try:
             calls = [call for call, _ in batch]
             body = _encode(calls if len(calls) > 1 else calls[0])
-            try:
-                replies = await self._post(body, lane.timeout_s)
-            except STALE:
-                replies = await self._post(body, lane.timeout_s)
+            replies = await self._post(body, lane.timeout_s)
             found = {reply.id: reply for reply in replies}
             for call, answer in batch:
                 _settle(answer, found.get(call.id), replies)
         except Exception as error:
-            # An address that the client refuses is the text of its error, key and all.
-            no_address = isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError)
-            said = "no address of a node" if no_address else str(error)
-            reason = RpcUnavailable(f"{self.name}: {said or type(error).__name__}")
+            reason = error if isinstance(error, NoAnswer) else NoAnswer(f"{self.name}: {error or type(error).__name__}")
             for _, answer in batch:
                 if not answer.done():
                     answer.set_exception(reason)
@@ -161,15 +132,13 @@ class Node:
             self._send(lane)
 
     async def _post(self, body: bytes, timeout_s: float) -> list[_Reply]:
-        assert self._session is not None
-        async with (
-            asyncio.timeout(timeout_s),
-            self._session.post(self.url, data=body, allow_redirects=False) as response,
-        ):
-            text = await response.read()
-            if response.status != 200:
-                raise RpcUnavailable(f"HTTP {response.status}")
-        replies = _decode(text)
+        answer = await self._http.ask(self.url, body=body, timeout_s=timeout_s)
+        if answer.status != 200:
+            raise NoAnswer(f"{self.name}: HTTP {answer.status}")
+        try:
+            replies = _decode(answer.body)
+        except msgspec.DecodeError as error:
+            raise NoAnswer(f"{self.name}: {error}") from None
         return replies if isinstance(replies, list) else [replies]
 
 
@@ -180,10 +149,10 @@ def _settle(answer: "asyncio.Future[msgspec.Raw]", reply: _Reply | None, replies
         # An error about the whole request has no id.
         reply = next((each for each in replies if each.id is None and each.error is not None), None)
     if reply is None:
-        answer.set_exception(RpcUnavailable("the node left the call unanswered"))
+        answer.set_exception(NoAnswer("the node left the call unanswered"))
     elif reply.error is not None:
         fault = reply.error
         busy = fault.code in BUSY_CODES or fault.code == 429
-        answer.set_exception(RpcUnavailable(fault.message) if busy else RpcError(fault.code, fault.message, fault.data))
+        answer.set_exception(NoAnswer(fault.message) if busy else RpcError(fault.code, fault.message, fault.data))
     else:
         answer.set_result(reply.result)

@@ -39,7 +39,7 @@ class Statuses:
         self._nodes, self._accounts = nodes, accounts
 
     async def look(self, swaps: Sequence[Swap]) -> list[SwapStatus]:
-        """The fate of each, in order. Raises `RpcError`, `RpcUnavailable`.
+        """The fate of each, in order. Raises `RpcError`, `NoAnswer`.
 
         `EXPIRED` is proved: a finalized slot S has a height above the last valid one, and a node that has seen S or more,
         and looks into its history, finds nothing. Without the second condition a node that is behind calls a transaction

@@ -8,11 +8,9 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-import httpx
-import msgspec
-
 from routing.clock import Clock, utc_now
 from routing.controls import Controls
+from routing.http import NoAnswer, RpcError, rpc
 from routing.price_hashes import PairPrices
 from routing.router import Router
 from routing.solana.accounts import Accounts
@@ -60,7 +58,7 @@ class Listed:
         for url in self._urls:
             try:
                 mints = [each.mints for format_ in (CPMM, DAMM) for each in _pools(url, *scan(format_))]
-            except (httpx.HTTPError, ValueError, KeyError, TypeError):  # Or an answer that is none.
+            except (NoAnswer, RpcError, ValueError):
                 continue
             tokens = self._tokens()
             ways = {way for a, b in mints for way in ((str(a), str(b)), (str(b), str(a)))}
@@ -70,9 +68,8 @@ class Listed:
 
 
 def _pools(url: str, method: str, parameters: list[object]) -> list[Found]:
-    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}
-    answer = httpx.post(url, json=body, timeout=2.0).json()
-    return msgspec.convert(answer["result"], list[Found])
+    found: list[Found] = rpc(url, method, *parameters, timeout_s=2.0, type_=list[Found])
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from routing.http import NoAnswer, RpcError
 from routing.solana.nodes import NO_HISTORY, At, NodeRefused, Nodes
-from routing.solana.rpc import MAX_BATCH, RpcError, RpcUnavailable
+from routing.solana.rpc import MAX_BATCH
 from routing.values import Fate
 from routing.venue import SubmitUnknown, VenueUnavailable
 from tests.localnet.node import Localnet
@@ -79,9 +80,9 @@ async def test_a_node_of_another_cluster_is_refused_in_one_line(node: Localnet) 
     assert str(caught.value).splitlines() == [str(caught.value)]
     assert node.addresses["genesisHash"] in str(caught.value) and GENESIS in str(caught.value)
     before = node.control("state")["submissions"]
-    with pytest.raises(RpcUnavailable):
+    with pytest.raises(NoAnswer):
         await nodes.read(int, "getBlockHeight")
-    with pytest.raises(RpcUnavailable):
+    with pytest.raises(NoAnswer):
         await nodes.send("transaction")
     assert node.control("state")["submissions"] == before
     await nodes.close()

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from routing.solana.rpc import Node, RpcUnavailable
+from routing.http import NoAnswer
+from routing.solana.rpc import Node
 
 KEY = "q1w2e3r4t5"
 
@@ -36,7 +37,7 @@ def redirecting() -> Iterator[str]:
 async def refusal(url: str) -> str:
     node = Node(url)
     try:
-        with pytest.raises(RpcUnavailable) as caught:
+        with pytest.raises(NoAnswer) as caught:
             await node.call("getSlot")
     finally:
         await node.close()
@@ -45,7 +46,7 @@ async def refusal(url: str) -> str:
 
 @pytest.mark.parametrize("start", ["ftp://rpc.example", "rpc.example", "http//rpc.example"])
 async def test_what_is_no_address_of_a_node_is_not_quoted(start: str) -> None:
-    assert (await refusal(f"{start}/?api-key={KEY}")).endswith(": no address of a node")
+    assert (await refusal(f"{start}/?api-key={KEY}")).endswith(": no address of a server")
 
 
 async def test_a_node_that_sends_us_elsewhere_is_not_followed(redirecting: str) -> None:

@@ -32,7 +32,7 @@ class Funding:
     async def prepare(self, asked: Asked, sold: Side, bought: Side) -> tuple[list[Instruction], Pubkey, Pubkey]:
         """(what comes before the swap, the account that is sold from, the one that is paid into).
 
-        Raises `InsufficientFunds`, `RpcError`, `RpcUnavailable`.
+        Raises `InsufficientFunds`, `RpcError`, `NoAnswer`.
         """
         wallet = asked.wallet
         source = associated_account(wallet, sold.mint, sold.program)
