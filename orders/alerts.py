@@ -1,6 +1,7 @@
 """What somebody should be told of: committed like an event, and sent by webhooks like one.
 
-An alert that follows from a failed order needs no row: the order's event is it (`DEAD_LETTER`, `STOP_FAILED`).
+An alert that follows from a failed order needs no row: the order's event is it (`DEAD_LETTER`, `STOP_FAILED`). Those that follow
+from rules of risk are written while somebody listens (`webhooks/sql/raise.sql`).
 """
 
 from collections.abc import Mapping
@@ -28,7 +29,7 @@ class AlertKind(StrEnum):
     EXECUTOR_LOST = "executor_lost"
     """An order worker crashed; others take its orders over."""
     BUDGET_USED_UP = "budget_used_up"
-    """A risk limit of the account refuses further orders."""
+    """The day's spend or loss is at its limit, or an order was refused for it."""
     TRADING_STATE = "trading_state"
     """Trading was halted, reduced or allowed again."""
 

@@ -170,7 +170,8 @@ class Sender:
             answer = Answer(None, "a fault of the engine; it is logged", 0)
         if answer is None:
             del self._busy[due.id]
-            self._work[due.endpoint_id].in_flight.discard(due.subject)
+            if (work := self._work.get(due.endpoint_id)) is not None:
+                work.in_flight.discard(due.subject)
             return
         self._outcomes.append((due, self._outcome(due, answer), answer))
         self._wake.set()
@@ -224,6 +225,7 @@ class Sender:
         work.health.failed(self._now(), answered=answer.status is not None)
         if answer.status == 410:
             await store.disable(work.target.id, "It answered 410 Gone.")
+            self._work.pop(work.target.id, None)
         elif work.health.failing and not work.target.failing:
             log.warning("webhook %s fails: %s %s", work.target.id, answer.status or "", answer.said)
             await store.failing(work.target.id, True)

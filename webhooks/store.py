@@ -16,7 +16,8 @@ from webhooks.body import Due
 from webhooks.post import MAX_SAID
 
 query = partial(queries.query, folder=Path(__file__).parent / "sql")
-HORIZON, NOTE, TAKE, DONE, PARK, PURGE = map(query, ("horizon", "note", "take", "done", "park", "purge"))
+HORIZON, RAISE, NOTE, TAKE = map(query, ("horizon", "raise", "note", "take"))
+DONE, PARK, PURGE = map(query, ("done", "park", "purge"))
 GRACE_S = 1.0
 """From a statement's arrival at Postgres to its showing as a transaction, on a machine that is short of processors."""
 STEPPED_BACK_S = 30
@@ -117,6 +118,7 @@ class Store:
         if anybody_since is None:
             return 0
         since = max(await self._known_until(until), anybody_since)
+        await self._connection.execute(RAISE, {"since": since})
         noted = await self._connection.execute(NOTE, {"since": since, "until": "infinity", "endpoint": None})
         self._until = until
         return noted.rowcount

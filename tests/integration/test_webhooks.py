@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -23,6 +24,9 @@ from orders.ledger import statements
 from orders.ledger.statements import Connection
 from orders.ledger.values import Claimed, NewOrder
 from orders.lifecycle import Event, Status
+from risk.changes import By, set_limits, set_state
+from risk.models import Budget
+from risk.values import EVERYBODY, Limits, TradingState
 from tests.factories import accepted, change, claimed, connect, executor, limit_order, new_order, reconciler, submitted
 from tests.integration.test_plan_steps import entered
 from tests.receiver import Receiver
@@ -451,3 +455,38 @@ def test_an_outage_of_postgres_loses_nothing(
         str(order.id): [1, 2, 3, 4, 5] for order in orders
     }
     assert receiver.most_at_once == 1 and len(receiver.got) == 30, "what was answered meanwhile is not sent again"
+
+
+def test_a_change_of_state_and_a_used_up_budget_are_told_once(
+    database: Connection, account: int, receiver: Receiver, listen: Callable[..., Endpoint]
+) -> None:
+    listen("ok", ("alert.budget_used_up", "alert.trading_state"))
+    listen("all", ("alert.budget_used_up", "alert.trading_state"), all_accounts=True)
+    other = Account.objects.get_or_create(name="another")[0].pk
+    by = By("user operator", staff=True)
+    with sending():
+        set_limits(account, Limits(max_daily_spend=Decimal(100)), by)
+        set_limits(other, Limits(max_daily_loss=Decimal(5)), by)
+        Budget.objects.filter(pk=account).update(day=datetime.now(UTC).date(), spent=Decimal(100))
+        Budget.objects.filter(pk=other).update(day=datetime.now(UTC).date(), lost=Decimal("4.99"))
+        for who, state in (
+            (EVERYBODY, TradingState.HALTED),
+            (other, TradingState.REDUCING),
+            (EVERYBODY, TradingState.ACTIVE),
+        ):
+            set_state(who, state, by)
+        until(partial(all_delivered, 7), LIMIT_S)
+        Budget.objects.filter(pk=account).update(spent=Decimal(101))
+        set_state(account, TradingState.HALTED, by)
+        until(partial(all_delivered, 9), LIMIT_S)
+
+    told = [(each.body["type"].partition(".")[2], each.body["data"]) for each in receiver.of("ok")]
+    assert sorted((kind, data.get("state", data.get("used"))) for kind, data in told) == [
+        ("budget_used_up", "100"),
+        ("trading_state", "ACTIVE"),
+        ("trading_state", "HALTED"),
+        ("trading_state", "HALTED"),
+    ]
+    halted = next(data for _, data in told if data.get("everybody"))
+    assert halted["was"] in ("ACTIVE", "HALTED") and halted["account"] is None
+    assert len(receiver.of("all")) == 5

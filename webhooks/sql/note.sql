@@ -50,7 +50,10 @@ SELECT w.id, h.subject, h.seq, h.type, h.at, 'waiting', 0, now(), greatest(now()
     SELECT b.next_at FROM webhooks_delivery b
     WHERE b.subject = h.subject AND b.endpoint_id = w.id AND b.state = 'waiting' ORDER BY b.seq, b.type LIMIT 1)), ''
 FROM happened h
-JOIN listening w ON (w.all_accounts OR w.account_id = h.account_id) AND h.type = ANY(w.types) AND h.at >= w.since
+JOIN listening w ON (w.all_accounts OR w.account_id = h.account_id
+        -- What stops everybody is told to everybody.
+        OR h.account_id IS NULL AND h.type = 'alert.trading_state')
+    AND h.type = ANY(w.types) AND h.at >= w.since
 LEFT JOIN LATERAL (
     SELECT b.id FROM webhooks_delivery b
     WHERE b.subject = h.subject AND b.endpoint_id = w.id AND b.seq = h.seq AND b.type = h.type LIMIT 1
