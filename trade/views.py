@@ -25,6 +25,7 @@ MODULES = (
     "detail",
     "market",
     "wallet",
+    "books",
 )
 """Named in the document, so that the browser asks for all of them at once and not one import after the other."""
 

@@ -1,6 +1,7 @@
 // Builds the page: ticket, quotes, orders, one order in detail.
 
 import { call, removeKey, isMeant, known, useKey } from "./api.js";
+import { start as startBooks } from "./books.js";
 import { Detail } from "./detail.js";
 import { element } from "./format.js";
 import { start as startMarket } from "./market.js";
@@ -121,6 +122,7 @@ function placed(answer, order) {
 let orders;
 let detail;
 let refreshWallet = () => {};
+let refreshBooks = () => {};
 
 function start() {
   byId("sign-in").hidden = true;
@@ -133,11 +135,13 @@ function start() {
   startTheme(() => quotes.chart.draw());
   startMarket(ticket, quotes);
   refreshWallet = startWallet(toast);
+  refreshBooks = startBooks();
 }
 
 function onEvent(order, event) {
   detail.onEvent(order);
   if (FINAL.has(event.status) || event.status === "submitted") refreshWallet();
+  if (event.status === "confirmed") refreshBooks();
   if (!FINAL.has(event.status) || order.orderId === detail.id) return;
   if (event.status === "failed") toast(`An order failed: ${order.failure?.message ?? "see its events"}`);
 }
