@@ -89,9 +89,11 @@ def test_a_full_disk_refuses_orders_and_ends_nothing(tmp_path: Path, start_engin
         engine = start_engine(folder / "data", MOCK_LATENCY="0")
         names = ("supervisord", "web", "orders-1", "dbsync", "quotes", "limit", "sniper", "beat")
         until(lambda: all((engine.data_dir / "run" / f"{name}.pid").exists() for name in names), 60)
-        before = {name: engine.pid(name) for name in names}
         accepted: list[str] = []
         with httpx.Client(base_url=engine.url, timeout=30, trust_env=False) as client:
+            # Its schedule is made by then: beat cannot start without.
+            until(lambda: "quotes" in client.get("/readyz").json()["dependencies"], 60)
+            before = {name: engine.pid(name) for name in names}
             filling = fill(folder)
             try:
                 codes = post_until_refused(client, accepted)
