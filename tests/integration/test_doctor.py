@@ -1,0 +1,156 @@
+"""What the command `doctor` finds, on a real localnet, and with nodes, keys and wallets that are not as they must be."""
+
+import json
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from orders.ledger.statements import Connection
+from routing.cluster import cluster
+from routing.solana.nodes import NO_HISTORY
+from tests.localnet.node import Localnet
+from wallets.models import Wallet
+
+Serve = Callable[[dict[str, Any]], str]
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Localnet]:
+    made = Localnet(slot_ms=200, hold="").start()
+    yield made
+    made.stop()
+    shutil.rmtree(made.folder, ignore_errors=True)
+
+
+@pytest.fixture
+def engine(database: Connection, node: Localnet, settings: Any, tmp_path: Path) -> Iterator[Any]:
+    """Settings of an engine on that localnet; `ada` has a wallet with 1 SOL."""
+    settings.EXECUTION_MODE, settings.WALLET_KEYS_DIR = "localnet", tmp_path / "keys"
+    settings.DATA_DIR, settings.RPC_URLS = tmp_path, [node.addresses["rpcUrl"]]
+    cluster.cache_clear()
+    call_command("wallets", "create", "ada", stdout=StringIO())
+    node.control("give", owner=wallet().address, token="SOL", amount="1")
+    yield settings
+    cluster.cache_clear()
+
+
+@pytest.fixture
+def serve(node: Localnet) -> Iterator[Serve]:
+    """Starts a node that answers as the localnet does, apart from these answers by method; its URL."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(instead: dict[str, Any]) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                call = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                said = instead.get(call["method"])
+                if said is None:
+                    answer = node.rpc(call["method"], *call["params"])
+                    said = {"result": answer}
+                body = json.dumps({"jsonrpc": "2.0", "id": call["id"], **said}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                """Quiet."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def wallet() -> Wallet:
+    return Wallet.objects.get()
+
+
+def doctor() -> tuple[list[str], list[str]]:
+    """(what is well, what is to mend)."""
+    out, wrong = StringIO(), False
+    try:
+        call_command("doctor", stdout=out)
+    except CommandError:
+        wrong = True
+    lines = out.getvalue().splitlines()
+    mend = [line for line in lines if line.startswith("MEND")]
+    assert wrong is bool(mend)
+    return [line for line in lines if line.startswith("ok")], mend
+
+
+def test_an_engine_that_is_well_has_nothing_to_mend(engine: Any) -> None:
+    well, mend = doctor()
+    assert mend == []
+    said = "\n".join(well)
+    for part in (
+        "mode: localnet",
+        "right cluster",
+        "keeps transaction history",
+        "owner's alone",
+        "1 SOL",
+        "redis",
+        "clock",
+    ):
+        assert part in said
+
+
+@pytest.mark.parametrize(
+    ("instead", "said"),
+    [
+        ({"getGenesisHash": {"result": "7" * 44}}, "of the cluster 777"),
+        ({"getSignatureStatuses": {"error": {"code": NO_HISTORY, "message": "no history"}}}, "no transaction history"),
+        ({"getBlockTime": {"result": 1_000_000_000}}, "let NTP set"),
+        ({"getSlot": {"error": {"code": 429, "message": "Too many requests"}}}, "RPC_REQUESTS_PER_S"),
+        ({"getSlot": {"result": 10**9}}, "slots behind the others"),
+        ({"getSlot": {"result": "soon"}}, "check its address"),
+    ],
+)
+def test_a_node_that_must_not_be_used_is_named(engine: Any, serve: Serve, instead: dict[str, Any], said: str) -> None:
+    engine.RPC_URLS = [*engine.RPC_URLS, serve(instead)]
+    _, mend = doctor()
+    assert mend and all(said in line for line in mend), mend
+
+
+def test_a_node_that_is_away_is_named_and_its_key_is_not(engine: Any) -> None:
+    engine.RPC_URLS = [
+        *engine.RPC_URLS,
+        "http://127.0.0.1:9/?api-key=q1w2e3r4t5",
+        "http://rpc.invalid/?api-key=q1w2e3r4t5",
+    ]
+    well, mend = doctor()
+    assert [line.split()[2] for line in mend] == ["127.0.0.1:9:", "rpc.invalid:", "rpc.invalid:"]
+    assert "without TLS" in mend[1] and "q1w2e3r4t5" not in "".join(well + mend)
+
+
+def test_a_key_that_is_open_or_gone_is_named(engine: Any) -> None:
+    file = engine.WALLET_KEYS_DIR / f"{wallet().address}.json"
+    file.chmod(0o640)
+    [opened] = doctor()[1]
+    file.unlink()
+    [gone] = doctor()[1]
+    assert "may be read by others" in opened and "not at hand" in gone
+
+
+def test_a_wallet_that_cannot_pay_is_named(engine: Any, node: Localnet) -> None:
+    engine.WALLET_SOL_RESERVE = 10**9
+    [poor] = doctor()[1]
+    assert "send it SOL: orders need 1.001" in poor
+
+
+def test_without_a_wallet_nothing_can_be_executed(engine: Any) -> None:
+    wallet().delete()
+    [none] = doctor()[1]
+    assert "wallets create" in none
