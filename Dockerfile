@@ -17,14 +17,17 @@ WORKDIR /app
 COPY --from=builder /venv /venv
 COPY manage.py celery_app.py pyproject.toml ./
 COPY accounts/ accounts/
+COPY books/ books/
 COPY console/ console/
 COPY orderengine/ orderengine/
 COPY orders/ orders/
+COPY risk/ risk/
 COPY routing/ routing/
 COPY runtime/ runtime/
 COPY trade/ trade/
 COPY triggers/ triggers/
 COPY wallets/ wallets/
+COPY webhooks/ webhooks/
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \

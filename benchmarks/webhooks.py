@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import httpx
 
+from benchmarks import endtoend
 from benchmarks.consumption import spent
 from benchmarks.engines import BenchEngine, running
 from benchmarks.figures import Figure
@@ -17,12 +18,19 @@ from tests.receiver import Receiver
 
 ORDER = {"tokenIn": "SOL", "tokenOut": "USDC", "amount": "1.5"}
 STEPS = ["order.pending", "order.routing", "order.building", "order.submitted", "order.confirmed"]
+BESIDE = (
+    ("without", "without a webhook", []),
+    ("ends", "beside a webhook of what ends", STEPS[-1:]),
+    ("all", "beside a webhook of every event", STEPS),
+)
+PACE = 300
+"""Orders a second, below what the machine can do."""
 MAX_S = 1800
 SLOW_S = 0.02
 
 
 def run(quick: bool) -> list[Figure]:
-    return delivered(2_000 if quick else 20_000) + beside(1_000 if quick else 5_000)
+    return delivered(2_000 if quick else 20_000) + beside(1_000 if quick else 5_000) + paced(5 if quick else 30)
 
 
 def listen(engine: BenchEngine, receiver: Receiver, path: str, types: list[str]) -> None:
@@ -91,11 +99,7 @@ def delivered(orders: int) -> list[Figure]:
 def beside(orders: int) -> list[Figure]:
     """Prepared orders, drained on cores that are all in use: what noting deliveries takes is missing there."""
     figures = []
-    for name, what, types in (
-        ("without", "without a webhook", []),
-        ("ends", "beside a webhook of what ends", STEPS[-1:]),
-        ("all", "beside a webhook of every event", STEPS),
-    ):
+    for name, what, types in BESIDE:
         with (
             Receiver().running() as receiver,
             running(MOCK_LATENCY="0", WEBHOOK_ALLOWED_NETWORKS="127.0.0.0/8") as engine,
@@ -112,5 +116,24 @@ def beside(orders: int) -> list[Figure]:
         print(f"  drain {what}: {rate:.0f} orders/s", flush=True)
         figures.append(
             Figure(f"webhooks.drain.{name}", f"drain of {orders:,} prepared orders {what}", rate, "orders/s")
+        )
+    return figures
+
+
+def paced(seconds: int) -> list[Figure]:
+    """Orders at a fixed rate: what a webhook adds to their way."""
+    figures = []
+    for name, what, types in BESIDE:
+        with (
+            Receiver().running() as receiver,
+            running(MOCK_LATENCY="1", WEBHOOK_ALLOWED_NETWORKS="127.0.0.0/8") as engine,
+        ):
+            if types:
+                listen(engine, receiver, "ok", types)
+            outcome = endtoend.run(engine, PACE, seconds)
+        print(f"  {what}: {endtoend.summary(outcome)}", flush=True)
+        p99 = outcome.end_to_end_p99_ms
+        figures.append(
+            Figure(f"webhooks.pace.{name}", f"{PACE} orders/s {what}: accepted to confirmed, p99", p99, "ms")
         )
     return figures

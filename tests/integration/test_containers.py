@@ -113,6 +113,7 @@ def test_every_service_is_closed_bounded_and_watched(compose: Any) -> None:
         "proxy",
         "tunnel",
         "alertmanager",
+        "webhooks",
     }
 
 
