@@ -22,8 +22,9 @@ from localnet.formats import FORMATS
 from localnet.genesis import TOKENS
 from orders.codes import FAILURES
 from tests.acceptance.client import Client
+from tests.bookkeeping import of_wallets
 from tests.engine import BASE_DIR, Engine
-from tests.onchain import OnChain, balances, discrepancies
+from tests.onchain import SOL, OnChain, balances, discrepancies
 from tests.waiting import until
 
 ENDS_S = 120
@@ -144,6 +145,22 @@ async def test_a_chain_that_is_killed_forgets_nothing(
     ids = [(await client.place(slippageBps=500))["orderId"] for _ in range(3)]
     assert await settled(client, ids) == {"confirmed"}
     assert list(discrepancies(chain, rows(engine), before)) == []
+
+
+async def test_positions_are_what_the_wallet_has_gained(
+    client: Client, engine: Engine, chain: OnChain, before: dict[str, Counter[str]]
+) -> None:
+    """After all of the above, to the last base unit: what the books say, and the fees of what was reverted."""
+    expected = of_wallets((await client.get("/api/positions"))["positions"])
+    for wallet in before:
+        for each in chain.landed(wallet):
+            if each.err is not None:
+                expected[SOL] -= chain.transaction(each.signature)["meta"]["fee"]
+    gained: Counter[str] = Counter()
+    for wallet, has in balances(chain, engine.services["databaseUrl"]).items():
+        gained.update(has)
+        gained.subtract(before[wallet])
+    assert expected and {mint: n for mint, n in gained.items() if n} == {mint: n for mint, n in expected.items() if n}
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="no curl here")

@@ -17,6 +17,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from orders.lifecycle import FINAL, SUCCESSORS, Status
+from tests.bookkeeping import by_events, by_positions
 from tests.chaos.clients import Load
 from tests.onchain import Witness
 
@@ -37,16 +38,19 @@ class Evidence:
     load: Load
     discrepancies: list[str]
     """Between the orders and what a real chain says of their wallets, when none is in work."""
+    positions: dict[str, Decimal]
+    """What the books say has changed of each token, by mint."""
 
     @classmethod
     def gather(cls, database_url: str, data_dir: Path, load: Load, witness: Witness | None = None) -> "Evidence":
         with psycopg.connect(database_url, row_factory=dict_row) as connection:
-            # One moment for all four.
+            # One moment for all five.
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             orders = {str(row["id"]): row for row in connection.execute("SELECT * FROM orders_order")}
             events = grouped(connection.execute("SELECT * FROM orders_orderevent ORDER BY order_id, seq"))
             intents = grouped(connection.execute("SELECT * FROM orders_transaction ORDER BY created_at"))
             letters = grouped(connection.execute("SELECT * FROM orders_deadletter ORDER BY id"))
+            positions = by_positions(connection)
         if witness is not None:
             landed = [
                 {"order_id": each.order_id, "signature": each.signature, "fate": "reverted" if each.err else "landed"}
@@ -55,12 +59,12 @@ class Evidence:
             # An order that rests has sent nothing, or what it sent is settled.
             settled = all(row["status"] in FINAL or row["resting"] for row in orders.values())
             wrong = witness.discrepancies(orders.values()) if settled else []
-            return cls(orders, events, intents, letters, grouped(landed), {}, load, wrong)
+            return cls(orders, events, intents, letters, grouped(landed), {}, load, wrong, positions)
         with sqlite3.connect(f"file:{data_dir}/mock/chain.sqlite3?mode=ro", uri=True) as chain:
             chain.row_factory = sqlite3.Row
             transactions = grouped(chain.execute("SELECT reference AS order_id, * FROM transactions"))
             submissions = grouped(chain.execute("SELECT reference AS order_id, * FROM submissions ORDER BY id"))
-        return cls(orders, events, intents, letters, transactions, submissions, load, [])
+        return cls(orders, events, intents, letters, transactions, submissions, load, [], positions)
 
     def landed(self, order_id: str) -> list[str]:
         return [row["signature"] for row in self.transactions.get(order_id, ()) if row["fate"] == "landed"]
@@ -119,6 +123,14 @@ def confirmed_means_landed(seen: Evidence) -> Iterator[str]:
 def wallets_have_what_orders_say(seen: Evidence) -> Iterator[str]:
     """To the last base unit, and every transaction with one of our memos is an order's."""
     yield from seen.discrepancies
+
+
+def positions_are_what_was_traded(seen: Evidence) -> Iterator[str]:
+    """To the last place: each confirmed order is in the books, once."""
+    traded = by_events(seen.orders, seen.events)
+    for mint in traded.keys() | seen.positions.keys():
+        if (booked := seen.positions.get(mint, 0)) != (said := traded.get(mint, 0)):
+            yield f"{mint}: the books have {booked}, by the events it is {said}"
 
 
 def histories_are_legal(seen: Evidence) -> Iterator[str]:
@@ -204,6 +216,7 @@ INVARIANTS = (
     nothing_lands_twice,
     confirmed_means_landed,
     wallets_have_what_orders_say,
+    positions_are_what_was_traded,
     histories_are_legal,
     nothing_fires_unasked,
     no_price_is_worse_than_asked,
