@@ -29,6 +29,7 @@ BENCHMARKS = (
     "memory",
     "sockets",
     "triggers",
+    "trailing",
     "partitions",
     "growth",
     "chain",
