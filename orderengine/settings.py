@@ -406,6 +406,16 @@ UNFOLD = {
                 ],
             },
             {
+                "title": "Risk",
+                "separator": True,
+                "items": [
+                    admin_link(
+                        "State and limits", "front_hand", "admin:risk_rule_changelist", "accounts.operate_orders"
+                    ),
+                    admin_link("Changes", "history", "admin:risk_change_changelist", "accounts.operate_orders"),
+                ],
+            },
+            {
                 "title": "Webhooks",
                 "separator": True,
                 "items": [

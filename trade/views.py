@@ -26,6 +26,7 @@ MODULES = (
     "market",
     "wallet",
     "books",
+    "risk",
 )
 """Named in the document, so that the browser asks for all of them at once and not one import after the other."""
 
@@ -56,6 +57,7 @@ def page(request: HttpRequest) -> HttpResponse:
             "explorer": explorer.address(mode, node),
             "local": settings.LOCAL_MODE,
             "signed_in": user.is_authenticated,
+            "staff": user.has_perm(OPERATE),
             "controls": user.has_perm(OPERATE) and controls is not None,
         },
     )

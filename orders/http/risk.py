@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from accounts.auth import Caller
 from accounts.models import Account
 from accounts.rest import MayTrade
-from orders.errors import ApiError
+from orders.errors import ApiError, invalid
 from orders.http.answers import (
     LimitsOut,
     RiskChangeOut,
@@ -42,6 +42,8 @@ from routing.world import tokens
 EVERYBODYS = "*"
 """In `account=`: the rule of all accounts together."""
 SHOWN_CHANGES = 20
+MAX_COUNTED = 10_000
+"""Orders; more are not counted for people to read."""
 Whole = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 Names = Annotated[tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=64)], ...], msgspec.Meta(max_length=1000)]
 ACCOUNT = OpenApiParameter("account", description="Staff: another account's name, or `*` for everybody together")
@@ -99,9 +101,11 @@ class RiskView(View):
     def put(self, request: Request) -> Response:
         """Sets all limits of the account. What an operator has set only an operator changes."""
         asked: LimitsIn = limits_reader.read(json_body(request))
-        account_id = self.account_id()
+        account_id, wanted = self.account_id(), asked.checked()
+        if account_id == EVERYBODY and wanted.max_daily_loss is not None:
+            raise invalid("maxDailyLoss", "is a limit of an account; everybody together has none")
         try:
-            changes.set_limits(account_id, asked.checked(), by(request))
+            changes.set_limits(account_id, wanted, by(request))
         except SetByStaff:
             raise ApiError("FORBIDDEN", "An operator has set these limits; the account cannot change them.") from None
         rules.refresh()
@@ -214,6 +218,6 @@ def used_out(account_id: int) -> UsedOut:
     return UsedOut(
         spent_today=text(budget.spent if budget else Decimal(0)),
         lost_today=text(budget.lost if budget else Decimal(0)),
-        open_orders=orders.filter(finished_at=None).count(),
-        orders_last_minute=orders.filter(pk__gte=uuid7_at(now.timestamp() - 60)).count(),
+        open_orders=orders.filter(finished_at=None)[:MAX_COUNTED].count(),
+        orders_last_minute=orders.filter(pk__gte=uuid7_at(now.timestamp() - 60))[:MAX_COUNTED].count(),
     )

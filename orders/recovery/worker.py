@@ -21,6 +21,8 @@ from orders.plans.step import BATCH as STEP_BATCH
 from orders.plans.step import step_due
 from orders.publisher import Publisher
 from orders.recovery.dead_man import fire_dead_men
+from orders.recovery.losses import EVERY_S as LOSSES_EVERY_S
+from orders.recovery.losses import note_losses
 from orders.recovery.reconcile import BATCH, Reconciler, Watch, expire
 from orders.recovery.retention import purge
 from orders.resting.keeper import Keeper
@@ -46,12 +48,16 @@ DELETE FROM orders_executor WHERE state <> 'alive' AND heartbeat_at < now() - in
 """
 
 
+OLD_SPENDS = "DELETE FROM risk_spend WHERE day < (now() AT TIME ZONE 'UTC')::date - 1"
+
+
 class Recovery:
     """Made when the worker starts, closed when it stops. Its methods are called from the threads of Celery's pool."""
 
     def __init__(self, settings: Any) -> None:
         self._settings = settings
         self._local = threading.local()
+        self._losses_at = float("-inf")
         self._sessions: list[Session] = []
         self._publisher = Publisher(settings.REDIS_URL)
         self._arming = Arming(settings.REDIS_URL)
@@ -112,8 +118,11 @@ class Recovery:
         metrics.DISPATCHED_AGAIN.inc(done.get("dispatched", 0))
 
     def expire(self) -> None:
-        """Fires dead man's switches, then ends orders that waited past their time."""
+        """Fires dead man's switches, notes losses, then ends orders that waited past their time."""
         self._run(fire_dead_men, self._after_commit.carry_out)
+        if time.monotonic() > self._losses_at:
+            self._losses_at = time.monotonic() + LOSSES_EVERY_S
+            self._run(note_losses)
         for _round in range(EXPIRE_ROUNDS):
             if self._run(expire, self._after_commit.carry_out) < BATCH:
                 return
@@ -141,8 +150,9 @@ class Recovery:
                 time.sleep(BUSY_PAUSE_S)
 
     def prune(self) -> None:
-        """Deletes executors that stopped long ago, and finished orders where RETENTION_DAYS says so."""
+        """Deletes executors that stopped long ago, what days before spent, and finished orders where RETENTION_DAYS says so."""
         self._run(lambda connection: connection.execute(OLD_EXECUTORS))
+        self._run(lambda connection: connection.execute(OLD_SPENDS))
         if days := self._settings.RETENTION_DAYS:
             purged = self._run(lambda connection: purge(connection, days=days))
             log.info("%d orders that ended more than %d days ago are purged", purged, days)

@@ -141,6 +141,7 @@ def test_limits_of_an_operator_stay(trader: Client, staff: Client) -> None:
     assert put(trader, "/api/risk?account=operators", maxOpenOrders=1).status_code == 403
     assert put(staff, "/api/risk?account=tester", maxOpenOrders=1).status_code == 200
     assert put(trader, maxOpenOrders=1000).status_code == 403
+    assert put(staff, "/api/risk?account=*", maxDailyLoss=1).status_code == 400
     assert put(staff, "/api/risk?account=*", maxOrdersPerMinute=1).json()["account"] is None
     found = trader.get("/api/risk").json()
     assert found["own"]["limits"]["maxOpenOrders"] == found["everybody"]["limits"]["maxOrdersPerMinute"] == 1

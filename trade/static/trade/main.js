@@ -7,6 +7,7 @@ import { element } from "./format.js";
 import { start as startMarket } from "./market.js";
 import { Orders } from "./orders.js";
 import { Quotes } from "./quotes.js";
+import { start as startRisk } from "./risk.js";
 import { FINAL } from "./stepper.js";
 import { start as startTheme } from "./theme.js";
 import { Ticket } from "./ticket.js";
@@ -136,6 +137,7 @@ function start() {
   startMarket(ticket, quotes);
   refreshWallet = startWallet(toast);
   refreshBooks = startBooks();
+  startRisk(toast, Boolean(document.body.dataset.staff));
 }
 
 function onEvent(order, event) {
