@@ -239,7 +239,7 @@ NEEDED = {
     **dict.fromkeys(("enable_tasks", "disable_tasks", "toggle_tasks", "run_tasks"), "change"),
     **dict.fromkeys(("delete_selected", "cleanup_expired_attempts"), "delete"),
     **dict.fromkeys(("cancel_orders", "requeue_letters", "cancel_order", "requeue_order"), "operate_orders"),
-    **dict.fromkeys(("enable", "disable", "send_again"), "operate_orders"),
+    **dict.fromkeys(("enable", "disable", "send_again", "halt", "reduce", "activate"), "operate_orders"),
     "revoke": "change",
 }
 
@@ -259,6 +259,8 @@ NEVER_DELETED = {
     "DeadLetterAdmin",
     "ExecutorAdmin",
     "PlanAdmin",
+    "RuleAdmin",
+    "ChangeAdmin",
     "TokenAdmin",
     "AccountAdmin",
     "ApiKeyAdmin",
