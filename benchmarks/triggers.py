@@ -23,6 +23,7 @@ from typing import Any
 
 from benchmarks.figures import Figure, percentile
 from orderengine.host import embedded, processes
+from runtime import fleet
 
 PAIR = "SOL-USDC"
 A_BUCKET = 100
@@ -89,7 +90,7 @@ def services() -> Iterator[dict[str, str]]:
         try:
             while not redis.answers():
                 time.sleep(0.05)
-            command = processes.worker("limit", "limit", 4)
+            command = processes.worker("limit", fleet.kind("limit"), 4)
             quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
             children.append(subprocess.Popen(command, env=environment, cwd=processes.BASE_DIR, **quiet))  # type: ignore[call-overload]
             yield environment
@@ -140,16 +141,18 @@ def measure(size: int, rounds: int) -> dict[str, float]:
 
     import celery_app
     from orders.ids import uuid7
+    from routing.mock.tokens import REGISTRY
     from routing.prices import PairPrices, PriceStore
     from routing.values import Tick
     from routing.venues import RAYDIUM
-    from routing.world import world
+    from routing.world import registry, world
     from runtime import redis_url
     from triggers.book import Arm, Book, Rest
     from triggers.tasks import Calls, owners
     from triggers.ticker import Ticker
 
     assert celery_app.app.conf.broker_url == redis_url.for_kombu(settings.REDIS_URL)
+    registry.fix(REGISTRY)
     client = redis.Redis.from_url(settings.REDIS_URL)
     client.flushdb()
     book, store = Book(settings.REDIS_URL), PriceStore(settings.REDIS_URL)
