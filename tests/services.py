@@ -104,6 +104,8 @@ def purge_killed_runs() -> None:
 # A wrapper: it must come before pytest-django, which reads the settings in this hook.
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, None, None]:
+    # A shell starts what it runs in the background with Ctrl-C ignored, and programs under test would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with contextlib.suppress(ValueError):
         purge_killed_runs()
     services = Services()
