@@ -1,17 +1,11 @@
 """A server that was set up by the commands of docs/deploy.md, on Debian with systemd: orders through TLS, and who may do what."""
 
 import json
-import re
 
 from tests.deploy.clients import ORDER
 from tests.deploy.machine.alerts import Watch
 from tests.deploy.machine.server import Server
 from tests.deploy.stack.conftest import Say
-
-UNITS = [
-    f"orderengine@{name}" for name in ("orders", "quotes", "limit", "sniper", "dbsync", "beat", "webhooks", "flower")
-]
-UNITS += ["orderengine-web@8001", "orderengine-web@8002"]
 
 
 def test_the_first_order_goes_through_tls(server: Server, watch: Watch, say: Say) -> None:
@@ -21,22 +15,6 @@ def test_the_first_order_goes_through_tls(server: Server, watch: Watch, say: Say
         assert order["txHash"] and client.get("/metrics").status_code == 404
         assert client.get("/").status_code == 200
     say(f"first order through TLS: {order['status']} on {order['venue']}")
-
-
-def test_every_unit_runs_as_its_own_user_without_rights(server: Server) -> None:
-    """The hardening of the units holds with the real engine inside: nothing has been killed for a system call or for memory."""
-    assert server.active(*UNITS)
-    # Nobody may raise it beyond what this machine allows.
-    most = int(server.machine.ask("prlimit --pid 1 --nofile --output HARD --noheadings"))
-    for unit in UNITS:
-        pid = server.machine.ask(f"systemctl show -p MainPID --value '{unit}'")
-        status = server.machine.ask(f"cat /proc/{pid}/status; cat /proc/{pid}/limits")
-        assert server.machine.ask(f"stat -c %U /proc/{pid}") == "orderengine", unit
-        assert re.search(r"^CapEff:\s+0+$", status, re.M) and re.search(r"^NoNewPrivs:\s+1$", status, re.M), unit
-        assert re.search(r"^Seccomp:\s+2$", status, re.M), unit
-        [files] = re.findall(r"^Max open files\s+(\d+)", status, re.M)
-        assert int(files) == min(65536, most), unit
-        assert server.machine.ask(f"systemctl show -p NRestarts --value '{unit}'") == "0", server.log(unit)
 
 
 def test_sessions_are_encrypted_and_none_may_change_the_schema(server: Server) -> None:
@@ -77,17 +55,3 @@ def test_logs_of_a_foreground_engine_rotate(server: Server) -> None:
     )
     said = server.machine.run("logrotate -d /opt/orderengine/share/orderengine/logrotate/orderengine").stderr
     assert "considering log /var/lib/orderengine/log/web.log" in said and "error" not in said
-
-
-def test_only_order_workers_see_keys_of_wallets(server: Server) -> None:
-    """Though every process runs as the same user: the folder is hidden from the others, the encryption key is root's."""
-    assert server.machine.ask("stat -c %U:%a /etc/orderengine/wallet_encryption_keys") == "root:400"
-    reads = "nsenter -t {} --mount runuser -u orderengine -- ls {}"
-    for unit in UNITS:
-        pid = server.machine.ask(f"systemctl show -p MainPID --value '{unit}'")
-        sees = server.machine.run(reads.format(pid, "/var/lib/orderengine/keys"), check=False).returncode == 0
-        environment = server.machine.ask(f"tr '\\0' '\\n' < /proc/{pid}/environ")
-        variable = re.search(r"^WALLET_ENCRYPTION_KEYS_FILE=(\S+)", environment, re.M)
-        assert (sees, variable is not None) == ((unit == "orderengine@orders",) * 2), unit
-        if variable:
-            assert server.machine.run(reads.format(pid, variable[1]), check=False).returncode == 0
