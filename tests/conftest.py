@@ -39,6 +39,10 @@ EVERYBODY = (Path(risk.__file__).parent / "migrations" / "0001_everybody.sql").r
 """The rule that is always there."""
 
 
+# A thread of a test that has ended keeps its connection until it is collected, and the tests of a run share one pool.
+settings.DATABASES["default"]["OPTIONS"]["pool"]["max_size"] = 64
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """The engine's own connections know nothing of a test database, so the run's database is one."""

@@ -15,6 +15,7 @@ from django.core.management import CommandError, call_command
 from orders.ledger.statements import Connection
 from routing.cluster import cluster
 from routing.solana.nodes import NO_HISTORY
+from routing.world import _Opened
 from tests.localnet.node import Localnet
 from wallets.models import Wallet
 
@@ -30,8 +31,12 @@ def node() -> Iterator[Localnet]:
 
 
 @pytest.fixture
-def engine(database: Connection, node: Localnet, settings: Any, tmp_path: Path) -> Iterator[Any]:
+def engine(
+    database: Connection, node: Localnet, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Any]:
     """Settings of an engine on that localnet; `ada` has a wallet with 1 SOL."""
+    # This process may have made the mock's world for tests before.
+    monkeypatch.setattr("routing.world._opened", _Opened())
     settings.EXECUTION_MODE, settings.WALLET_KEYS_DIR = "localnet", tmp_path / "keys"
     settings.DATA_DIR, settings.RPC_URLS = tmp_path, [node.addresses["rpcUrl"]]
     cluster.cache_clear()
