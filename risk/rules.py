@@ -4,8 +4,6 @@ A thread of its own reads, so that a look-up costs the reading of an attribute a
 the statements that claim and submit, which read the tables themselves.
 """
 
-import logging
-import threading
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -15,19 +13,12 @@ import psycopg
 from django.conf import settings
 
 from risk.values import EVERYBODY, Limits, Rule, TradingState
-from runtime.postgres import CONNECT, set_up
-
-log = logging.getLogger(__name__)
+from runtime.follower import Connection, Follower
 
 EVERY_S = 0.4
 """Between two looks: a change is promised to be seen within a second."""
-FIRST_S = 5.0
-"""How long the first one who asks waits for the first look."""
-STATEMENT_TIMEOUT_MS = 2_000
 SQL = Path(__file__).parent / "sql"
 READ, VERSION = ((SQL / f"{name}.sql").read_text() for name in ("rules", "version"))
-
-Connection = psycopg.Connection[Any]
 
 
 class NotRead(psycopg.OperationalError):
@@ -40,12 +31,9 @@ class Rules:
     def __init__(self) -> None:
         self._rules: Mapping[int, Rule] | None = None
         self._version: Any = None
-        self._connection: Connection | None = None
-        self._thread: threading.Thread | None = None
-        self._state = threading.Condition()
-        self._asked = self._looked = 0
-        """Looks that were asked for, and those of them that were taken, whether Postgres answered or not."""
-        self._closing = False
+        self._follower = Follower(
+            "risk", "the rules of risk", lambda: settings.DATABASE_URL, self._look, every_s=EVERY_S
+        )
         self.any_money = False
         """Whether any limit counts money, so that somebody has to know what orders are worth."""
 
@@ -59,74 +47,32 @@ class Rules:
         return [rules[each] for each in (EVERYBODY, account_id) if each in rules]
 
     def start(self) -> None:
-        with self._state:
-            if self._thread is None:
-                self._closing, self._asked, self._looked = False, 1, 0
-                self._thread = threading.Thread(target=self._run, name="risk", daemon=True)
-                self._thread.start()
+        self._follower.start()
 
     def refresh(self) -> None:
         """Sees every change that was committed before this call, if Postgres answers. Blocks."""
-        self.start()
-        with self._state:
-            self._asked += 1
-            wanted = self._asked
-            self._state.notify_all()
-            self._state.wait_for(lambda: self._looked >= wanted, FIRST_S)
+        self._follower.refresh()
 
     def close(self) -> None:
         """Ends the reading; who asks later begins anew."""
-        with self._state:
-            thread, self._thread, self._closing = self._thread, None, True
-            self._state.notify_all()
-        if thread is not None:
-            thread.join(FIRST_S)
+        self._follower.close()
         self._rules = self._version = None
 
     def _first(self) -> Mapping[int, Rule]:
-        self.start()
-        with self._state:
-            self._state.wait_for(lambda: self._looked > 0, FIRST_S)
+        self._follower.first()
         if self._rules is None:
             raise NotRead("the rules of risk are not known yet: Postgres does not answer")
         return self._rules
 
-    def _run(self) -> None:
-        answered = True
-        while not self._closing:
-            asked = self._asked
-            try:
-                self._look()
-                answered = True
-            except psycopg.Error as error:
-                if answered:
-                    log.warning("the rules of risk cannot be read: %s", str(error).strip())
-                answered = False
-                self._hang_up()
-            with self._state:
-                self._looked = asked
-                self._state.notify_all()
-                self._state.wait_for(lambda: self._closing or self._asked > self._looked, EVERY_S)
-        self._hang_up()
-
-    def _look(self) -> None:
-        if self._connection is None:
-            name = "orderengine:risk"
-            self._connection = psycopg.connect(settings.DATABASE_URL, autocommit=True, application_name=name, **CONNECT)
-            set_up(self._connection, statement_timeout_ms=STATEMENT_TIMEOUT_MS)
+    def _look(self, connection: Connection) -> None:
         limited = [each.account_id for each in (self._rules or {}).values() if each.limits.has_budget]
         # The version is read first: a change that comes between the two is read twice, not missed.
-        version = self._connection.execute(VERSION, {"limited": limited}, prepare=True).fetchone()
+        version = connection.execute(VERSION, {"limited": limited}, prepare=True).fetchone()
         if version != self._version or self._rules is None:
-            found = [rule_of(row) for row in self._connection.execute(READ, prepare=True)]
+            found = [rule_of(row) for row in connection.execute(READ, prepare=True)]
             self._rules = {rule.account_id: rule for rule in found if rule.stops or rule.limits != NONE}
             self.any_money = any(rule.limits.counts_money for rule in found)
             self._version = version
-
-    def _hang_up(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
 
 NONE = Limits()

@@ -5,7 +5,6 @@ A thread of its own reads, so that a look-up costs the reading of an attribute a
 
 import json
 import logging
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
@@ -15,19 +14,14 @@ import psycopg
 
 from routing.tokens import Tokens
 from routing.values import Program, Token
-from runtime.postgres import CONNECT, set_up
+from runtime.follower import Connection, Follower
 
 log = logging.getLogger(__name__)
 
 EVERY_S = 0.5
 """Between two looks at the version of the table: changes are promised to be seen within a second."""
-FIRST_S = 5.0
-"""How long the first one who asks waits for the first look. Connecting has a shorter limit of its own."""
-STATEMENT_TIMEOUT_MS = 2_000
 SQL = Path(__file__).parent / "sql"
 READ, VERSION, ADD = ((SQL / f"{name}.sql").read_text() for name in ("tokens", "token_version", "add_tokens"))
-
-Connection = psycopg.Connection[Any]
 
 
 class NotRead(psycopg.OperationalError):
@@ -39,17 +33,10 @@ class Registry:
     table where they are missing."""
 
     def __init__(self, url: Callable[[], str], built_in: Callable[[], Iterable[Token]]) -> None:
-        self._url = url
         self._built_in = built_in
         self._tokens: Tokens | None = None
         self._version: int | None = None
-        self._connection: Connection | None = None
-        self._thread: threading.Thread | None = None
-        self._state = threading.Condition()
-        self._asked = 0
-        """Looks that were asked for; `_looked` of them have been taken, whether Postgres answered or not."""
-        self._looked = 0
-        self._closing = False
+        self._follower = Follower("tokens", "the tokens", url, self._look, every_s=EVERY_S)
 
     def current(self) -> Tokens:
         """The tokens of at most a second ago; older ones while Postgres is away. Raises `NotRead`.
@@ -58,22 +45,15 @@ class Registry:
         """
         found = self._tokens
         if found is None:
-            with self._state:
-                self._start()
-                self._state.wait_for(lambda: self._looked > 0, FIRST_S)
-                found = self._tokens
+            self._follower.first()
+            found = self._tokens
         if found is None:
             raise NotRead("the tokens are not known yet: Postgres does not answer")
         return found
 
     def refresh(self) -> Tokens:
         """The tokens with every change that was committed before this call, if Postgres answers. Blocks."""
-        with self._state:
-            self._start()
-            self._asked += 1
-            wanted = self._asked
-            self._state.notify_all()
-            self._state.wait_for(lambda: self._looked >= wanted, FIRST_S)
+        self._follower.refresh()
         return self.current()
 
     def fix(self, tokens: Tokens) -> None:
@@ -82,50 +62,15 @@ class Registry:
 
     def close(self) -> None:
         """Ends the reading; who asks later begins anew."""
-        with self._state:
-            thread, self._thread, self._closing = self._thread, None, True
-            self._state.notify_all()
-        if thread is not None:
-            thread.join(FIRST_S)
+        self._follower.close()
         self._tokens = self._version = None
 
-    def _start(self) -> None:
-        if self._thread is None:
-            self._closing, self._asked, self._looked = False, 1, 0
-            self._thread = threading.Thread(target=self._run, name="tokens", daemon=True)
-            self._thread.start()
-
-    def _run(self) -> None:
-        answered = True
-        while not self._closing:
-            asked = self._asked
-            try:
-                self._look()
-                answered = True
-            except psycopg.Error as error:
-                if answered:
-                    log.warning("the tokens cannot be read: %s", str(error).strip())
-                answered = False
-                self._hang_up()
-            with self._state:
-                self._looked = asked
-                self._state.notify_all()
-                self._state.wait_for(self._wanted, EVERY_S)
-        self._hang_up()
-
-    def _wanted(self) -> bool:
-        return self._closing or self._asked > self._looked
-
-    def _look(self) -> None:
-        if self._connection is None:
-            name = "orderengine:tokens"
-            self._connection = psycopg.connect(self._url(), autocommit=True, application_name=name, **CONNECT)
-            set_up(self._connection, statement_timeout_ms=STATEMENT_TIMEOUT_MS)
-        row = self._connection.execute(VERSION, prepare=True).fetchone()
+    def _look(self, connection: Connection) -> None:
+        row = connection.execute(VERSION, prepare=True).fetchone()
         version = row[0] if row else None
         # The version is read first: a change that comes between the two is read twice, not missed.
         if version != self._version or self._tokens is None:
-            self._tokens, complete = self._read(self._connection)
+            self._tokens, complete = self._read(connection)
             self._version = version if complete else None  # Asked again until the table holds them.
 
     def _read(self, connection: Connection) -> tuple[Tokens, bool]:
@@ -143,11 +88,6 @@ class Registry:
                 return Tokens([*known, *(token for token in missing if token.mint not in mints)]), False
             known = [token_of(row) for row in connection.execute(READ)]
         return Tokens(known), True
-
-    def _hang_up(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
 
 
 def token_of(row: tuple[Any, ...]) -> Token:
