@@ -5,6 +5,19 @@
 
 from collections.abc import Mapping
 
+OF_RISK: Mapping[str, str] = {
+    "TRADING_HALTED": "Trading is halted: nothing is submitted. Cancels pass.",
+    "TRADING_STATE_REDUCING": "Only orders that sell into a quote token, and exits of plans, are executed at present.",
+    "TOKEN_DENIED": "The token may not be bought.",
+    "TOKEN_NOT_ALLOWED": "The token is none of those that may be bought.",
+    "NOTIONAL_UNPRICED": "There is a limit, and nobody knows what the order is worth: it is a share, or no price is fresh.",
+    "NOTIONAL_EXCEEDS_MAX_PER_ORDER": "The order is worth more than one order may be; `details` has limit and value.",
+    "SPEND_BUDGET_EXCEEDED": "It would be more than may be spent on a day (UTC); `details` has limit and value.",
+    "LOSS_BUDGET_EXCEEDED": "More is lost today (UTC) than may be; `details` has limit and value.",
+    "PRICE_OUTSIDE_COLLAR": "The price is further from the market than the collar allows, in bps; `details` has limit and value.",
+}
+"""What the rules of risk deny, whether an order is refused or fails later."""
+
 ERRORS: Mapping[str, str] = {
     "INVALID_JSON": "The body is not JSON, or ended early.",
     "VALIDATION_FAILED": "A field, parameter or header is not as it must be; `details` names it.",
@@ -34,15 +47,7 @@ ERRORS: Mapping[str, str] = {
     "UNKNOWN_TOKEN": "The token is not known here.",
     "SAME_TOKEN": "tokenIn and tokenOut are the same.",
     "PRICE_NOT_SENSIBLE": "The price is far from the market; `allowFarPrice` lets it pass.",
-    "TRADING_HALTED": "Trading is halted: nothing is submitted. Cancels pass.",
-    "TRADING_STATE_REDUCING": "Only orders that sell into a quote token, and exits of plans, are executed at present.",
-    "TOKEN_DENIED": "The token may not be bought.",
-    "TOKEN_NOT_ALLOWED": "The token is none of those that may be bought.",
-    "NOTIONAL_UNPRICED": "There is a limit, and nobody knows what the order is worth: it is a share, or no price is fresh.",
-    "NOTIONAL_EXCEEDS_MAX_PER_ORDER": "The order is worth more than one order may be; `details` has limit and value.",
-    "SPEND_BUDGET_EXCEEDED": "It would be more than may be spent on a day (UTC); `details` has limit and value.",
-    "LOSS_BUDGET_EXCEEDED": "More is lost today (UTC) than may be; `details` has limit and value.",
-    "PRICE_OUTSIDE_COLLAR": "The price is further from the market than the collar allows, in bps; `details` has limit and value.",
+    **OF_RISK,
     "OPEN_ORDERS_EXCEED_MAXIMUM": "There would be more open orders than there may be; `details` has limit and value.",
     "ORDERS_PER_MINUTE_EXCEED_MAXIMUM": "More orders would be placed within a minute than may be; `details` has limit and value.",
     "RATE_LIMITED": "Too many requests. `Retry-After` says when to come again.",
@@ -51,15 +56,7 @@ ERRORS: Mapping[str, str] = {
 }
 
 FAILURES: Mapping[str, str] = {
-    "TRADING_HALTED": "Trading is halted: nothing is submitted. Cancels pass.",
-    "TRADING_STATE_REDUCING": "Only orders that sell into a quote token, and exits of plans, are executed at present.",
-    "TOKEN_DENIED": "The token may not be bought.",
-    "TOKEN_NOT_ALLOWED": "The token is none of those that may be bought.",
-    "NOTIONAL_UNPRICED": "There is a limit, and nobody knows what the order is worth: it is a share, or no price is fresh.",
-    "NOTIONAL_EXCEEDS_MAX_PER_ORDER": "The order is worth more than one order may be; `details` has limit and value.",
-    "SPEND_BUDGET_EXCEEDED": "It would be more than may be spent on a day (UTC); `details` has limit and value.",
-    "LOSS_BUDGET_EXCEEDED": "More is lost today (UTC) than may be; `details` has limit and value.",
-    "PRICE_OUTSIDE_COLLAR": "The price is further from the market than the collar allows, in bps; `details` has limit and value.",
+    **OF_RISK,
     "NO_QUOTE": "No venue gave a quote, for different reasons; the event names each.",
     "NO_ROUTE": "No venue has a pool for the pair.",
     "VENUE_ERROR": "A venue answered something else than was asked for.",

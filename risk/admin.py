@@ -5,12 +5,11 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from accounts.auth import user_name
 from accounts.models import Account
-from accounts.roles import OPERATE
+from accounts.read_only import ReadOnlyAdmin
 from risk.changes import By, limits_of, set_state
 from risk.models import Change, Rule
 from risk.values import EVERYBODY, Limits, TradingState
@@ -24,25 +23,18 @@ def name_of(account_id: int) -> str:
     return Account.objects.filter(pk=account_id).values_list("name", flat=True).first() or f"account {account_id}"
 
 
-class ReadOnly(ModelAdmin):  # type: ignore[misc]
+class OperatorsOnly(ReadOnlyAdmin):
+    """Whoever may halt trading may look, and nobody else."""
+
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return bool(request.user.has_perm(OPERATE))
+        return self.has_operate_permission(request)
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
 
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
 
 @admin.register(Rule)
-class RuleAdmin(ReadOnly):
+class RuleAdmin(OperatorsOnly):
     """Of everybody together, and of each account that has one."""
 
     list_display = ("whose", "shown_state", "limits")
@@ -64,9 +56,6 @@ class RuleAdmin(ReadOnly):
         limits = limits_of(rule)
         set_ = {name: value for name in Limits.__struct_fields__ if (value := getattr(limits, name)) not in (None, ())}
         return ", ".join(f"{name.replace('_', ' ')} {shown(value)}" for name, value in set_.items()) or "none"
-
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm(OPERATE))
 
     @admin.action(description="HALT: submit nothing more", permissions=["operate"])
     def halt(self, request: HttpRequest, queryset: QuerySet[Rule]) -> None:
@@ -92,7 +81,7 @@ def shown(value: Any) -> str:
 
 
 @admin.register(Change)
-class ChangeAdmin(ReadOnly):
+class ChangeAdmin(OperatorsOnly):
     """Who changed what, when, from and to."""
 
     list_display = ("at", "whose", "by", "before", "after", "request_id")

@@ -7,8 +7,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 
+from accounts.read_only import ReadOnlyAdmin
 from orders.admin.keyset import KeysetMixin
-from orders.admin.read_only import ReadOnlyAdmin
 from webhooks import commands
 from webhooks.endpoint_in import WebhookAmendIn
 from webhooks.models import Delivery, Endpoint

@@ -9,12 +9,12 @@ from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import display
 
+from accounts.read_only import ReadOnlyAdmin
 from orders import commands
 from orders.admin.changes import asker, on_each
 from orders.admin.facts import letter_facts, swap
 from orders.admin.filters import MAX_ID_DIGITS, ResolvedFilter
 from orders.admin.keyset import KeysetMixin
-from orders.admin.read_only import ReadOnlyAdmin
 from orders.ids import uuid_of
 from orders.models import DeadLetter
 

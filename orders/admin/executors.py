@@ -3,7 +3,7 @@
 from django.contrib import admin
 from unfold.decorators import display
 
-from orders.admin.read_only import ReadOnlyAdmin
+from accounts.read_only import ReadOnlyAdmin
 from orders.models import Executor
 
 

@@ -12,12 +12,12 @@ from django.utils.html import format_html
 from unfold.decorators import action, display
 
 from accounts.models import Account
+from accounts.read_only import ReadOnlyAdmin
 from orders import commands
 from orders.admin.changes import asker, on_each
 from orders.admin.facts import SIGNS, called, facts, swap
 from orders.admin.filters import AccountFilter, StatusFilter, TypeFilter
 from orders.admin.keyset import KeysetMixin
-from orders.admin.read_only import ReadOnlyAdmin
 from orders.ids import uuid_of
 from orders.lifecycle import Status
 from orders.models import DeadLetter, Order, OrderEvent, OrderType, Transaction

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from unfold.decorators import display
 
-from orders.admin.read_only import ReadOnlyAdmin
+from accounts.read_only import ReadOnlyAdmin
 from orders.models import Plan, PlanStatus
 
 MAX_SHOWN = 200
