@@ -138,10 +138,13 @@ def batches(connection: psycopg.Connection[Any], wanted: Wanted) -> Iterator[lis
             yield [Fill(*row) for row in rows]
 
 
+FEES = msgspec.json.Decoder(list[FeeOut])
+
+
 def fees_of(fill: Fill) -> list[FeeOut]:
     """By kind and token. Older rows, and the mock's, name the venue's alone."""
     if fill.fees is not None:
-        return msgspec.json.decode(fill.fees, type=list[FeeOut])
+        return FEES.decode(fill.fees)
     return [FeeOut("venue", mint_of(fill.token_out), text(fill.fee))] if fill.fee else []
 
 

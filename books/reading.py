@@ -1,6 +1,5 @@
 """The books of an account, from its fills. They are folded anew each time, so that they cannot differ from the fills."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -8,10 +7,9 @@ from typing import Any
 import msgspec
 import psycopg
 
-from books.fills import Fill, Wanted, batches
+from books.fills import Fill, Wanted, batches, fees_of
 from books.statement import Books, Entry
 from orders.mints import mint_of
-from orders.representation import FeeOut
 from routing.values import UNRANKED, precedence
 from routing.world import tokens
 
@@ -42,16 +40,5 @@ def rank(mint: str) -> tuple[int, str]:
 
 
 def entry_of(fill: Fill) -> Entry:
-    fees = tuple(fees_in(fill))
+    fees = tuple((fee.kind, fee.token, Decimal(fee.amount)) for fee in fees_of(fill))
     return Entry(fill.at, mint_of(fill.token_in), mint_of(fill.token_out), fill.amount_in, fill.amount_out, fees)
-
-
-FEES = msgspec.json.Decoder(list[FeeOut])
-
-
-def fees_in(fill: Fill) -> Iterator[tuple[str, str, Decimal]]:
-    if fill.fees is not None:
-        for fee in FEES.decode(fill.fees):
-            yield fee.kind, fee.token, Decimal(fee.amount)
-    elif fill.fee:
-        yield "venue", mint_of(fill.token_out), fill.fee

@@ -26,7 +26,7 @@ from books.answers import (
 )
 from books.audit import AuditedOut, audited
 from books.export import csv_of, ndjson, streamed
-from books.fills import EARLIEST, FillOut, Wanted, batches, connected, fill_out, page
+from books.fills import EARLIEST, LATEST, FillOut, Wanted, batches, connected, fill_out, page
 from books.reading import books
 from books.statement import PERIODS, Books
 from books.valuation import prices
@@ -61,17 +61,14 @@ PERIOD = [
 
 
 def wanted(asked: Parameters, account_id: int) -> Wanted:
-    found = Wanted(
+    return Wanted(
         account_id=account_id,
+        since=asked.moment("from") or EARLIEST,
+        until=asked.moment("to") or LATEST,
         mode=asked.text("mode"),
         venue=asked.one_of("venue", [str(venue) for venue in registered()]),
         token=asked.token("token"),
         pair=asked.pair("pair"),
-    )
-    return Wanted(
-        **{field: getattr(found, field) for field in ("account_id", "mode", "venue", "token", "pair")},
-        since=asked.moment("from") or found.since,
-        until=asked.moment("to") or found.until,
     )
 
 
@@ -205,7 +202,7 @@ def span(asked: Parameters) -> tuple[datetime, datetime, str]:
     every = asked.one_of("every", list(PERIODS)) or "day"
     step = timedelta(days=1) if every == "day" else timedelta(hours=1)
     last = asked.moment("to") or datetime.now(UTC)
-    first = asked.moment("from") or max(last - DEFAULT[every], datetime(1970, 1, 1, tzinfo=UTC))
+    first = asked.moment("from") or max(last - DEFAULT[every], EARLIEST)
     if first > last:
         raise invalid("from", "must not be after `to`")
     if last - first > LONGEST[every]:

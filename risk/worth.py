@@ -52,13 +52,12 @@ class Valuation:
         self._read_at = float("-inf")
         self._worths: dict[str, Decimal] = {}
 
-    def prices(self, more: Iterable[str] = ()) -> dict[str, Decimal]:
-        """Empty but for the quote token itself while Redis is away. `more`: names of pairs beside those always polled."""
-        named = list(more)
-        if named or monotonic() - self._read_at > MEMO_S:
+    def prices(self) -> dict[str, Decimal]:
+        """Empty but for the quote token itself while Redis is away."""
+        if monotonic() - self._read_at > MEMO_S:
             quotes = quote_tokens()
             try:
-                markets = price_store().read({*settings.POLL_PAIRS, *named})
+                markets = price_store().read(settings.POLL_PAIRS)
             except redis.RedisError as error:
                 log.warning("orders cannot be valued: %s", error)
                 markets = {}

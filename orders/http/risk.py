@@ -29,6 +29,7 @@ from orders.ids import uuid7_at
 from orders.json_in import Reader
 from orders.models import Order
 from orders.order_in import checked_threshold, token
+from orders.representation import number
 from orders.wire import text, timestamp
 from risk import changes
 from risk.changes import By, SetByStaff, limits_of
@@ -195,20 +196,16 @@ def rule_out(rule: Rule) -> RuleOut:
         rule.state_by_staff,
         rule.limits_by_staff,
         LimitsOut(
-            max_notional_per_order=money(limits.max_notional_per_order),
+            max_notional_per_order=number(limits.max_notional_per_order),
             max_open_orders=limits.max_open_orders,
             max_orders_per_minute=limits.max_orders_per_minute,
-            max_daily_spend=money(limits.max_daily_spend),
-            max_daily_loss=money(limits.max_daily_loss),
+            max_daily_spend=number(limits.max_daily_spend),
+            max_daily_loss=number(limits.max_daily_loss),
             price_collar_bps=limits.price_collar_bps,
             allowed_tokens=None if limits.allowed_tokens is None else [label(mint) for mint in limits.allowed_tokens],
             denied_tokens=[label(mint) for mint in limits.denied_tokens],
         ),
     )
-
-
-def money(amount: Decimal | None) -> str | None:
-    return None if amount is None else text(amount)
 
 
 def used_out(account_id: int) -> UsedOut:
