@@ -50,6 +50,19 @@ def test_trading_is_halted_and_goes_on_after_a_question(
     assert state(engine) == "ACTIVE"
 
 
+def test_an_operator_has_all_of_the_bar_on_a_phone(look: Looks, engine: Engine) -> None:
+    page = admin(look, engine, "/", **PHONE)
+    page.goto(engine.url)
+    for wanted, button in (("Halted", "Halt"), ("Trading", "Go on")):
+        page.get_by_role("button", name=button, exact=True).click()
+        page.locator("#halt-do").click()
+        expect(page.locator("#trading-state")).to_have_text(wanted)
+        # Not `innerWidth`: a phone zooms out for a page that is too wide.
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"], wanted  # type: ignore[index]
+        if SHOTS:
+            page.screenshot(path=f"{SHOTS}/operator-{wanted}.png")
+
+
 def test_the_admin_halts_everybody_and_notes_who(look: Looks, engine: Engine) -> None:
     page = admin(look, engine, "/admin/risk/rule/")
     page.locator("tr", has_text="everybody").locator("input.action-select").check()
