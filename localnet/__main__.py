@@ -37,6 +37,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="of the prices' wandering")
     parser.add_argument("--hold", action="store_true", help="prices do not wander by themselves")
     parser.add_argument("--requests-per-s", type=float, default=0, help="rate limit of each trade API; 0: none")
+    parser.add_argument(
+        "--genesis", help="what it says its genesis hash is, for tests of programs that ask which cluster they are on"
+    )
     parser.add_argument("--info", type=Path, help="a file that gets the addresses, as JSON")
     return parser.parse_args()
 
@@ -85,7 +88,13 @@ def addresses(ports: list[int], chain: Chain) -> dict[str, Any]:
 
 
 async def run(options: argparse.Namespace) -> None:
-    chain = Chain(options.directory, programs=programs(), genesis=genesis, finalized_after=options.finalized_after)
+    chain = Chain(
+        options.directory,
+        programs=programs(),
+        genesis=genesis,
+        finalized_after=options.finalized_after,
+        genesis_hash=options.genesis,
+    )
     sockets = listeners(options.port, options.nodes * PORTS_OF_NODE)
     ports = [each.getsockname()[1] for each in sockets]
     application = Server(

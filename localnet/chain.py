@@ -82,11 +82,13 @@ class Chain:
         programs: Mapping[Pubkey, bytes],
         genesis: Callable[["Chain"], None],
         finalized_after: int = 1,
+        genesis_hash: str | None = None,
     ) -> None:
         """`programs`: address → ELF file. `genesis(chain)` makes a new chain's accounts.
 
-        `finalized_after`: how many blocks later one is final.
+        `finalized_after`: how many blocks later one is final; `genesis_hash`: what it says instead of its own.
         """
+        self._genesis_hash = genesis_hash
         self.finalized_after = finalized_after
         self.store = Store(folder)
         # Both are kept here, for longer.
@@ -126,7 +128,7 @@ class Chain:
 
     @property
     def genesis_hash(self) -> str:
-        return str(Hash.hash(bytes(self.faucet.pubkey())))
+        return self._genesis_hash or str(Hash.hash(bytes(self.faucet.pubkey())))
 
     def close(self) -> None:
         self.store.close()

@@ -114,12 +114,22 @@ FLOWER_URL = os.environ.get("FLOWER_URL") or embedded_service("flowerUrl")
 FLOWER_BASIC_AUTH = os.environ.get("FLOWER_BASIC_AUTH", "")
 """`name:password` that Flower asks for; an embedded engine uses the administrator's."""
 
+EXECUTION_MODE = os.environ.get("EXECUTION_MODE") or embedded_service("executionMode") or "mock"
+if EXECUTION_MODE not in ("mock", "localnet", "devnet", "mainnet"):
+    raise ImproperlyConfigured(f"EXECUTION_MODE must be mock, localnet, devnet or mainnet, not {EXECUTION_MODE!r}")
+if not read_bool("MAINNET_I_UNDERSTAND", False) and EXECUTION_MODE == "mainnet":
+    raise ImproperlyConfigured("EXECUTION_MODE=mainnet trades real money: set MAINNET_I_UNDERSTAND=true beside it")
+CAPS_REQUIRED = EXECUTION_MODE == "mainnet"
+"""Trading is halted at first, and stays so until everybody's caps per order and per day are set."""
+if read_bool("PAPER", False):
+    raise ImproperlyConfigured("PAPER is not built yet: use EXECUTION_MODE=localnet to try orders without money")
+
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 DEBUG = read_bool("DEBUG", False)
 LOOPBACK = HOST in environment.LOOPBACK
-LOCAL_MODE = EMBEDDED and LOOPBACK
-"""On a laptop (loopback bind, embedded services) a request without a key acts as the account `demo`."""
+LOCAL_MODE = EMBEDDED and LOOPBACK and EXECUTION_MODE != "mainnet"
+"""On a laptop (loopback bind, embedded services) a request without a key acts as the account `demo`. Never over real money."""
 
 
 def secret_key() -> str:
@@ -459,12 +469,12 @@ UNFOLD = {
 
 
 # --- The engine's numbers --------------------------------------------------------------------------------------------
-EXECUTION_MODE = os.environ.get("EXECUTION_MODE") or embedded_service("executionMode") or "mock"
-if EXECUTION_MODE not in ("mock", "localnet"):
-    raise ImproperlyConfigured(f"EXECUTION_MODE must be mock or localnet, not {EXECUTION_MODE!r}")
 RPC_URLS: list[str] = read_list("RPC_URLS") or [url for url in (embedded_service("rpcUrls") or "").split(",") if url]
 if EXECUTION_MODE != "mock" and not RPC_URLS:
     raise ImproperlyConfigured(f"RPC_URLS must name the nodes of the {EXECUTION_MODE}")
+POOLS: list[str] = read_list("POOLS")
+"""Addresses of the pools that are traded; without it all accounts of the pool programs are looked at, which a public node of a
+large cluster refuses."""
 WALLET_KEYS_DIR = Path(read("WALLET_KEYS_DIR", "") or DATA_DIR / "keys")
 """Key files of wallets, each of mode 600. Only order workers and the command `wallets` need to see the folder."""
 WALLET_SOL_RESERVE = read_int("WALLET_SOL_RESERVE", 10_000_000)

@@ -28,6 +28,7 @@ ERRORS: Mapping[str, str] = {
     "METHOD_NOT_ALLOWED": "The path knows other methods; `Allow` names them.",
     "NOT_ACCEPTABLE": "Answers are JSON.",
     "IDEMPOTENCY_CONFLICT": "The key was used before with another body. Use another key for another order.",
+    "CAPS_NOT_SET": "On mainnet nobody trades before everybody's caps per order and per day are set, and while they are not.",
     "TOO_LATE": "The order is being executed and cannot be changed any more.",
     "ALREADY_FINAL": "The order has ended.",
     "NOT_RESTING": "Only an order that waits for its trigger can be amended.",

@@ -10,7 +10,7 @@ from unfold.decorators import display
 from accounts.auth import user_name
 from accounts.models import Account
 from accounts.read_only import ReadOnlyAdmin
-from risk.changes import By, limits_of, set_state
+from risk.changes import By, CapsNotSet, limits_of, set_state
 from risk.models import Change, Rule
 from risk.values import EVERYBODY, Limits, TradingState
 
@@ -72,7 +72,11 @@ class RuleAdmin(OperatorsOnly):
     def _set(self, request: HttpRequest, queryset: QuerySet[Rule], state: TradingState) -> None:
         by = By(user_name(request.user), staff=True, request_id=request.META.get("REQUEST_ID"))
         for rule in queryset:
-            set_state(rule.account_id, state, by)
+            try:
+                set_state(rule.account_id, state, by)
+            except CapsNotSet as error:
+                messages.error(request, f"{name_of(rule.account_id)}: {error.__doc__}")
+                continue
             messages.success(request, f"{name_of(rule.account_id)}: {state}, within a second.")
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
+from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 from django.utils import timezone
@@ -13,9 +14,18 @@ from django.utils import timezone
 from risk.models import Budget, Change, Rule
 from risk.values import EVERYBODY, SEVERITY, Limits, TradingState
 
+FIRST_START = "the first start on mainnet"
+"""Who halts it, as the log of changes names it."""
+CAPS = ("max_notional_per_order", "max_daily_spend")
+"""Of everybody together; on mainnet nothing trades without them."""
+
 
 class SetByStaff(Exception):
     """An operator has set this: the account itself may not loosen it."""
+
+
+class CapsNotSet(Exception):
+    """On mainnet nobody trades before everybody's caps per order and per day are set, and they stay set while anybody does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +41,12 @@ class By:
 def set_state(account_id: int, state: TradingState, by: By) -> Rule:
     """Sets the trading state of an account, or of `EVERYBODY`; again: the same, and no change is noted.
 
-    Raises `SetByStaff` where an account would loosen what an operator has set.
+    Raises `SetByStaff` where an account would loosen what an operator has set; `CapsNotSet`.
     """
     with transaction.atomic():
         rule = _locked(account_id)
+        if account_id == EVERYBODY and state != TradingState.HALTED and not capped(rule):
+            raise CapsNotSet
         looser = SEVERITY.index(state) < SEVERITY.index(TradingState(rule.state))
         if looser and rule.state_by_staff and not by.staff:
             raise SetByStaff
@@ -48,11 +60,13 @@ def set_state(account_id: int, state: TradingState, by: By) -> Rule:
 
 
 def set_limits(account_id: int, limits: Limits, by: By) -> Rule:
-    """Sets all limits; those that `limits` leaves out are none any more. Raises `SetByStaff`."""
+    """Sets all limits; those that `limits` leaves out are none any more. Raises `SetByStaff`, `CapsNotSet`."""
     with transaction.atomic():
         rule = _locked(account_id)
         if rule.limits_by_staff and not by.staff:
             raise SetByStaff
+        if account_id == EVERYBODY and rule.state != TradingState.HALTED and not capped(limits):
+            raise CapsNotSet
         before = msgspec.to_builtins(limits_of(rule), builtin_types=())
         rule.limits_by_staff = by.staff
         for name in Limits.__struct_fields__:
@@ -62,6 +76,28 @@ def set_limits(account_id: int, limits: Limits, by: By) -> Rule:
         rule.save()
         _note(rule, by, before, msgspec.to_builtins(limits, builtin_types=()))
     return rule
+
+
+def capped(limits: Rule | Limits) -> bool:
+    """Whether these limits of everybody are enough for this mode."""
+    return not settings.CAPS_REQUIRED or all(getattr(limits, name) is not None for name in CAPS)
+
+
+def halt_first_start() -> None:
+    """Halts everybody where this database has never been on mainnet before. Nothing in any other mode."""
+    if not settings.CAPS_REQUIRED:
+        return
+    with transaction.atomic():
+        rule = _locked(EVERYBODY)
+        if Change.objects.filter(account_id=EVERYBODY, by=FIRST_START).exists():
+            return
+        before = {"state": rule.state}
+        rule.state, rule.state_by_staff = TradingState.HALTED.value, True
+        rule.save()
+        # Noted even where it was halted before: the row is what says that mainnet has been started.
+        Change.objects.create(
+            account_id=EVERYBODY, at=Now(), by=FIRST_START, before=before, after={"state": rule.state}
+        )
 
 
 def _locked(account_id: int) -> Rule:

@@ -1,7 +1,8 @@
 """What is known of a pair's prices, and its form in Redis. Pure.
 
-`quotes:{pair}:{VENUE}` and `quotes:{pair}:BEST` are hashes with price, fee (bps), net_price, liquidity, volume, observed_at
-and seen_at; a venue's has volume_mean and volume_ticks too, BEST's has venue. `write.lua` adds written_at and lag_ms.
+`quotes:{pair}:{VENUE}` and `quotes:{pair}:BEST` are hashes with price, fee (bps), net_price, liquidity, volume, observed_at,
+seen_at and mode (`EXECUTION_MODE`); a venue's has volume_mean and volume_ticks too, BEST's has venue. `write.lua` adds
+written_at and lag_ms. A price of another mode is of another market: whoever shares a Redis with it by mistake does not see it.
 Decimals are plain text, times RFC 3339 in UTC by the writer's clock, written_at and lag_ms whole milliseconds.
 """
 
@@ -17,6 +18,8 @@ from routing.venues import registered
 from routing.volume import VolumeAverage
 
 BEST = "BEST"
+UNMARKED = frozenset({"mock", "localnet"})
+"""Modes of the versions that did not say of which one a price is."""
 MAX_DRIFT = timedelta(seconds=1)
 """Clocks that differ by less are taken as equal: ordinary time synchronisation keeps them closer than that."""
 
@@ -87,11 +90,18 @@ def ahead_of_writer(fields: Mapping[str, str], lag_ms: int | None) -> timedelta:
     return ahead if abs(ahead) > MAX_DRIFT else timedelta(0)
 
 
-def market_of(pair: str, hashes: list[Mapping[str, str]], lag_ms: int | None = None) -> PairPrices | None:
-    """The market of the pair's hashes, in the order of `keys_of` and in times of our clock; None without any.
+def of_mode(mode: str, fields: Mapping[str, str]) -> bool:
+    return fields["mode"] == mode if "mode" in fields else mode in UNMARKED
+
+
+def market_of(
+    pair: str, hashes: list[Mapping[str, str]], lag_ms: int | None = None, *, mode: str = "mock"
+) -> PairPrices | None:
+    """The market of the pair's hashes, in the order of `keys_of` and in times of our clock; None without any of the mode.
 
     `lag_ms` is Redis' clock minus ours.
     """
+    hashes = [fields if of_mode(mode, fields) else {} for fields in hashes]
     found = {venue: fields for venue, fields in zip(registered(), hashes, strict=False) if fields}
     best = hashes[-1]
     if not found:
@@ -112,18 +122,20 @@ def market_of(pair: str, hashes: list[Mapping[str, str]], lag_ms: int | None = N
     return PairPrices(pair, ticks, tick, max(seen), volumes)
 
 
-def commands_of(market: PairPrices) -> tuple[list[str], list[bytes]]:
+def commands_of(market: PairPrices, *, mode: str = "mock") -> tuple[list[str], list[bytes]]:
     """Keys and their arguments for `write.lua`."""
     keys, arguments = [], []
     for venue, tick in market.ticks.items():
-        fields = fields_of(tick)
+        fields = fields_of(tick) | {"mode": mode}
         if average := market.volumes.get(venue):
             fields |= {"volume_mean": f"{average.mean:f}", "volume_ticks": str(average.ticks)}
         keys.append(key(market.pair, venue))
         arguments.append(_flat(stamp(tick.observed_at), fields))
     if market.best is not None:
         keys.append(key(market.pair, BEST))
-        arguments.append(_flat(stamp(market.seen_at), {"venue": market.best.venue, **fields_of(market.best)}))
+        arguments.append(
+            _flat(stamp(market.seen_at), {"venue": market.best.venue, "mode": mode, **fields_of(market.best)})
+        )
     return keys, arguments
 
 

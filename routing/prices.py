@@ -41,8 +41,10 @@ WRITE, WATCH = ((LUA / f"{name}.lua").read_text() for name in ("write", "watch")
 class PriceStore:
     """Reads and writes from threads. Raises `redis.RedisError` while Redis is away."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, mode: str = "mock") -> None:
+        """`mode`: prices of another one are not seen."""
         self.redis = client(url)
+        self._mode = mode
 
     def write(
         self, markets: Iterable[PairPrices], states: Mapping[VenueName, str], *, lag_ms: int | None = None
@@ -54,7 +56,7 @@ class PriceStore:
         keys: list[str] = []
         arguments: list[bytes] = []
         for market in markets:
-            of_pair = commands_of(market)
+            of_pair = commands_of(market, mode=self._mode)
             keys += of_pair[0]
             arguments += of_pair[1]
         with self.redis.pipeline(transaction=False) as pipe:
@@ -76,7 +78,10 @@ class PriceStore:
             time, *answers = pipe.execute()
         lag_ms = redis_lag_ms(time, own_ms)
         hashes = iter(answers)
-        markets = {pair: market_of(pair, [next(hashes) for _ in of_pair], lag_ms) for pair, of_pair in keys.items()}
+        markets = {
+            pair: market_of(pair, [next(hashes) for _ in of_pair], lag_ms, mode=self._mode)
+            for pair, of_pair in keys.items()
+        }
         return {pair: market for pair, market in markets.items() if market is not None}
 
     def watch(self, pair: str) -> None:
@@ -106,8 +111,10 @@ def client(url: str, *, timeout_s: float = TIMEOUT_S) -> "redis.Redis":
 class PriceFeed:
     """Reads from one event loop, for orders: never raises, never waits long, and remembers for a few milliseconds."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, mode: str = "mock") -> None:
+        """`mode`: prices of another one are not seen."""
         self._url = url
+        self._mode = mode
         self._memo: dict[str, tuple[float, asyncio.Task[PairPrices | None]]] = {}
         self._silent_until = 0.0
 
@@ -152,7 +159,7 @@ class PriceFeed:
                     for key in keys_of(pair):
                         pipe.hgetall(key)
                     time, *answers = await pipe.execute()
-            return market_of(pair, answers, redis_lag_ms(time, own_ms))
+            return market_of(pair, answers, redis_lag_ms(time, own_ms), mode=self._mode)
         except (redis.RedisError, OSError, TimeoutError) as error:
             self._silent_until = monotonic() + PAUSE_S
             log.warning("no cached prices: %s", error or type(error).__name__)

@@ -91,9 +91,20 @@ def _mock_world() -> World:
     )
 
 
+def _public_tokens() -> Tokens:
+    from routing.solana.tokens import of_cluster
+
+    return of_cluster(settings.EXECUTION_MODE)
+
+
 def _localnet_world() -> World:
-    from routing.cluster import cluster
     from routing.solana.controls import LocalnetControls
+
+    return _solana_world(LocalnetControls(settings.RPC_URLS[0], tokens))
+
+
+def _solana_world(controls: Controls | None = None) -> World:
+    from routing.cluster import cluster
     from routing.solana.world import solana_world
 
     return solana_world(
@@ -104,7 +115,8 @@ def _localnet_world() -> World:
         max_age_ms=settings.QUOTE_MAX_AGE_MS,
         max_fee_lamports=settings.MAX_FEE_LAMPORTS,
         requests_per_s=settings.RPC_REQUESTS_PER_S,
-        controls=LocalnetControls(settings.RPC_URLS[0], tokens),
+        controls=controls,
+        pools=settings.POOLS or None,
         cached=price_feed().market,
     )
 
@@ -113,6 +125,8 @@ FACTORIES = {
     "mock": Factory(_mock_tokens, _mock_world),
     # The localnet's tokens are at the same addresses.
     "localnet": Factory(_mock_tokens, _localnet_world),
+    "devnet": Factory(_public_tokens, _solana_world),
+    "mainnet": Factory(_public_tokens, _solana_world),
 }
 """By `EXECUTION_MODE`."""
 
@@ -148,13 +162,13 @@ class _Opened:
     def feed(self) -> PriceFeed:
         with self._making:
             if self._feed is None:
-                self._feed = PriceFeed(settings.REDIS_URL)
+                self._feed = PriceFeed(settings.REDIS_URL, mode=settings.EXECUTION_MODE)
             return self._feed
 
     def store(self) -> PriceStore:
         with self._making:
             if self._store is None:
-                self._store = PriceStore(settings.REDIS_URL)
+                self._store = PriceStore(settings.REDIS_URL, mode=settings.EXECUTION_MODE)
             return self._store
 
     async def close(self) -> None:

@@ -68,7 +68,9 @@ MEANINGS = {
     "RECORD_WINDOW_MS": "The same for what happens to orders.",
     "DRAIN_S": "Seconds that a stopping worker lets its orders finish.",
     "EXECUTION_MODE": "`mock` (default): pretended venues and chain. `localnet`: a Solana of the engine's own, with real"
-    " transactions.",
+    " transactions. `devnet`, `mainnet`: Solana's ([going live](going-live.md)).",
+    "MAINNET_I_UNDERSTAND": "Beside `EXECUTION_MODE=mainnet`, which trades real money and does not start without it.",
+    "PAPER": "Refused: not built yet.",
     "RPC_URLS": "Nodes of the chain; without it those of the `localnet` that the engine starts.",
     "MOCK_FAILURE_RATE": "Share of venue calls that fail for a moment, 0 to 1.",
     "MOCK_LATENCY": "Factor on every pretended wait; 0 is none, 1 makes an order take two to three seconds.",

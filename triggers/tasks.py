@@ -65,7 +65,7 @@ class Owners:
 
     def _open(self) -> tuple[Book, PriceStore]:
         if self._stores is None:
-            self._stores = Book(settings.REDIS_URL), PriceStore(settings.REDIS_URL)
+            self._stores = Book(settings.REDIS_URL), PriceStore(settings.REDIS_URL, mode=settings.EXECUTION_MODE)
         return self._stores
 
     def matcher(self) -> Matcher:

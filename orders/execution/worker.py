@@ -31,6 +31,7 @@ from orders.overload import LATE_S, Overload
 from orders.publisher import Publisher
 from orders.risk import worth
 from orders.transitions import transition
+from risk.changes import halt_first_start
 from risk.rules import rules
 from routing.world import close_world, world
 from runtime.loop import LoopThread
@@ -76,6 +77,8 @@ class Worker:
 
     async def _start(self) -> None:
         await world().verify()
+        # A database that was prepared in another mode: before the first claim.
+        await asyncio.to_thread(halt_first_start)
         rules.start()
         self._publisher = Publisher(settings.REDIS_URL)
         self._arming = Arming(settings.REDIS_URL)

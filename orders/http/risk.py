@@ -32,7 +32,7 @@ from orders.order_in import checked_threshold, token
 from orders.representation import number
 from orders.wire import text, timestamp
 from risk import changes
-from risk.changes import By, SetByStaff, limits_of
+from risk.changes import By, CapsNotSet, SetByStaff, limits_of
 from risk.models import Budget, Change, Rule
 from risk.rules import rules
 from risk.values import EVERYBODY, Limits, TradingState, strictest
@@ -109,6 +109,8 @@ class RiskView(View):
             changes.set_limits(account_id, wanted, by(request))
         except SetByStaff:
             raise ApiError("FORBIDDEN", "An operator has set these limits; the account cannot change them.") from None
+        except CapsNotSet:
+            raise caps_not_set() from None
         rules.refresh()
         return Response(risk_out(account_id))
 
@@ -137,8 +139,18 @@ class TradingStateView(View):
             rule = changes.set_state(account_id, TradingState(asked.state), by(request))
         except SetByStaff:
             raise ApiError("FORBIDDEN", "An operator has stopped trading; only an operator lets it go on.") from None
+        except CapsNotSet:
+            raise caps_not_set() from None
         rules.refresh()
         return Response(TradingStateOut(TradingState(rule.state), asked.account, timestamp(timezone.now())))
+
+
+def caps_not_set() -> ApiError:
+    return ApiError(
+        "CAPS_NOT_SET",
+        "On mainnet nobody trades without everybody's maxNotionalPerOrder and maxDailySpend: set them with"
+        " PUT /api/risk?account=*, and halt trading before you take them away.",
+    )
 
 
 def by(request: Request) -> By:

@@ -34,6 +34,21 @@ class Found(msgspec.Struct):
         return Pubkey.from_bytes(data[:32]), Pubkey.from_bytes(data[32:64])
 
 
+class Owned(msgspec.Struct):
+    """An account of `getMultipleAccounts`."""
+
+    data: tuple[str, str]
+    owner: str
+
+
+def mints_of(account: Owned, format_: PoolFormat) -> tuple[Pubkey, Pubkey] | None:
+    """None for what is no pool of the program."""
+    data = base64.b64decode(account.data[0])
+    if account.owner != str(format_.program) or len(data) != format_.size:
+        return None
+    return _key(data, 0), _key(data, 1)
+
+
 def scan(format_: PoolFormat) -> tuple[str, list[object]]:
     """(method, parameters) of the look at all pools of a program."""
     options = {

@@ -8,6 +8,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from solders.pubkey import Pubkey
+
 from routing.clock import Clock, utc_now
 from routing.controls import Controls
 from routing.http import NoAnswer, RpcError, rpc
@@ -19,9 +21,9 @@ from routing.solana.blockhash import Blockhashes
 from routing.solana.builder import Builder
 from routing.solana.chain import SolanaChain
 from routing.solana.mints import read_mint
-from routing.solana.nodes import Nodes
-from routing.solana.pool_index import Found, PoolIndex, scan
-from routing.solana.pools import CPMM, DAMM
+from routing.solana.nodes import At, Nodes
+from routing.solana.pool_index import Found, Owned, PoolIndex, mints_of, scan
+from routing.solana.pools import CPMM, DAMM, PoolFormat
 from routing.solana.priority import Priority
 from routing.solana.programs import KNOWN
 from routing.solana.venues.direct import DirectVenue, Program
@@ -36,13 +38,15 @@ PROGRAMS: dict[VenueName, Program] = {RAYDIUM: Cpmm(), METEORA: Damm()}
 MAX_FEE_LAMPORTS = 1_000_000
 """0.001 SOL: what an order pays the chain at most, where nothing else is said."""
 LISTED_AGE_S = 0.5
+MAX_ACCOUNTS = 100
+"""Of one `getMultipleAccounts`."""
 
 
 class Listed:
     """Every pair that has a pool; blocking, for any thread. One look within `LISTED_AGE_S`."""
 
-    def __init__(self, urls: Sequence[str], tokens: Callable[[], Tokens]) -> None:
-        self._urls, self._tokens = urls, tokens
+    def __init__(self, urls: Sequence[str], tokens: Callable[[], Tokens], pools: Sequence[str] | None = None) -> None:
+        self._urls, self._tokens, self._named = urls, tokens, pools
         self._looking = threading.Lock()
         self._looked_at, self._pairs = float("-inf"), list[Pair]()
 
@@ -57,7 +61,7 @@ class Listed:
     def _look(self) -> None:
         for url in self._urls:
             try:
-                mints = [each.mints for format_ in (CPMM, DAMM) for each in _pools(url, *scan(format_))]
+                mints = [mints for format_ in (CPMM, DAMM) for mints in self._mints(url, format_)]
             except (NoAnswer, RpcError, ValueError):
                 continue
             tokens = self._tokens()
@@ -65,6 +69,17 @@ class Listed:
             found = (tokens.pair(sold, bought) for sold, bought in sorted(ways))
             self._pairs = [pair for pair in found if pair is not None]
             return
+
+    def _mints(self, url: str, format_: PoolFormat) -> list[tuple[Pubkey, Pubkey]]:
+        """Of the pools that are named, or of all. Raises `NoAnswer`, `RpcError`."""
+        if self._named is None:
+            return [each.mints for each in _pools(url, *scan(format_))]
+        found = list[tuple[Pubkey, Pubkey]]()
+        for begin in range(0, len(self._named), MAX_ACCOUNTS):
+            asked = list(self._named[begin : begin + MAX_ACCOUNTS]), {"encoding": "base64"}
+            held = rpc(url, "getMultipleAccounts", *asked, timeout_s=2.0, type_=At[list[Owned | None]]).value
+            found += [mints for each in held if each is not None and (mints := mints_of(each, format_)) is not None]
+        return found
 
 
 def _pools(url: str, method: str, parameters: list[object]) -> list[Found]:
@@ -143,4 +158,4 @@ def solana_world(
         for name, program in PROGRAMS.items()
     ]
     router = Router(venues, deadline_ms=deadline_ms, max_age_ms=max_age_ms, clock=clock, cached=cached)
-    return SolanaWorld(router, chain, nodes, accounts, Listed(rpc_urls, tokens), SolanaBalances(nodes), controls)
+    return SolanaWorld(router, chain, nodes, accounts, Listed(rpc_urls, tokens, pools), SolanaBalances(nodes), controls)

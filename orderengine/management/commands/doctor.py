@@ -17,6 +17,9 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.utils import timezone
 
+from risk.changes import capped
+from risk.models import Rule
+from risk.values import EVERYBODY
 from routing.checkup import Finding, of_nodes
 from routing.cluster import ClusterUnknown, cluster
 from routing.values import SOL_DECIMALS
@@ -54,6 +57,8 @@ def findings() -> Iterator[Finding]:
     postgres = list(of_postgres())
     yield from postgres
     yield of_redis()
+    if settings.CAPS_REQUIRED and not any(finding.mend is not None for finding in postgres):
+        yield of_caps()
     if settings.EXECUTION_MODE == "mock":
         return  # It has neither nodes nor wallets.
     try:
@@ -99,6 +104,15 @@ def of_redis() -> Finding:
         return Finding("redis", f"does not answer: {error}", "start it, or set REDIS_URL to where it is")
     finally:
         client.close()
+
+
+def of_caps() -> Finding:
+    """Everybody's, without which nothing trades on mainnet."""
+    rule = Rule.objects.get(pk=EVERYBODY)
+    if not capped(rule):
+        mend = "manage.py risk limits maxNotionalPerOrder=… maxDailySpend=…, then manage.py risk activate"
+        return Finding("caps", "are not set: trading is halted and stays so", mend)
+    return Finding("caps", f"{rule.max_notional_per_order:f} an order, {rule.max_daily_spend:f} a day; {rule.state}")
 
 
 def of_key(wallet: Wallet) -> Finding:

@@ -34,6 +34,7 @@ class Command(BaseCommand):
             cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
             migrate()
             importlib.import_module("accounts.credentials").ensure(settings.DATA_DIR)
+            importlib.import_module("risk.changes").halt_first_start()
             if settings.EXECUTION_MODE == "localnet":
                 importlib.import_module("orderengine.first_wallet").ensure()
             cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
