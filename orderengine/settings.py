@@ -483,6 +483,16 @@ RPC_REQUESTS_PER_S = read_float("RPC_REQUESTS_PER_S", 0, most=100_000)
 """What a node allows; calls that are read go to another one beyond it. 0: any number."""
 MAX_FEE_LAMPORTS = read_int("MAX_FEE_LAMPORTS", 1_000_000, least=5_000, most=10**12)
 """What any order pays the chain at most for one attempt, rent apart. What is dearer is not signed. 10⁹ lamports are 1 SOL."""
+FEE_STRATEGY = read("FEE_STRATEGY", "auto")
+"""How a compute unit's price is chosen. `none`: next to nothing; `fixed`: `FEE_PRICE`; `percentile`: `FEE_PERCENTILE` of what
+recent blocks took from those that write the same pool; `auto`: 50 % of them. All but `none` rise after a transaction expired."""
+if FEE_STRATEGY not in ("none", "fixed", "percentile", "auto"):
+    raise ImproperlyConfigured(f"FEE_STRATEGY must be none, fixed, percentile or auto, not {FEE_STRATEGY!r}")
+FEE_PRICE = read_int("FEE_PRICE", 1_000, most=1_000_000_000)
+"""Micro-lamports a compute unit: the price of `fixed`, and the least of `percentile` and `auto`."""
+FEE_PERCENTILE = read_int("FEE_PERCENTILE", 75, least=1, most=100)
+TIP_LAMPORTS = read_int("TIP_LAMPORTS", 0, most=10**9)
+"""For Jito's validators, inside the transaction; 0: none. It counts in `MAX_FEE_LAMPORTS`, and is at most half of it."""
 MOCK_SEED = read_int("MOCK_SEED", 0) if os.environ.get("MOCK_SEED") else None
 MOCK_LATENCY = read_float("MOCK_LATENCY", 1.0, most=100)
 MOCK_FAILURE_RATE = read_float("MOCK_FAILURE_RATE", 0.0, most=1)

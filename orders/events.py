@@ -79,6 +79,16 @@ class BuildData(Data, frozen=True, kw_only=True):
     refusals: list[RefusalData]
 
 
+class BidData(Data, frozen=True, kw_only=True):
+    """`price` in micro-lamports a compute unit; `lamports` is the most that the chain takes, `tip` contained, rent apart."""
+
+    strategy: str
+    price: int
+    lamports: int
+    tip: int
+    reason: str
+
+
 class SubmitData(Data, frozen=True, kw_only=True):
     """`submitted`: the intent is written, sending comes after."""
 
@@ -91,6 +101,8 @@ class SubmitData(Data, frozen=True, kw_only=True):
     """Public key of who sells and signs."""
     amount_in: str | UnsetType = UNSET
     """What it takes of tokenIn: for an order of a share, what the share came to."""
+    bid: BidData | UnsetType = UNSET
+    """What it offers for its place in a block, and why so much."""
 
 
 class FeeData(Data, frozen=True, kw_only=True):

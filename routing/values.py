@@ -168,6 +168,19 @@ class Selection(msgspec.Struct, frozen=True):
     refusals: tuple[Refusal, ...]
 
 
+class Bid(msgspec.Struct, frozen=True):
+    """What a transaction offers for its place in a block, and why so much."""
+
+    strategy: str
+    price: int
+    """Micro-lamports a compute unit."""
+    lamports: int
+    """The most that the chain takes: signature, priority and tip; rent apart."""
+    tip: int
+    """Lamports for the tip's receiver, only paid if the transaction succeeds."""
+    reason: str
+
+
 class Swap(msgspec.Struct, frozen=True):
     """A signed transaction: the write-ahead intent.
 
@@ -187,6 +200,8 @@ class Swap(msgspec.Struct, frozen=True):
     """Past it the chain refuses the transaction for good."""
     wallet: str | None = None
     """Base58 public key of who pays and signs; None on a chain without wallets."""
+    bid: Bid | None = None
+    """None on a chain without priority, and for a swap that is read back from the ledger."""
 
 
 FeeKind = Literal["venue", "network", "priority", "tip", "rent"]

@@ -128,11 +128,13 @@ class Venue(Protocol):
         attempt: int,
         signer: Signer | None = None,
         max_fee_lamports: int | None = None,
+        expired: int = 0,
     ) -> Swap:
         """Builds and signs. Nothing is sent.
 
         `signer` pays and signs; a chain without wallets takes none. `max_fee_lamports`: what the order pays the chain at most,
-        rent apart; None: what the world allows.
+        rent apart; None: what the world allows. `expired`: how many transactions of the order have expired before: each is a
+        reason to bid more.
 
         A cached quote comes from where others may write. The venue holds it against its own present offer for the amount
         (`routing.selection.bound`): the swap's `min_out` is never further below that offer than `slippage_bps`.

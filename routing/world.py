@@ -105,6 +105,7 @@ def _localnet_world() -> World:
 
 def _solana_world(controls: Controls | None = None) -> World:
     from routing.cluster import cluster
+    from routing.solana.fees import Fees, Strategy
     from routing.solana.world import solana_world
 
     return solana_world(
@@ -114,6 +115,12 @@ def _solana_world(controls: Controls | None = None) -> World:
         deadline_ms=settings.QUOTE_DEADLINE_MS,
         max_age_ms=settings.QUOTE_MAX_AGE_MS,
         max_fee_lamports=settings.MAX_FEE_LAMPORTS,
+        fees=Fees(
+            strategy=Strategy(settings.FEE_STRATEGY),
+            price=settings.FEE_PRICE,
+            percentile=settings.FEE_PERCENTILE,
+            tip_lamports=settings.TIP_LAMPORTS,
+        ),
         requests_per_s=settings.RPC_REQUESTS_PER_S,
         controls=controls,
         pools=settings.POOLS or None,

@@ -69,6 +69,7 @@ MEANINGS = {
     "DRAIN_S": "Seconds that a stopping worker lets its orders finish.",
     "EXECUTION_MODE": "`mock` (default): pretended venues and chain. `localnet`: a Solana of the engine's own, with real"
     " transactions. `devnet`, `mainnet`: Solana's ([going live](going-live.md)).",
+    "FEE_PERCENTILE": "Of the strategy `percentile`.",
     "MAINNET_I_UNDERSTAND": "Beside `EXECUTION_MODE=mainnet`, which trades real money and does not start without it.",
     "PAPER": "Refused: not built yet.",
     "RPC_URLS": "Nodes of the chain; without it those of the `localnet` that the engine starts.",

@@ -9,11 +9,12 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Protocol
 
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from orders import metrics
 from orders.events import (
     Amended,
+    BidData,
     BuildData,
     ConfirmData,
     ErrorData,
@@ -186,6 +187,7 @@ class Steps:
             attempt=order.attempts,
             signer=signer,
             max_fee_lamports=order.max_fee_lamports,
+            expired=order.expired,
         )
         work.swap = swap
         crash_point("before_intent")
@@ -199,6 +201,7 @@ class Steps:
                 valid_until=swap.valid_until,
                 wallet=swap.wallet or UNSET,
                 amount_in=UNSET if swap.wallet is None else text(winner.amount_in),
+                bid=UNSET if swap.bid is None else BidData(**structs.asdict(swap.bid)),
             ),
             intent=swap,
         )

@@ -150,6 +150,8 @@ SELECT c.id, c.account_id, c.epoch, c.seq, c.status, c.attempts, c.type, c.token
         FROM denied d WHERE d.id = c.id) AS denied,
     (SELECT min(r.price_collar_bps) FROM rule r JOIN wanted w ON w.id = c.id AND NOT w.exits
         WHERE r.account_id = ANY(ARRAY[0, c.account_id])) AS collar_bps,
+    CASE WHEN c.attempts > 1 THEN
+        (SELECT count(*) FROM orders_transaction x WHERE x.order_id = c.id AND x.resolution = 'expired') ELSE 0 END AS expired,
     t.signature, t.attempt, t.venue AS swap_venue, t.wallet AS swap_wallet, t.payload, t.min_out, t.valid_until,
     COALESCE(t.validity, (extract(epoch FROM t.valid_until) * 1000000)::bigint) AS validity
 -- LIMIT makes it one look-up an order: a plan made while there were few intents read all that were open for each.

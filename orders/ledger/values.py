@@ -122,6 +122,8 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     """Why it must not be executed (`risk.values.Denial`): it was claimed to be failed."""
     collar_bps: int | None = None
     """How far what it gets may be below the market."""
+    expired: int = 0
+    """How many of its transactions have expired: perhaps they were bid too little for."""
     event: Mapping[str, Any] | None
     """Data of the `routing` event; None where a submitted order changes its owner, which is no event."""
     swap: Swap | None

@@ -86,6 +86,7 @@ class MockVenue:
         attempt: int,
         signer: Signer | None = None,
         max_fee_lamports: int | None = None,
+        expired: int = 0,
     ) -> Swap:
         """See `Venue`. Valid for `valid_s` from now; the mock chain has no wallets and takes no fees."""
         await self._answer(pair, _BUILD_S)

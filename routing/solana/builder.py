@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from msgspec import structs
 from solders.instruction import Instruction
 from solders.message import MessageV0, to_bytes_versioned
 from solders.pubkey import Pubkey
@@ -19,7 +20,7 @@ from routing.solana.failures import BLOCKHASH_NOT_FOUND, INSUFFICIENT_FUNDS, fai
 from routing.solana.gate import Simulated, judge
 from routing.solana.nodes import NO_ANSWER, At, Nodes
 from routing.solana.programs import SwapProgram
-from routing.solana.safety import Asked, inspect
+from routing.solana.safety import Asked, fee_lamports, inspect
 from routing.solana.transaction import (
     Tables,
     all_keys,
@@ -31,6 +32,7 @@ from routing.solana.transaction import (
     memo,
     unsigned,
 )
+from routing.values import Bid
 from routing.venue import InsufficientFunds, SimulationFailed, UnsafeTransaction, VenueUnavailable
 
 SIMULATED_UNITS = 400_000
@@ -50,6 +52,7 @@ class Built:
     payload: bytes
     last_valid_height: int
     valid_until: datetime
+    bid: Bid
 
 
 class Builder:
@@ -58,30 +61,35 @@ class Builder:
     def __init__(self, nodes: Nodes, blockhashes: Blockhashes, programs: Mapping[Pubkey, SwapProgram]) -> None:
         self._nodes, self._blockhashes, self._programs = nodes, blockhashes, programs
 
-    async def build(self, asked: Asked, instructions: Sequence[Instruction], signer: Signer, price: int) -> Built:
+    async def build(self, asked: Asked, instructions: Sequence[Instruction], signer: Signer, bid: Bid) -> Built:
         """The transaction of our own instructions; see `finish`."""
 
         def assemble(blockhash: Blockhash, units: int, price: int) -> MessageV0:
             ours = [compute_limit(units), compute_price(price), *instructions, memo(asked.memo)]
             return compiled(asked.wallet, ours, blockhash.hash)
 
-        return await self.finish(asked, assemble, {}, signer, price)
+        return await self.finish(asked, assemble, {}, signer, bid)
 
-    async def finish(self, asked: Asked, assemble: Assemble, tables: Tables, signer: Signer, price: int) -> Built:
+    async def finish(self, asked: Asked, assemble: Assemble, tables: Tables, signer: Signer, bid: Bid) -> Built:
         """Inspects, simulates, limits and signs what `assemble` makes.
 
-        `price`: micro-lamports a compute unit, less where the order's cap says so. Raises `UnsafeTransaction`,
+        `bid`: its price is lowered where the order's cap says so; its tip is one of the instructions. Raises `UnsafeTransaction`,
         `SimulationFailed`, `InsufficientFunds`, `VenueUnavailable`.
         """
         if str(asked.wallet) != signer.address:
             raise UnsafeTransaction("the signer is another wallet's")
-        price = min(price + random.randrange(DISTINCT), affordable(asked.max_fee_lamports))
+        most = affordable(asked.max_fee_lamports - bid.tip)
+        price = min(bid.price + random.randrange(DISTINCT), most)
         try:
             blockhash, message, used = await self._tried(asked, assemble, tables, price)
         except NO_ANSWER as error:
             raise VenueUnavailable(str(error)) from error
-        final = limited(message, limit_of(used), price)
-        return await _signed(final, blockhash, asked.wallet, signer)
+        units = limit_of(used)
+        lowered = f", lowered to the cap of {asked.max_fee_lamports} lamports" if bid.price > most else ""
+        told = structs.replace(
+            bid, price=price, lamports=fee_lamports(units, price) + bid.tip, reason=bid.reason + lowered
+        )
+        return await _signed(limited(message, units, price), blockhash, asked.wallet, signer, told)
 
     async def _tried(
         self, asked: Asked, assemble: Assemble, tables: Tables, price: int
@@ -138,7 +146,7 @@ def _failed(simulated: Simulated, programs: Sequence[Pubkey]) -> SimulationFaile
     return error
 
 
-async def _signed(message: MessageV0, blockhash: Blockhash, wallet: Pubkey, signer: Signer) -> Built:
+async def _signed(message: MessageV0, blockhash: Blockhash, wallet: Pubkey, signer: Signer, bid: Bid) -> Built:
     body = to_bytes_versioned(message)
     try:
         signature = Signature.from_bytes(await signer.sign(body))
@@ -147,4 +155,4 @@ async def _signed(message: MessageV0, blockhash: Blockhash, wallet: Pubkey, sign
     if not signature.verify(wallet, body):
         raise VenueUnavailable("the signer's signature is not one of its wallet")
     payload = bytes(VersionedTransaction.populate(message, [signature]))
-    return Built(str(signature), payload, blockhash.last_valid_height, blockhash.valid_until)
+    return Built(str(signature), payload, blockhash.last_valid_height, blockhash.valid_until, bid)

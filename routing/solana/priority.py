@@ -1,4 +1,4 @@
-"""What a place in a block costs at present."""
+"""What a place in a block costs at present: recent fees of those that write the same accounts, and the bid that follows."""
 
 import asyncio
 import time
@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import msgspec
 from solders.pubkey import Pubkey
 
+from routing.solana.fees import Fees, Strategy, chosen
 from routing.solana.nodes import NO_ANSWER, Nodes
+from routing.values import Bid
 
 MAX_AGE_S = 10.0
-LEAST_PRICE, MOST_PRICE = 1_000, 5_000_000
-"""Micro-lamports a compute unit; 100,000 units cost 100 and 500,000 lamports by them. The order's cap holds besides."""
+FOLLOW = (Strategy.PERCENTILE, Strategy.AUTO)
+Written = tuple[Pubkey, ...]
 
 
 class _Paid(msgspec.Struct, rename="camel"):
@@ -19,30 +21,24 @@ class _Paid(msgspec.Struct, rename="camel"):
 
 
 class Priority:
-    """The price that three of four recent blocks with bids took, of those that write the same accounts."""
+    def __init__(self, nodes: Nodes, fees: Fees) -> None:
+        self._nodes, self._fees = nodes, fees
+        self._kept: dict[Written, tuple[float, Sequence[int]]] = {}
+        self._asking: dict[Written, asyncio.Task[None]] = {}
 
-    def __init__(self, nodes: Nodes) -> None:
-        self._nodes = nodes
-        self._kept: dict[Pubkey, tuple[float, int]] = {}
-        self._asking: dict[Pubkey, asyncio.Task[None]] = {}
+    def bid(self, written: Written, *, expired: int, cap_lamports: int) -> Bid:
+        """For a transaction that writes these accounts. What others pay is asked for in the background: no order waits for it."""
+        at, paid = self._kept.get(written, (float("-inf"), ()))
+        asking = self._asking.get(written)
+        if self._fees.strategy in FOLLOW and time.monotonic() - at > MAX_AGE_S and (asking is None or asking.done()):
+            self._asking[written] = asyncio.get_running_loop().create_task(self._ask(written))
+        return chosen(self._fees, paid, expired=expired, cap_lamports=cap_lamports)
 
-    def price(self, pool: Pubkey) -> int:
-        """Micro-lamports a compute unit, as far as it is known; it is asked for in the background, no order waits for it."""
-        at, price = self._kept.get(pool, (float("-inf"), LEAST_PRICE))
-        asking = self._asking.get(pool)
-        if time.monotonic() - at > MAX_AGE_S and (asking is None or asking.done()):
-            self._asking[pool] = asyncio.get_running_loop().create_task(self._ask(pool))
-        return price
-
-    async def _ask(self, pool: Pubkey) -> None:
+    async def _ask(self, written: Written) -> None:
         try:
-            paid = await self._nodes.read(list[_Paid], "getRecentPrioritizationFees", [str(pool)])
+            paid = await self._nodes.read(
+                list[_Paid], "getRecentPrioritizationFees", [str(account) for account in written]
+            )
         except NO_ANSWER:
             return
-        self._kept[pool] = time.monotonic(), usual([each.prioritization_fee for each in paid])
-
-
-def usual(paid: Sequence[int]) -> int:
-    bids = sorted(price for price in paid if price)
-    price = bids[len(bids) * 3 // 4] if bids else LEAST_PRICE
-    return max(LEAST_PRICE, min(MOST_PRICE, price))
+        self._kept[written] = time.monotonic(), [each.prioritization_fee for each in paid]

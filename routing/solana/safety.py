@@ -22,6 +22,7 @@ from routing.solana.addresses import (
     associated_account,
 )
 from routing.solana.programs import SwapProgram, SwapRead, UnknownLayout
+from routing.solana.tips import TIPPED
 from routing.solana.transaction import (
     CREATE_IDEMPOTENT,
     MAX_BYTES,
@@ -65,11 +66,13 @@ class Inspected:
     """Lamports that become wrapped SOL of the wallet's."""
     created: frozenset[Pubkey]
     """Accounts of the wallet's that are made where they are missing."""
+    tip: int = 0
+    """Lamports for a known receiver of tips."""
 
     @property
     def fee_lamports(self) -> int:
-        """Network and priority."""
-        return fee_lamports(self.units, self.price)
+        """Network, priority and tip."""
+        return fee_lamports(self.units, self.price) + self.tip
 
 
 def fee_lamports(units: int, price: int) -> int:
@@ -100,7 +103,7 @@ def inspect(message: MessageV0, asked: Asked, programs: Mapping[Pubkey, SwapProg
         raise UnsafeTransaction("it names an account that is not known") from None
     units, price = _budget([call for call in found if call.program == COMPUTE_BUDGET])
     _memo([call for call in found if call.program == MEMO], asked)
-    swaps, wrapped, created = list[SwapRead](), 0, set[Pubkey]()
+    swaps, wrapped, created, tip = list[SwapRead](), 0, set[Pubkey](), 0
     for call in found:
         if call.program in (COMPUTE_BUDGET, MEMO):
             continue
@@ -108,6 +111,8 @@ def inspect(message: MessageV0, asked: Asked, programs: Mapping[Pubkey, SwapProg
             swaps.append(_swap(programs[call.program], call, asked))
         elif call.program == ASSOCIATED:
             created.add(_created(call, asked))
+        elif call.program == SYSTEM and call.accounts[1:] and call.accounts[1] in TIPPED:
+            tip += _tip(call, asked)
         elif call.program == SYSTEM:
             wrapped += _wrapped(call, asked)
         elif call.program in TOKEN_PROGRAMS and call.data == SYNC_NATIVE:
@@ -116,7 +121,7 @@ def inspect(message: MessageV0, asked: Asked, programs: Mapping[Pubkey, SwapProg
             raise UnsafeTransaction(f"it calls {call.program} in a way that no swap needs")
     if len(swaps) != 1:
         raise UnsafeTransaction(f"it swaps {len(swaps)} times")
-    inspected = Inspected(swaps[0], units, price, wrapped, frozenset(created))
+    inspected = Inspected(swaps[0], units, price, wrapped, frozenset(created), tip)
     if inspected.fee_lamports > asked.max_fee_lamports:
         raise UnsafeTransaction(
             f"its fees may reach {inspected.fee_lamports} lamports, allowed are {asked.max_fee_lamports}"
@@ -162,6 +167,15 @@ def _created(call: Call, asked: Asked) -> Pubkey:
     if not own:
         raise UnsafeTransaction("it makes an account that is not the wallet's own")
     return call.accounts[1]
+
+
+def _tip(call: Call, asked: Asked) -> int:
+    """Lamports of the wallet's for a known receiver; they count as a fee, so the cap bounds them."""
+    if call.data[:4] != SYSTEM_TRANSFER or len(call.data) != 12 or len(call.accounts) != 2:
+        raise UnsafeTransaction("it tips in a way that is not known")
+    if call.accounts[0] != asked.wallet:
+        raise UnsafeTransaction("somebody else tips")
+    return int.from_bytes(call.data[4:], "little")
 
 
 def _wrapped(call: Call, asked: Asked) -> int:

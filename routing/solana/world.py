@@ -20,6 +20,7 @@ from routing.solana.balances import SolanaBalances
 from routing.solana.blockhash import Blockhashes
 from routing.solana.builder import Builder
 from routing.solana.chain import SolanaChain
+from routing.solana.fees import AUTO, Fees
 from routing.solana.mints import read_mint
 from routing.solana.nodes import At, Nodes
 from routing.solana.pool_index import Found, Owned, PoolIndex, mints_of, scan
@@ -126,6 +127,7 @@ def solana_world(
     ws_urls: Sequence[str] | None = None,
     requests_per_s: float = 0.0,
     max_fee_lamports: int = MAX_FEE_LAMPORTS,
+    fees: Fees = AUTO,
     pools: Sequence[str] | None = None,
     controls: Controls | None = None,
     clock: Clock = utc_now,
@@ -136,13 +138,13 @@ def solana_world(
     `rpc_urls`: its nodes, the preferred one first; `ws_urls`: where signatures are subscribed to, by default the same
     addresses; `genesis_hash`: what every node has to answer; `requests_per_s` of each node, 0: any number;
     `pools`: the addresses of all pools that are traded; None looks for them among the programs' accounts.
-    `max_fee_lamports`: the most that any order pays the chain, rent apart.
+    `max_fee_lamports`: the most that any order pays the chain, rent apart; `fees`: how the bid for a place in a block is chosen.
     """
     nodes = Nodes(rpc_urls, genesis_hash=genesis_hash, per_s=requests_per_s)
     accounts, blockhashes = Accounts(nodes), Blockhashes(nodes)
     sockets = [f"ws{url.removeprefix('http')}" for url in rpc_urls] if ws_urls is None else list(ws_urls)
     chain = SolanaChain(nodes, accounts, ws_urls=sockets)
-    builder, priority, funding = Builder(nodes, blockhashes, KNOWN), Priority(nodes), Funding(accounts)
+    builder, priority, funding = Builder(nodes, blockhashes, KNOWN), Priority(nodes, fees), Funding(accounts)
     venues = [
         DirectVenue(
             name,

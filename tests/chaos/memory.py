@@ -153,7 +153,7 @@ class MemoryRouter:
         return self
 
     async def build(
-        self, pair: Pair, quote: Quote, *, min_out: Decimal, slippage_bps: int, reference: str, attempt: int
+        self, pair: Pair, quote: Quote, *, min_out: Decimal, slippage_bps: int, reference: str, attempt: int, **_: Any
     ) -> Swap:
         await self._gate.pass_()
         signature = f"s{next(self._count)}"

@@ -7,7 +7,8 @@ import pytest
 from orders.ledger import statements
 from orders.ledger.statements import Connection
 from orders.lifecycle import Event, Status
-from tests.factories import accepted, change, claimed, executor, new_order, reconciler, submitted
+from orders.models import Resolution
+from tests.factories import ERROR, accepted, change, claimed, executor, new_order, reconciler, submitted, swap
 
 FEES = [{"kind": "network", "token": "So11111111111111111111111111111111111111112", "amount": "0.000005"}]
 
@@ -58,3 +59,18 @@ def test_the_reconciler_dispatches_orders_of_its_mode(
     dispatched: list[UUID] = []
     reconciler(dispatch=dispatched.extend, mode=mode).run(database)
     assert (order.id in dispatched) is found
+
+
+def test_what_expired_is_counted_for_the_next_bid(database: Connection, account: int) -> None:
+    order = accepted(database, new_order(account))
+    for expired in range(2):
+        taken = claimed(database, order)
+        assert taken.expired == expired
+        intent = submitted(database, taken, swap(taken.id, attempt=expired + 1, signature=f"signature-{expired}"))
+        said = {"attempt": expired + 1, "error": ERROR, "retryInMs": 0}
+        resolved = (intent.signature, Resolution.EXPIRED)
+        retry = change(
+            taken, Event.RETRY, was=Status.SUBMITTED, seq=taken.seq + 2, data=said, resolved=resolved, delay_ms=0
+        )
+        assert all(statements.record(database, [retry]))
+    assert claimed(database, order).expired == 2

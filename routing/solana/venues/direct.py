@@ -25,6 +25,7 @@ from routing.solana.pools import Curve, Layout, NotQuotable, Pool, PoolFormat, p
 from routing.solana.priority import Priority
 from routing.solana.programs import SwapRead
 from routing.solana.safety import Asked
+from routing.solana.tips import tips
 from routing.solana.venues.funding import Funding
 from routing.solana.venues.volume import Traded
 from routing.values import Pair, Quote, Swap, SwapStatus, Tick, Validity, VenueName
@@ -127,6 +128,7 @@ class DirectVenue:
         attempt: int,
         signer: Signer | None = None,
         max_fee_lamports: int | None = None,
+        expired: int = 0,
     ) -> Swap:
         """See `Venue`."""
         if signer is None:
@@ -150,8 +152,9 @@ class DirectVenue:
         )
         try:
             instructions = await self._instructions(pool, asked)
-            price = self._priority.price(pool.layout.address)
-            built = await self._builder.build(asked, instructions, signer, price)
+            written = (pool.layout.address, pool.sold.vault, pool.bought.vault)
+            bid = self._priority.bid(written, expired=expired, cap_lamports=asked.max_fee_lamports)
+            built = await self._builder.build(asked, [*instructions, *tips(wallet, bid)], signer, bid)
         except NO_ANSWER as error:
             raise VenueUnavailable(str(error), venue=self.name) from error
         except VenueError as error:
@@ -167,6 +170,7 @@ class DirectVenue:
             valid_until=built.valid_until,
             validity=Validity(built.last_valid_height),
             wallet=signer.address,
+            bid=built.bid,
         )
 
     async def submit(self, swap: Swap) -> None:
