@@ -19,6 +19,11 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None if any(path == FOLDER or FOLDER in path.parents for path in named) else True
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of the server go last: this thread stays in that machine's network, which reaches no package index."""
+    items.sort(key=lambda item: "server" in getattr(item, "fixturenames", ()))
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """One for all tests of `test_server_*`, which follow each other and leave it as they found it, but for what they say."""
