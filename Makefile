@@ -8,8 +8,9 @@ PACKAGES = accounts console orderengine orders risk routing runtime trade trigge
 run: setup
 	@exec $(PYTHON) -m orderengine --die-with-parent
 
+# Tests wait more than they compute, so three processes share the files; each has its own Postgres and Redis.
 test: setup-dev
-	@exec $(PYTHON) -m pytest $(ARGS)
+	@exec $(PYTHON) -m pytest -n 3 --dist loadfile $(ARGS)
 
 # One tier of the tests each. `unit` starts no Postgres and no Redis.
 unit contract integration acceptance browser: setup-dev

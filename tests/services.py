@@ -1,6 +1,7 @@
 """Pytest plugin: Postgres and Redis of this run's own, through the code that serves `make run`.
 
-A run that names nothing but unit tests gets none: those tests need no service and are done in seconds.
+A run that names nothing but unit tests gets none: those tests need no service and are done in seconds. Where a run has
+several processes (`-n`), each has its own, and the one that hands the tests out has none.
 """
 
 import contextlib
@@ -89,6 +90,11 @@ def only_unit_tests(config: pytest.Config) -> bool:
     return bool(named) and all(path.is_relative_to(UNIT) for path in named)
 
 
+def hands_out(config: pytest.Config) -> bool:
+    """Whether this process runs no test itself but gives them to others of pytest-xdist."""
+    return bool(config.known_args_namespace.numprocesses) and "PYTEST_XDIST_WORKER" not in os.environ
+
+
 def purge_killed_runs() -> None:
     """A run that was killed could not remove its folder."""
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
@@ -111,7 +117,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     services = Services()
     early_config.add_cleanup(services.stop)
     try:
-        if only_unit_tests(early_config):
+        if only_unit_tests(early_config) or hands_out(early_config):
             # Addresses at which nothing answers: a unit test that needs a service fails at once.
             services.announce(f"postgresql:///none?host={services.data_dir}", f"unix://{services.data_dir}/none?db=0")
         else:
