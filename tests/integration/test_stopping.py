@@ -26,7 +26,7 @@ async def application(scope, receive, send):
 REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="how a backlog of 0 behaves is Linux's")
+@pytest.mark.skipif(sys.platform != "linux", reason="the filter is Linux's")
 def test_who_had_connected_is_answered(tmp_path: Path) -> None:
     """The loop is busy when the port is due to close, and five clients wait at it."""
     (tmp_path / "busy.py").write_text(APPLICATION)
