@@ -2,8 +2,10 @@
 
 import os
 import pwd
+import shutil
 import socket
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from orderengine.host import embedded
 from runtime import redis_url
 
+MAX_PID = 4_194_304
 
 def test_a_private_folder_is_closed(tmp_path: Path) -> None:
     folder = tmp_path / "run"
@@ -72,11 +75,25 @@ def test_a_path_that_sockets_cannot_have_gets_a_short_private_folder(tmp_path: P
         first.rmdir()
 
 
-def test_the_address_of_a_path_that_stays_is_the_path_itself(tmp_path: Path) -> None:
-    run_dir = tmp_path / "a+b@c=d-e_f.g" / "run"
+def test_the_address_of_a_path_that_stays_is_the_path_itself() -> None:
+    with tempfile.TemporaryDirectory(prefix="a+b@c=d-e_f.g-") as folder:
+        run_dir = Path(folder) / "run"
 
-    assert embedded.socket_folder(run_dir) == run_dir
-    assert redis_url.of_socket(f"{run_dir}/redis.sock") == f"unix://{run_dir}/redis.sock?db=0"
+        assert embedded.socket_folder(run_dir) == run_dir
+        assert redis_url.of_socket(f"{run_dir}/redis.sock") == f"unix://{run_dir}/redis.sock?db=0"
+
+
+@pytest.mark.parametrize("name", ["pg/.s.PGSQL.5432", "redis.sock", "supervisor.sock", f"supervisor.sock.{MAX_PID}"])
+def test_a_socket_fits_into_a_folder_of_any_length(name: str) -> None:
+    """Of the lengths round which the short folder takes over, for every name that an engine's start binds."""
+    with tempfile.TemporaryDirectory() as folder:
+        for length in range(60, 110):
+            run_dir = Path(folder) / "d".ljust(length - len(folder) - 1, "d")
+            sockets = embedded.socket_folder(run_dir)
+            (sockets / "pg").mkdir(exist_ok=True)
+            with socket.socket(socket.AF_UNIX) as bound:
+                bound.bind(str(sockets / name))
+            shutil.rmtree(sockets)
 
 
 def test_a_secret_is_made_once_and_closed(tmp_path: Path) -> None:

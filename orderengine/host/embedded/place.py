@@ -17,6 +17,8 @@ from orderengine import environment
 LAUNCH = Path(__file__).parent.with_name("launch.py")
 SOCKET_NAME = ".s.PGSQL.5432"
 MAX_SOCKET_PATH = 103
+LONGEST = (f"pg/{SOCKET_NAME}", "supervisor.sock.4194304")
+"""Of the names below it; supervisord makes its own under a name that ends in its process id."""
 """Bytes of a Unix socket's path: 107 on Linux, 103 on macOS."""
 
 
@@ -79,7 +81,7 @@ def socket_folder(run_dir: Path) -> Path:
     A comma parts several hosts in a libpq URL, and each client of a URL has other characters that it reads wrongly.
     """
     plain = re.fullmatch(r"[\w./+@=-]+", str(run_dir), re.ASCII)
-    if plain and len(os.fsencode(run_dir / "pg" / SOCKET_NAME)) <= MAX_SOCKET_PATH:
+    if plain and all(len(os.fsencode(run_dir / name)) <= MAX_SOCKET_PATH for name in LONGEST):
         return private_folder(run_dir)
     digest = hashlib.sha256(os.fsencode(run_dir)).hexdigest()[:16]
     return private_folder(Path("/tmp") / f"orderengine-{os.geteuid()}-{digest}")  # nosec B108
