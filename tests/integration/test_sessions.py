@@ -308,6 +308,8 @@ def test_cancelling_on_a_read_only_server_is_answered_503(
 
 @NO_STATIC_FILES
 def test_a_write_through_a_read_only_session_of_django_is_answered_503(database: Connection, client: Client) -> None:
+    # From here on the key is remembered: looking it up would take another session of the pool.
+    assert client.post("/api/ws-ticket").status_code == 200
     with django_connection.cursor() as cursor:
         cursor.execute(f"SET {READ_ONLY} = on")
     answered_503(client.post("/api/ws-ticket"))
