@@ -15,6 +15,7 @@ from runtime import redis_url
 
 MAX_PID = 4_194_304
 
+
 def test_a_private_folder_is_closed(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir(mode=0o755)
