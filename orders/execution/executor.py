@@ -191,6 +191,8 @@ class Executor:
                 log.info("order %s has another owner", work.order.id)
             return False
         passed(work, stage)
+        if work.status is Status.PENDING:
+            crash_point("after_release_commit")
         if move.event is Event.CONFIRM:
             crash_point("after_confirm_commit")
         elif move.event is Event.SUBMIT:

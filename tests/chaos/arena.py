@@ -184,10 +184,10 @@ class Arena:
     def api_key(self) -> str:
         return str(self.engine.credentials["apiKey"])
 
-    def staff(self, method: str, path: str) -> Any:
+    def staff(self, method: str, path: str, **body: Any) -> Any:
         """The answer to a request with the staff key."""
         headers = {"Authorization": f"Bearer {self.engine.credentials['staffApiKey']}"}
-        answer = httpx.request(method, self.engine.url + path, headers=headers, timeout=PATIENCE_S)
+        answer = httpx.request(method, self.engine.url + path, headers=headers, timeout=PATIENCE_S, json=body or None)
         return answer.raise_for_status().json()
 
     @property

@@ -19,6 +19,7 @@ from psycopg.rows import dict_row
 from orders.lifecycle import FINAL, SUCCESSORS, Status
 from tests.bookkeeping import by_events, by_positions
 from tests.chaos.clients import Load
+from tests.chaos.plan_checks import PLAN_INVARIANTS
 from tests.onchain import Witness
 
 Row = dict[str, Any]
@@ -35,6 +36,8 @@ class Evidence:
     transactions: dict[str, list[Row]]
     """Of the chain, by order."""
     submissions: dict[str, list[Row]]
+    plans: dict[str, Row]
+    plan_events: dict[str, list[Row]]
     load: Load
     discrepancies: list[str]
     """Between the orders and what a real chain says of their wallets, when none is in work."""
@@ -44,13 +47,16 @@ class Evidence:
     @classmethod
     def gather(cls, database_url: str, data_dir: Path, load: Load, witness: Witness | None = None) -> "Evidence":
         with psycopg.connect(database_url, row_factory=dict_row) as connection:
-            # One moment for all five.
+            # One moment for all of them.
             connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             orders = {str(row["id"]): row for row in connection.execute("SELECT * FROM orders_order")}
             events = grouped(connection.execute("SELECT * FROM orders_orderevent ORDER BY order_id, seq"))
             intents = grouped(connection.execute("SELECT * FROM orders_transaction ORDER BY created_at"))
             letters = grouped(connection.execute("SELECT * FROM orders_deadletter ORDER BY id"))
+            plans = {str(row["id"]): row for row in connection.execute("SELECT * FROM orders_plan")}
+            steps = grouped(connection.execute("SELECT * FROM orders_planevent ORDER BY plan_id, seq"), "plan_id")
             positions = by_positions(connection)
+        committed = orders, events, intents, letters
         if witness is not None:
             landed = [
                 {"order_id": each.order_id, "signature": each.signature, "fate": "reverted" if each.err else "landed"}
@@ -59,21 +65,21 @@ class Evidence:
             # An order that rests has sent nothing, or what it sent is settled.
             settled = all(row["status"] in FINAL or row["resting"] for row in orders.values())
             wrong = witness.discrepancies(orders.values()) if settled else []
-            return cls(orders, events, intents, letters, grouped(landed), {}, load, wrong, positions)
+            return cls(*committed, grouped(landed), {}, plans, steps, load, wrong, positions)
         with sqlite3.connect(f"file:{data_dir}/mock/chain.sqlite3?mode=ro", uri=True) as chain:
             chain.row_factory = sqlite3.Row
             transactions = grouped(chain.execute("SELECT reference AS order_id, * FROM transactions"))
             submissions = grouped(chain.execute("SELECT reference AS order_id, * FROM submissions ORDER BY id"))
-        return cls(orders, events, intents, letters, transactions, submissions, load, [], positions)
+        return cls(*committed, transactions, submissions, plans, steps, load, [], positions)
 
     def landed(self, order_id: str) -> list[str]:
         return [row["signature"] for row in self.transactions.get(order_id, ()) if row["fate"] == "landed"]
 
 
-def grouped(rows: Any) -> dict[str, list[Row]]:
+def grouped(rows: Any, by: str = "order_id") -> dict[str, list[Row]]:
     found: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        found[str(row["order_id"])].append(dict(row))
+        found[str(row[by])].append(dict(row))
     return dict(found)
 
 
@@ -151,19 +157,25 @@ def histories_are_legal(seen: Evidence) -> Iterator[str]:
 
 def nothing_fires_unasked(seen: Evidence) -> Iterator[str]:
     for order_id, events in seen.events.items():
-        limit = seen.orders[order_id]["limit_price"]
+        row = seen.orders[order_id]
+        limit, falls = row["limit_price"], row["trigger_condition"] == "lte"
         for before, event in pairwise(events):
             if not before["data"].get("resting") or event["status"] != Status.ROUTING:
                 continue
             trigger = event["data"].get("trigger")
-            if trigger is None or limit is not None and Decimal(trigger["price"]) < limit:
-                yield f"{order_id}: left its rest at {limit} by {trigger}"
+            # Each time a trailing stop fires its price is another one: the event says which.
+            at = Decimal(trigger["limit"]) if trigger and row["trail_bps"] else limit
+            price = Decimal(trigger["price"]) if trigger else None
+            if price is None or at is not None and (price > at if falls else price < at):
+                yield f"{order_id}: left its rest at {at} by {trigger}"
 
 
 def no_price_is_worse_than_asked(seen: Evidence) -> Iterator[str]:
     for order_id, row in seen.orders.items():
-        if row["status"] == Status.CONFIRMED and row["limit_price"] and row["executed_price"] < row["limit_price"]:
-            yield f"{order_id}: a limit of {row['limit_price']} was filled at {row['executed_price']}"
+        # What waits for the price to fall names a trigger, not a promise.
+        limit = row["limit_price"] if row["trigger_condition"] == "gte" else None
+        if row["status"] == Status.CONFIRMED and limit and row["executed_price"] < limit:
+            yield f"{order_id}: a limit of {limit} was filled at {row['executed_price']}"
 
 
 def one_order_a_key(seen: Evidence) -> Iterator[str]:
@@ -225,6 +237,7 @@ INVARIANTS = (
     nothing_stays_open,
     resolutions_are_true,
     streams_are_complete,
+    *PLAN_INVARIANTS,
 )
 
 

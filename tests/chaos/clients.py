@@ -15,6 +15,7 @@ import httpx
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
+from tests.chaos.plan_load import PlanClients
 from tests.waiting import Stalls
 
 FINAL = ("confirmed", "failed", "cancelled", "expired")
@@ -32,6 +33,8 @@ KINDS: tuple[tuple[dict[str, Any], int], ...] = (
     (OUT_OF_REACH, 8),
 )
 """What is ordered, and how often in a hundred. The middle ones rest until the next tick; the last until it is cancelled."""
+PLANS_OF_A_HUNDRED = 7
+"""Of what is asked for; each has three orders or so."""
 
 
 @dataclass(slots=True)
@@ -92,6 +95,7 @@ class Load:
         self.streams: dict[str, Stream] = {}
         self.abandoned: list[str] = []
         self._count = self._asked = 0
+        self.plans = PlanClients(url, ws_url, self._headers, random.Random(rng.random()), lambda: self._pool)
 
     @property
     def _pool(self) -> httpx.AsyncClient:
@@ -134,8 +138,15 @@ class Load:
         await asyncio.gather(*map(self._post_until_taken, orders))
         return [key for key, _ in orders]
 
+    def plan(self, kind: dict[str, Any] | None = None) -> None:
+        """One more client of a plan, of any kind if none is named."""
+        self._count += 1
+        self._go(self.plans.run(f"{self._name}-plan-{self._count}", kind))
+
     async def _run(self) -> None:
         while not self._stopped.is_set():
+            if self._rng.random() * 100 < PLANS_OF_A_HUNDRED:
+                self.plan()
             [kind] = self._rng.choices([kind for kind, _ in KINDS], [weight for _, weight in KINDS])
             self._go(self._post_until_taken(self._next(kind)))
             with contextlib.suppress(TimeoutError):

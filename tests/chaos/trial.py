@@ -123,7 +123,10 @@ async def run(fault: Fault, arena: Arena, rng: random.Random) -> Result:
     recovery = [
         (row["finished_at"] - datetime.fromtimestamp(trial.healed, UTC)).total_seconds()
         for row in mine
-        if row["finished_at"] and row["created_at"].timestamp() <= trial.healed < row["finished_at"].timestamp()
+        # A leg of a plan waits for its turn and its time.
+        if row["plan_id"] is None
+        and row["finished_at"]
+        and row["created_at"].timestamp() <= trial.healed < row["finished_at"].timestamp()
     ]
     late = [seconds for seconds in recovery if seconds > running_since - trial.healed + fault.within_s]
     if late and LATE not in fault.unanswerable:
@@ -137,7 +140,8 @@ def _final(arena: Arena, load: Load, ends: float) -> Evidence:
     """The evidence, once every order is final or the time is up."""
     while True:
         seen = Evidence.gather(arena.database_url, arena.engine.data_dir, load, arena.witness)
-        if all(row["status"] in FINAL for row in seen.orders.values()) or time.time() > ends:
+        ended = all(row["status"] in FINAL for row in seen.orders.values())
+        if ended and all(plan["finished_at"] for plan in seen.plans.values()) or time.time() > ends:
             return seen
         time.sleep(0.3)
 

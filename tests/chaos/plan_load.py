@@ -1,0 +1,168 @@
+"""Clients of plans: each asks until its plan is taken, follows its socket, and cancels it after a while if it has not ended."""
+
+import asyncio
+import contextlib
+import json
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+
+ENDED = ("completed", "cancelled", "expired", "failed")
+GIVE_UP_S = 150.0
+WIDE: dict[str, Any] = {"slippageBps": 2000, "maxSlippageBps": 5000}
+CLOSES = {"kind": "timeLimit", "after": "PT3S", **WIDE}
+"""Whatever the market does, the position is closed after a while."""
+BUY: dict[str, Any] = {
+    "kind": "bracket",
+    "tokenIn": "USDC",
+    "tokenOut": "SOL",
+    "amount": "30",
+    "slippageBps": 2000,
+}
+FAR = [
+    {"kind": "takeProfit", "price": "1000000", "slippageBps": 2000},
+    {"kind": "stopLoss", "price": "0.01", **WIDE},
+]
+# A take-profit of a half and a stop of the whole both fire at once: the fees alone have brought the price below the cost.
+RACE = BUY | {
+    "exits": [
+        {"kind": "takeProfit", "price": "1.5", "portionBps": 5000, "slippageBps": 2000},
+        {"kind": "stopLoss", "atBps": 1, **WIDE},
+        CLOSES,
+    ]
+}
+# Its half can hardly fill at that slippage, and rests again: the turn goes back and forth until the time is up.
+IN_PARTS = BUY | {
+    "exits": [
+        {"kind": "takeProfit", "price": "1.5", "portionBps": 3333, "slippageBps": 2000},
+        {"kind": "takeProfit", "price": "1.4", "portionBps": 3333, "slippageBps": 0},
+        FAR[1],
+        CLOSES,
+    ]
+}
+TRAILING = BUY | {"exits": [{"kind": "trailing", "trailBps": 50, **WIDE}, CLOSES]}
+RESTING = BUY | {"exits": FAR}
+HELD = {
+    "kind": "bracket",
+    "entry": False,
+    "tokenIn": "SOL",
+    "tokenOut": "USDC",
+    "amount": "0.3",
+    "exits": [*FAR, CLOSES],
+}
+SCHEDULE: dict[str, Any] = {
+    "kind": "schedule",
+    "tokenIn": "USDC",
+    "tokenOut": "SOL",
+    "amount": "9.000001",
+    "slices": 3,
+    "window": "PT12S",
+    "slippageBps": 2000,
+}
+SPREAD = SCHEDULE | {"catchUp": "spread", "jitterBps": 3000}
+PLANS = (RACE, IN_PARTS, TRAILING, RESTING, HELD, SCHEDULE, SPREAD)
+
+
+@dataclass(slots=True)
+class PlanStream:
+    """What one client got of one plan, as it came: (seq, status, data)."""
+
+    plan_id: str
+    events: list[tuple[int, str, Any]] = field(default_factory=list)
+    sockets: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    @property
+    def seq(self) -> int:
+        return self.events[-1][0] if self.events else 0
+
+    @property
+    def ended(self) -> bool:
+        return bool(self.events) and self.events[-1][1] in ENDED
+
+    def take(self, event: dict[str, Any]) -> None:
+        if event["seq"] != self.seq + 1:
+            self.faults.append(f"{event['seq']} came after {self.seq}")
+        self.events.append((event["seq"], event["status"], event["data"]))
+
+
+class PlanClients:
+    """`pool` gives a client for the next request."""
+
+    def __init__(
+        self, url: str, ws_url: str, headers: dict[str, str], rng: random.Random, pool: Callable[[], httpx.AsyncClient]
+    ) -> None:
+        self._url, self._ws_url, self._headers = url, ws_url, headers
+        self._rng, self._pool = rng, pool
+        self.taken: dict[str, set[str]] = {}
+        """Key → the plans it was answered with: one, or the promise is broken."""
+        self.refused: list[str] = []
+        self.abandoned: list[str] = []
+        self.streams: dict[str, PlanStream] = {}
+
+    async def run(self, key: str, kind: dict[str, Any] | None = None) -> None:
+        """One plan from its wish to its end."""
+        plan_id = await self._post_until_taken(key, kind or self._rng.choice(PLANS))
+        if plan_id is not None:
+            await asyncio.gather(self._follow(plan_id), self._cancel(plan_id))
+
+    async def _post_until_taken(self, key: str, body: dict[str, Any]) -> str | None:
+        copies = 3 if self._rng.random() < 0.1 else 1
+        ends = time.monotonic() + GIVE_UP_S
+        while time.monotonic() < ends:
+            answers = await asyncio.gather(*(self._post(key, body) for _ in range(copies)))
+            if taken := [answer for answer in answers if answer]:
+                self.taken.setdefault(key, set()).update(taken)
+                return taken[0]
+            await asyncio.sleep(self._rng.uniform(0.3, 1.0))
+        self.abandoned.append(key)
+        return None
+
+    async def _post(self, key: str, body: dict[str, Any]) -> str | None:
+        with contextlib.suppress(httpx.HTTPError, RuntimeError, ValueError, KeyError):
+            headers = {**self._headers, "Idempotency-Key": key}
+            answer = await self._pool().post(f"{self._url}/api/plans", json=body, headers=headers)
+            if answer.is_success:
+                return str(answer.json()["planId"])
+            if answer.status_code < 500 and answer.status_code != 429:
+                self.refused.append(f"{key}: {answer.text}")
+        return None
+
+    async def _cancel(self, plan_id: str) -> None:
+        """As often as it takes: while the entry is at work it is too late, and once more when there are exits."""
+        stream = self.streams[plan_id]
+        await asyncio.sleep(self._rng.uniform(0.5, 9.0))
+        while not stream.ended:
+            with contextlib.suppress(httpx.HTTPError, RuntimeError):
+                answer = await self._pool().delete(f"{self._url}/api/plans/{plan_id}", headers=self._headers)
+                if answer.is_success:
+                    return
+            await asyncio.sleep(self._rng.uniform(0.3, 2.0))
+
+    async def _follow(self, plan_id: str) -> None:
+        stream = self.streams.setdefault(plan_id, PlanStream(plan_id))
+        while not stream.ended:
+            with contextlib.suppress(OSError, WebSocketException, TimeoutError, ValueError):
+                url = f"{self._ws_url}/ws/plans/{plan_id}?after={stream.seq}"
+                async with connect(url, additional_headers=self._headers, open_timeout=5, close_timeout=1) as socket:
+                    stream.sockets += 1
+                    await self._read(socket, stream)
+            if not stream.ended:
+                await asyncio.sleep(self._rng.uniform(0.05, 0.4))
+
+    async def _read(self, socket: Any, stream: PlanStream) -> None:
+        leaves = self._rng.uniform(0, 3) if self._rng.random() < 0.2 else 60.0
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(leaves):
+                async for text in socket:
+                    message = json.loads(text)
+                    for event in message["events"] if message["type"] == "snapshot" else [message]:
+                        stream.take(event)
+                    if stream.ended:
+                        return
