@@ -14,9 +14,11 @@ from pathlib import Path
 from tests import waiting
 from tests.chaos.arena import Arena
 from tests.chaos.faults import SHAPES
+from tests.chaos.faults.plans import make
 from tests.chaos.faults.postgres import dead_executors
 from tests.chaos.faults.registry import thaw
 from tests.chaos.guards_off.real_chain import TESTS
+from tests.chaos.plan_load import RACE
 from tests.chaos.trial import Fault, Trial, run
 
 HERE = Path(__file__).parent / "guards_off"
@@ -51,6 +53,11 @@ async def worker_killed(trial: Trial) -> None:
     trial.arena.signal("orders-1")
 
 
+async def legs_fire_together(trial: Trial) -> None:
+    await make(trial, (RACE,) * 6)
+    await until(lambda: trial.arena.sql("SELECT FROM orders_plan WHERE finished_at IS NOT NULL LIMIT 1"))
+
+
 TRIALS = {
     # Guard → the fault that finds it missing, and by which invariant at least. As short as may be: CI runs them all.
     "fence": (
@@ -58,6 +65,7 @@ TRIALS = {
         "nothing_lands_twice",
     ),
     "intent": (Fault("nothing_broken", "one", nothing_broken, within_s=4), "intent_comes_first"),
+    "turn": (Fault("legs_fire_together", "one", legs_fire_together, rate=0), "no_more_is_sold_than_was_bought"),
     # When all of the engine runs again, its orders have long been taken over: that is 7 s after the kill.
     "reconciler": (Fault("worker_killed", "one", worker_killed, rate=0, within_s=10), "everything_ends"),
 }

@@ -52,6 +52,13 @@ def no_reconciler(reconcile: Any) -> None:
     reconcile.Reconciler.run = lambda self, connection: {}
 
 
+def no_turn(ledger: Any) -> None:
+    """Every leg of a plan that fires is taken, whoever has the turn."""
+    turn = "(due.plan_id IS NULL OR due.id IN (SELECT id FROM turn))"
+    assert turn in ledger.CLAIM
+    ledger.CLAIM = ledger.CLAIM.replace(turn, "true")
+
+
 def without(edits: list[tuple[str, str]]) -> Any:
     """A module whose text is another one: for guards that are a line within a function."""
 
@@ -72,6 +79,7 @@ def edited(edits: list[tuple[str, str, str]]) -> dict[str, Any]:
 GUARDS: dict[str, dict[str, Any]] = {
     "fence": {"orders.ledger.statements": no_fence, "orders.execution.worker": no_heartbeat_fence},
     "intent": {"routing.mock.venue": no_intent},
+    "turn": {"orders.ledger.statements": no_turn},
     "reconciler": {"orders.recovery.reconcile": no_reconciler},
     **{guard: edited(edits) for guard, edits in real_chain.EDITS.items()},
 }
