@@ -5,13 +5,15 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from accounts.read_only import ReadOnlyAdmin
 from orders.models import Plan, PlanStatus
 
 MAX_SHOWN = 200
+BREAK = SafeString("<br>")
 
 
 @admin.register(Plan)
@@ -35,7 +37,7 @@ class PlanAdmin(ReadOnlyAdmin):
     def legs(self, plan: Plan) -> str:
         orders = plan.orders.order_by("-id")[:MAX_SHOWN]
         return format_html_join(
-            format_html("<br>"),
+            BREAK,
             '<a href="{}">{} {}</a> {} {}',
             ((reverse("admin:orders_order_change", args=[o.pk]), o.leg, o.round, o.status, o.amount) for o in orders),
         )
@@ -44,7 +46,7 @@ class PlanAdmin(ReadOnlyAdmin):
     def events_(self, plan: Plan) -> str:
         events = plan.events.order_by("-seq")[:MAX_SHOWN]
         return format_html_join(
-            format_html("<br>"),
+            BREAK,
             "{} {} {} {}",
             ((e.seq, e.at.isoformat(), PlanStatus(e.status).label, e.data) for e in events),
         )

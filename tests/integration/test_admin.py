@@ -8,7 +8,11 @@ from django.test import Client
 
 from orders.admin.keyset import KeysetMixin
 from orders.ledger.statements import Connection, NewOrder
+from orders.models import Order
+from orders.plans.commands import create
 from tests.factories import accepted, claimed, limit_order, new_order, submitted
+from tests.integration.test_plan_steps import new_plan
+from tests.unit.test_plan_decide import STOP, oco
 
 # Static files come from the packages here; only an image collects them.
 pytestmark = pytest.mark.filterwarnings("ignore:No directory at")
@@ -18,6 +22,8 @@ PAGES = (
     "/admin/orders/order/?status=open",
     "/admin/orders/order/?status=failed",
     "/admin/orders/order/?type=limit",
+    "/admin/orders/plan/",
+    "/admin/orders/plan/?status=active&kind=bracket",
     "/admin/orders/deadletter/",
     "/admin/orders/deadletter/?state=all",
     "/admin/orders/executor/",
@@ -113,3 +119,14 @@ def test_an_order_s_page_shows_what_its_type_has_and_nothing_else(
     times = ["Slippage at most", "Placed (UTC)", "Last change (UTC)"]
     assert labels(accepted(database, new_order(account))) == common + times
     assert labels(accepted(database, limit_order(account))) == [*common, "Fires at", *times]
+
+
+def test_a_plan_is_shown_with_its_orders_and_events(admin: Client, database: Connection, account: int) -> None:
+    plan_id, _, _ = create(database, new_plan(account, oco(STOP), client_plan_id="mine"))
+    found = admin.get("/admin/orders/plan/?q=mine").content.decode()
+    assert f"/admin/orders/plan/{plan_id}/change/" in found
+    page = admin.get(f"/admin/orders/plan/{plan_id}/change/").content.decode()
+    order_id = Order.objects.get(plan_id=plan_id).pk
+    assert f"/admin/orders/order/{order_id}/change/" in page and "stop 1" in page
+    assert "&#x27;created&#x27;" in page, "what its first step did"
+    assert admin.post(f"/admin/orders/plan/{plan_id}/delete/", {"post": "yes"}).status_code == 403

@@ -14,7 +14,7 @@ import pytest
 from orders import commands
 from orders.effects import Effects
 from orders.errors import ApiError
-from orders.events import Requeued, RequeueData
+from orders.events import ExpireData, Requeued, RequeueData
 from orders.ids import uuid7
 from orders.ledger import statements
 from orders.ledger.statements import Connection
@@ -25,6 +25,8 @@ from orders.plans import commands as plans
 from orders.plans.step import Stepped, step_due
 from orders.plans.values import Exit, PlanStatus, Spec
 from orders.transitions import transition
+from risk.changes import By, set_state
+from risk.values import TradingState
 from tests.factories import change, connect, executor, submitted
 from tests.unit.test_plan_decide import STOP, bracket, oco, schedule, take_profit
 from triggers.changes import Arm
@@ -353,3 +355,107 @@ def test_a_bracket_is_not_paused(database: Connection, account: int) -> None:
     plan = entered(database, account)
     with pytest.raises(ApiError, match="cancelled, not paused"):
         plans.change(database, plan.id, PlanStatus.PAUSED, plans.may_pause, {})
+
+
+def test_a_stop_behind_a_take_profit_that_is_sent_waits_for_the_chains_word(database: Connection, account: int) -> None:
+    plan = entered(database, account)
+    [taken] = fire(database, leg(plan, "tp1"))
+    intent = submitted(database, taken)
+    assert not fire(database, leg(plan, "stop")) and not step(database)
+
+    # Its executor is gone: whoever takes it over has the turn still, and asks the chain.
+    database.execute("UPDATE orders_order SET executor = NULL WHERE id = %s", (taken.id,))
+    [again] = fire(database, leg(plan, "stop"), leg(plan, "tp1"))
+    assert again.id == taken.id and again.status is Status.SUBMITTED
+    landed = change(
+        again,
+        Event.CONFIRM,
+        was=Status.SUBMITTED,
+        seq=again.seq,
+        data={"amountOut": "157", "executedPrice": "157", "fee": "0", "txHash": intent.signature},
+        resolved=(intent.signature, "landed"),
+    )
+    assert statements.record(database, [landed])[0]
+    step(database)
+    assert leg(plan, "stop").amount == 1 and fire(database, leg(plan, "stop"))
+
+
+@pytest.mark.parametrize("end", [Event.REST, Event.RETRY, Event.FAIL])
+def test_a_turn_that_is_given_back_is_the_next_legs(database: Connection, account: int, end: Event) -> None:
+    plan = entered(database, account)
+    [taken] = fire(database, leg(plan, "tp1"))
+    assert statements.record(database, [change(taken, end)])[0]
+    assert not fire(database, leg(plan, "stop")), "before the step"
+    step(database)
+    assert [each.id for each in fire(database, leg(plan, "stop"))] == [leg(plan, "stop").id]
+
+
+def test_reducing_in_the_middle_of_a_schedule(database: Connection, account: int) -> None:
+    """No slice is bought, the window passes, the schedule goes on with the next; exits of a bracket sell meanwhile."""
+    held = entered(database, account)
+    plan = made(database, account, schedule(start_at=datetime.now(UTC), every_s=3600.0))
+    try:
+        set_state(account, TradingState.REDUCING, By("tester", staff=True))
+        assert not fire(database, leg(plan, "slice"))
+        assert fire(database, leg(held, "stop"))
+        hours_pass(database, plan, 1)
+        expire(database, leg(plan, "slice"))
+        step(database)
+        assert leg(plan, "slice").round == 2 and not fire(database, leg(plan, "slice"))
+    finally:
+        set_state(account, TradingState.ACTIVE, By("tester", staff=True))
+    assert fire(database, leg(plan, "slice"))
+    plan.refresh_from_db()
+    assert (plan.progress["expired"], plan.status) == (1, "active")
+
+
+def hours_pass(database: Connection, plan: Plan, hours: int) -> None:
+    """For the plan and its orders: everything that it was to be lies so much further back."""
+    by = f"{hours} hours"
+    database.execute(
+        "UPDATE orders_plan SET due_at = due_at - %(by)s::interval, created_at = created_at - %(by)s::interval, spec = jsonb_set("
+        "spec, '{start_at}', to_jsonb((spec ->> 'start_at')::timestamptz - %(by)s::interval)) WHERE id = %(id)s",
+        {"by": by, "id": plan.id},
+    )
+    database.execute(
+        "UPDATE orders_order SET expires_at = expires_at - %(by)s::interval WHERE plan_id = %(id)s AND finished_at IS NULL",
+        {"by": by, "id": plan.id},
+    )
+
+
+def expire(database: Connection, order: Order) -> None:
+    position = Position(order.id, order.account_id, order.epoch, order.seq, Status(order.status))
+    assert statements.record(database, [transition(position, Event.EXPIRE, ExpireData())])[0]
+
+
+@pytest.mark.parametrize(("catch_up", "missed", "spent"), [("skip", [9, 10], 22), ("spread", [9, 10], 24)])
+def test_a_day_of_twap_with_two_hours_of_outage(
+    database: Connection, account: int, catch_up: str, missed: list[int], spent: int
+) -> None:
+    """Twenty-four slices, one an hour, on the ledger: slices, total and events are as the policy says."""
+    spec = schedule(
+        start_at=datetime.now(UTC),
+        every_s=3600.0,
+        slices=24,
+        total=Decimal(24),
+        slice_amount=Decimal(1),
+        catch_up=catch_up,
+    )
+    plan = made(database, account, spec)
+    for n in range(1, 25):
+        if n in missed:
+            hours_pass(database, plan, 1)
+            continue
+        step(database)
+        assert leg(plan, "slice").round == n, "one slice a window, and never a burst"
+        [taken] = fire(database, leg(plan, "slice"))
+        confirm(database, taken, "1")
+        step(database)
+        hours_pass(database, plan, 1)
+    step(database)
+    plan.refresh_from_db()
+    slices = list(plan.orders.order_by("round"))
+    assert [order.round for order in slices] == [n for n in range(1, 25) if n not in missed]
+    assert sum(order.amount or 0 for order in slices) == spent and max(order.amount or 0 for order in slices) <= 3
+    assert (plan.status, plan.progress["spent"], plan.progress["skipped"]) == ("completed", str(spent), 2)
+    assert [each.data["skipped"] for each in plan.events.order_by("seq") if "skipped" in each.data] == [missed]

@@ -18,8 +18,11 @@ from orderengine.host import embedded
 from orderengine.management.commands import prepare
 from orders.ids import first_id, uuid7
 from orders.ledger.statements import Connection
+from orders.plans.commands import create
 from orders.recovery.retention import purge
 from tests.factories import accepted, connect, new_order
+from tests.integration.test_plan_steps import new_plan
+from tests.unit.test_plan_decide import STOP, bracket
 
 TABLES = ("orders_order", "orders_orderevent", "orders_transaction", "orders_deadletter")
 
@@ -62,6 +65,26 @@ def test_only_old_finished_and_decided_orders_are_purged(database: Connection, a
     ).fetchone()
     assert orphans == (0,) and database.execute("SELECT count(*) FROM orders_deadletter").fetchone() == (0,)
     assert purge(database, days=30) == 0
+
+
+def test_the_orders_of_a_plan_stay_until_it_has_ended_and_then_go_with_it(database: Connection, account: int) -> None:
+    at = datetime.now(UTC) - timedelta(days=40)
+    plan_id = UUID(int=first_id(at).int | (uuid7().int & (1 << 80) - 1))
+    create(database, new_plan(account, bracket(STOP), id=plan_id))
+    database.execute(
+        "UPDATE orders_order SET status = 'cancelled', finished_at = %s, run_at = NULL WHERE plan_id = %s",
+        (at, plan_id),
+    )
+    old = UUID(int=first_id(at).int | (uuid7().int & (1 << 80) - 1))
+    database.execute(
+        "UPDATE orders_orderevent SET order_id = %s WHERE order_id IN (SELECT id FROM orders_order)", (old,)
+    )
+    database.execute("UPDATE orders_order SET id = %s WHERE plan_id = %s", (old, plan_id))
+    assert purge(database, days=30) == 0 and left(database) == {old}
+    database.execute("UPDATE orders_plan SET status = 'cancelled', finished_at = %s WHERE id = %s", (at, plan_id))
+    assert purge(database, days=30) == 1
+    for table in ("orders_order", "orders_orderevent", "orders_plan", "orders_planevent"):
+        assert database.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
 
 
 def test_a_backup_restores_to_the_same_rows(database: Connection, account: int, tmp_path: object) -> None:
