@@ -11,6 +11,7 @@ from localnet import pools
 from localnet.accounts import owned
 from localnet.addresses import SYSTEM
 from localnet.chain import Chain
+from localnet.factory import KINDS
 from localnet.faults import Fault
 from localnet.formats import FORMATS
 from localnet.genesis import DEPTH, TOKENS, Token, give, make_pool, make_token, token_of
@@ -112,11 +113,14 @@ class Control:
         return {"address": str(give(self._chain, owner, token, token.units(amount)))}
 
     def token(self, query: dict[str, str], body: Any) -> Any:
-        """`{"mint", "symbol", "decimals"}`: a new mint, without authorities over it."""
+        """`{"mint", "symbol", "decimals", "kind"?}`: a new mint; `good`: nobody has power over it."""
+        kind = str(body.get("kind", "good"))
+        if kind not in KINDS:
+            raise Refused(f"kind is one of {', '.join(KINDS)}")
         mint, decimals = Pubkey.from_string(body["mint"]), _whole(body, "decimals", 0, 18)
         if self._chain.get(mint) is not None:
             raise Refused("there is an account at this address")
-        make_token(self._chain, Token(str(body["symbol"]), mint, decimals))
+        make_token(self._chain, Token(str(body["symbol"]), mint, decimals), kind)
         return {"mint": str(mint)}
 
     def tick(self, query: dict[str, str], body: Any) -> Any:

@@ -11,6 +11,7 @@ from solders.token.state import Mint
 from localnet.accounts import config_data, config_of, observation, owned, pool_data, token_account
 from localnet.addresses import SYSTEM, TOKEN, TOKEN_PROGRAMS
 from localnet.chain import Chain
+from localnet.factory import KINDS
 from localnet.formats import CPMM, FORMATS, Format
 from localnet.meta import is_token_account
 from localnet.program import assembled
@@ -67,9 +68,10 @@ def genesis(chain: Chain) -> None:
             make_pool(chain, venue, (base, quote), (base.units(sides[0]), quote.units(sides[1])))
 
 
-def make_token(chain: Chain, token: Token) -> None:
-    """A mint without authorities over it."""
-    chain.put(token.mint, owned(PROGRAM_LAMPORTS, bytes(Mint(None, SUPPLY, token.decimals, True, None)), TOKEN))
+def make_token(chain: Chain, token: Token, kind: str = "good") -> None:
+    """A mint of one of `factory.KINDS`."""
+    program, data = KINDS[kind]
+    chain.put(token.mint, owned(PROGRAM_LAMPORTS, data(token.decimals), program))
     chain.store.note("token", str(token.mint), [token.symbol, token.decimals])
     _name(token)
 

@@ -493,6 +493,9 @@ FEE_PRICE = read_int("FEE_PRICE", 1_000, most=1_000_000_000)
 FEE_PERCENTILE = read_int("FEE_PERCENTILE", 75, least=1, most=100)
 TIP_LAMPORTS = read_int("TIP_LAMPORTS", 0, most=10**9)
 """For Jito's validators, inside the transaction; 0: none. It counts in `MAX_FEE_LAMPORTS`, and is at most half of it."""
+SNIPER_GATES = read_bool("SNIPER_GATES", True)
+"""Whether a sniper looks at a token that is not verified before it buys, and leaves it alone where its maker can make more of it,
+freeze or take it, keep a part of each transfer or stop them. On a chain only."""
 MOCK_SEED = read_int("MOCK_SEED", 0) if os.environ.get("MOCK_SEED") else None
 MOCK_LATENCY = read_float("MOCK_LATENCY", 1.0, most=100)
 MOCK_FAILURE_RATE = read_float("MOCK_FAILURE_RATE", 0.0, most=1)

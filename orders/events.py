@@ -69,6 +69,14 @@ class AcceptData(Data, frozen=True, kw_only=True):
     """`X-Request-Id` of the client's request, if it sent one."""
 
 
+class GateData(Data, frozen=True, kw_only=True):
+    """What was looked at before a token was bought unseen; `verdict` is pass, fail or unknown."""
+
+    gate: str
+    verdict: str
+    found: str
+
+
 class BuildData(Data, frozen=True, kw_only=True):
     """`building`: the venue is chosen."""
 
@@ -77,6 +85,8 @@ class BuildData(Data, frozen=True, kw_only=True):
     reason: str
     quotes: list[QuoteData]
     refusals: list[RefusalData]
+    gates: list[GateData] | UnsetType = UNSET
+    """Of a sniper that buys a token which nobody has verified."""
 
 
 class BidData(Data, frozen=True, kw_only=True):
@@ -186,6 +196,8 @@ class RestData(Data, frozen=True, kw_only=True):
     """Of the transaction that reverted, where one did."""
     amended: "Amended | UnsetType" = UNSET
     """A stop-limit that has fired is a limit order from now on."""
+    gates: list[GateData] | UnsetType = UNSET
+    """What was found of the token, where that was not enough to buy it."""
 
 
 class ReleaseData(Data, frozen=True, kw_only=True):

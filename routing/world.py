@@ -17,6 +17,7 @@ from django.conf import settings
 from routing.balances import Balances
 from routing.chain import Chain
 from routing.controls import Controls
+from routing.gates import Finding
 from routing.prices import PriceFeed, PriceStore
 from routing.registry import Registry
 from routing.router import Router
@@ -41,6 +42,14 @@ class World(Protocol):
         """Reads a mint account from the chain: what is answered is None where there is no such mint.
 
         None in a world whose tokens are on no chain. Raises `VenueError` while the chain does not answer.
+        """
+        ...
+
+    @property
+    def gates(self) -> "Callable[[str], Awaitable[list[Finding]]] | None":
+        """Looks at a mint before it is bought unseen; None in a world whose tokens are on no chain.
+
+        Raises `VenueError` while the chain does not answer.
         """
         ...
 

@@ -5,7 +5,7 @@ A step writes nothing to the ledger; the executor does, and only then takes the 
 
 import asyncio
 import random
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from decimal import Decimal
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from orders.events import (
     ExpireData,
     FailData,
     FeeData,
+    GateData,
     QuoteData,
     RefusalData,
     RestData,
@@ -31,6 +32,7 @@ from orders.execution.retry import RetryPolicy
 from orders.execution.work import (
     AttemptsExhausted,
     Denied,
+    GateFailed,
     KeyUnusable,
     Move,
     PriceImpactTooHigh,
@@ -44,6 +46,7 @@ from orders.limits import asked_in_token_in
 from orders.models import OrderType, Resolution, TriggerCondition
 from orders.wire import text
 from risk.values import Denial, over
+from routing.gates import Finding, Verdict, overall
 from routing.router import Router
 from routing.selection import EXACT, NoQuote, min_out
 from routing.signer import Signer
@@ -72,6 +75,14 @@ def refusals_out(refusals: Iterable[Refusal]) -> list[RefusalData]:
     return [RefusalData(venue=r.venue, code=r.code, message=r.message) for r in refusals]
 
 
+def gates_out(findings: Iterable[Finding]) -> list[GateData]:
+    return [GateData(gate=each.gate, verdict=each.verdict.value, found=each.found) for each in findings]
+
+
+Gates = Callable[[str], Awaitable[list[Finding]]]
+"""Mint → what was found of it."""
+
+
 class Wallets(Protocol):
     """What orders with wallets need (`orders.execution.wallets`)."""
 
@@ -96,6 +107,7 @@ class Steps:
         submit_timeout_s: float,
         resend_after_s: float,
         wallets: Wallets | None = None,
+        gates: Gates | None = None,
     ) -> None:
         self._router = router
         self._retry = retry
@@ -103,6 +115,7 @@ class Steps:
         self._submit_timeout_s = submit_timeout_s
         self._resend_after_s = resend_after_s
         self._wallets = wallets
+        self._gates = gates
 
     async def next(self, work: Work) -> Move | None:
         """Takes the step the order's status calls for. None: the outcome of its transaction is still unknown, ask again."""
@@ -160,6 +173,11 @@ class Steps:
             raise PriceImpactTooHigh(f"the price impact would be {best.impact_bps:.2f} bps", venue=best.venue)
         if denial := outside(order, selection):
             raise Denied(denial)
+        findings = await self._look(work)
+        if findings is not None and (verdict := overall(findings)) is not Verdict.PASS:
+            if verdict is Verdict.FAIL:
+                raise GateFailed(findings)
+            return Move(Event.REST, RestData(attempt=order.attempts, reason="GATE_UNKNOWN", gates=gates_out(findings)))
         return Move(
             Event.BUILD,
             BuildData(
@@ -168,8 +186,20 @@ class Steps:
                 reason=selection.reason,
                 quotes=[quote_out(quote) for quote in selection.quotes],
                 refusals=refusals_out(selection.refusals),
+                gates=UNSET if findings is None else gates_out(findings),
             ),
         )
+
+    async def _look(self, work: Work) -> list[Finding] | None:
+        """What is found of a token that a sniper buys unseen; None where there is nothing to look at: nobody buys unseen what an
+        operator has verified."""
+        bought = work.pair.token_out
+        if self._gates is None or work.order.type != OrderType.SNIPER or bought.verified:
+            return None
+        try:
+            return await self._gates(bought.mint)
+        except VenueError as error:
+            return [Finding("mint", Verdict.UNKNOWN, str(error))]
 
     async def _build(self, work: Work) -> Move:
         order, selection = work.order, work.selection

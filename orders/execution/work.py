@@ -1,6 +1,7 @@
 """What the steps of an attempt work on, what they return, and how an attempt can fail by the engine's own judgement."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -11,6 +12,7 @@ from orders.ledger.values import Claimed, Position
 from orders.lifecycle import Event, Status
 from orders.mints import mint_of
 from risk.values import Denial
+from routing.gates import Finding, Verdict
 from routing.values import Pair, Selection, Swap
 from routing.venue import NoRoute, VenueError
 from routing.world import tokens
@@ -34,6 +36,18 @@ class Reverted(VenueError):
         super().__init__(f"the transaction landed with an error: {message or code or 'unknown'}")
         self.code = code or "REVERTED"
         self.permanent = code not in ("SLIPPAGE_EXCEEDED", "INSUFFICIENT_FUNDS")
+
+
+class GateFailed(VenueError):
+    """The token's maker can do to its holders what no buyer would accept unseen."""
+
+    code = "GATE_FAILED"
+    permanent = True
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        failed = {each.gate: each.found for each in findings if each.verdict is Verdict.FAIL}
+        super().__init__("; ".join(f"{gate}: {found}" for gate, found in failed.items()))
+        self.details = failed
 
 
 class Denied(VenueError):

@@ -116,6 +116,7 @@ class Worker:
             submit_timeout_s=settings.SUBMIT_TIMEOUT_S,
             resend_after_s=settings.RESEND_AFTER_S,
             wallets=self._wallets,
+            gates=own.gates if settings.SNIPER_GATES else None,
         )
         self.executor = Executor(
             self._claimer,

@@ -46,6 +46,7 @@ class MockWorld:
     balances: None = None
     """The mock has no wallets."""
     read_mint: None = None
+    gates: None = None
     """Mock tokens are on no chain."""
 
     def listed_pairs(self) -> list[Pair]:

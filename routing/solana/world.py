@@ -12,17 +12,20 @@ from solders.pubkey import Pubkey
 
 from routing.clock import Clock, utc_now
 from routing.controls import Controls
+from routing.gates import Finding
 from routing.http import NoAnswer, RpcError, rpc
 from routing.price_hashes import PairPrices
 from routing.router import Router
 from routing.solana.accounts import Accounts
+from routing.solana.addresses import SYSTEM, pubkey
 from routing.solana.balances import SolanaBalances
 from routing.solana.blockhash import Blockhashes
 from routing.solana.builder import Builder
 from routing.solana.chain import SolanaChain
 from routing.solana.fees import AUTO, Fees
+from routing.solana.mint_gates import judge
 from routing.solana.mints import read_mint
-from routing.solana.nodes import At, Nodes
+from routing.solana.nodes import NO_ANSWER, At, Nodes
 from routing.solana.pool_index import Found, Owned, PoolIndex, mints_of, scan
 from routing.solana.pools import CPMM, DAMM, PoolFormat
 from routing.solana.priority import Priority
@@ -33,6 +36,7 @@ from routing.solana.venues.meteora_damm import Damm
 from routing.solana.venues.raydium_cpmm import Cpmm
 from routing.tokens import Tokens
 from routing.values import Mint, Pair, VenueName
+from routing.venue import VenueUnavailable
 from routing.venues import METEORA, RAYDIUM
 
 PROGRAMS: dict[VenueName, Program] = {RAYDIUM: Cpmm(), METEORA: Damm()}
@@ -103,6 +107,15 @@ class SolanaWorld:
     async def read_mint(self, address: str) -> Mint | None:
         """See `World`."""
         return await read_mint(self.accounts, address)
+
+    async def gates(self, address: str) -> list[Finding]:
+        """See `World`. As the chain has it now."""
+        mint = pubkey(address)
+        try:
+            account = (await self.accounts.get([mint], max_age_s=0.0))[mint]
+        except NO_ANSWER as error:
+            raise VenueUnavailable(str(error)) from error
+        return judge(SYSTEM, b"") if account is None else judge(account.owner, account.data)
 
     def listed_pairs(self) -> list[Pair]:
         """See `World`."""

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 from psycopg.rows import dict_row
 from solana.rpc.async_api import AsyncClient
+from solders.keypair import Keypair
 from solders.signature import Signature
 
 from localnet.formats import FORMATS
@@ -103,6 +104,29 @@ async def test_a_limit_fires_when_the_pool_has_moved(client: Client) -> None:
     order = await ends(client, placed["orderId"])
     assert order["status"] == "confirmed" and float(order["executedPrice"]) >= 105, order
     await post(client, "/api/mock/market", pair="SOL-USDC", price="100", hold=True)
+
+
+@pytest.mark.parametrize(
+    ("kind", "ended"), [("good", "confirmed"), ("freezable", "GATE_FAILED"), ("mintable", "GATE_FAILED")]
+)
+async def test_a_sniper_looks_at_a_token_before_it_buys(client: Client, engine: Engine, kind: str, ended: str) -> None:
+    control, mint = engine.localnet["controlUrl"], str(Keypair().pubkey())
+
+    async def ask(name: str, **body: Any) -> None:
+        answer = await client.http.post(f"{control}/{name}", json=body)
+        assert answer.status_code == 200, answer.text
+
+    await ask("token", mint=mint, symbol=f"GATE{kind}", decimals=6, kind=kind)
+    placed = await client.place(tokenIn="USDC", tokenOut=mint, amount="10", type="sniper", slippageBps=500)
+    await ask("pool", venue="RAYDIUM", base=mint, quote="USDC", price="0.1", depth="100000")
+    order = await ends(client, placed["orderId"])
+    if ended == "confirmed":
+        assert order["status"] == "confirmed", order
+        events = (await client.get(f"/api/orders/{placed['orderId']}/events"))["events"]
+        [gates] = [each["data"]["gates"] for each in events if each["status"] == "building"]
+        assert {each["gate"] for each in gates} == {"mintAuthority", "freezeAuthority"}
+    else:
+        assert (order["status"], order["failure"]["code"], order["txHash"]) == ("failed", ended, None), order
 
 
 async def test_a_sniper_buys_in_a_pool_that_was_made_later(client: Client) -> None:
