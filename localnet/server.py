@@ -66,6 +66,7 @@ class Server:
             ("POST", "/raydium/transaction/swap-base-in"): raydium.build,
             ("POST", "/raydium/transaction/swap-base-out"): raydium.build,
             ("GET", "/jupiter/swap/v2/build"): jupiter.build,
+            ("GET", "/jupiter/price/v3"): jupiter.prices,
             ("GET", "/jupiter/swap/v2/program-id-to-label"): jupiter.labels,
             **{("POST", f"/control/{name}"): act for name, act in control.acts.items()},
         }

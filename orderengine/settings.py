@@ -496,6 +496,46 @@ TIP_LAMPORTS = read_int("TIP_LAMPORTS", 0, most=10**9)
 SNIPER_GATES = read_bool("SNIPER_GATES", True)
 """Whether a sniper looks at a token that is not verified before it buys, and leaves it alone where its maker can make more of it,
 freeze or take it, keep a part of each transfer or stop them. On a chain only."""
+VENUE_RAYDIUM = read("VENUE_RAYDIUM", "direct")
+"""`direct`: its pools are read and traded on the chain; `http`: its trade API is asked; `both`: whichever offers more."""
+VENUE_METEORA = read("VENUE_METEORA", "direct")
+"""The same; over HTTP by Jupiter's API, for Meteora has none that swaps."""
+VENUE_JUPITER = read("VENUE_JUPITER", "off")
+"""`http`: Jupiter is a venue of its own, over all pools that it knows."""
+for name, value, allowed in (
+    ("VENUE_RAYDIUM", VENUE_RAYDIUM, ("direct", "http", "both")),
+    ("VENUE_METEORA", VENUE_METEORA, ("direct", "http", "both")),
+    ("VENUE_JUPITER", VENUE_JUPITER, ("off", "http")),
+):
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name} must be {' or '.join(allowed)}, not {value!r}")
+RAYDIUM_URL = read("RAYDIUM_URL", "")
+"""Of its trade API; unset: that of the mode."""
+JUPITER_URL = read("JUPITER_URL", "")
+"""Of its API, without `/swap/v2`; unset: that of the mode."""
+JUPITER_API_KEY = read("JUPITER_API_KEY", "")
+"""Sent to Jupiter's API alone; without one it allows fewer requests."""
+RAYDIUM_REQUESTS_PER_S = read_float("RAYDIUM_REQUESTS_PER_S", 0 if EXECUTION_MODE == "localnet" else 5, most=100_000)
+"""What its trade API allows all processes together; executing goes before polling. 0: any number."""
+JUPITER_REQUESTS_PER_S = read_float(
+    "JUPITER_REQUESTS_PER_S", 0 if EXECUTION_MODE == "localnet" else 1 if JUPITER_API_KEY else 0.5, most=100_000
+)
+"""The same of Jupiter's API: without a key it allows one in two seconds, with a free one one a second."""
+VENUE_URLS = {
+    "devnet": ("https://transaction-v1-devnet.raydium.io", "https://api.jup.ag"),
+    "localnet": (f"{RPC_URLS[0]}/raydium", f"{RPC_URLS[0]}/jupiter") if RPC_URLS else ("", ""),
+}.get(EXECUTION_MODE, ("https://transaction-v1.raydium.io", "https://api.jup.ag"))
+VENUE_ACCESS: dict[str, Any] = {
+    "modes": {"RAYDIUM": VENUE_RAYDIUM, "METEORA": VENUE_METEORA}
+    | ({} if VENUE_JUPITER == "off" else {"JUPITER": VENUE_JUPITER}),
+    "raydium_url": RAYDIUM_URL or VENUE_URLS[0],
+    "raydium_per_s": RAYDIUM_REQUESTS_PER_S,
+    "jupiter_url": JUPITER_URL or VENUE_URLS[1],
+    "jupiter_per_s": JUPITER_REQUESTS_PER_S,
+    "jupiter_key": JUPITER_API_KEY,
+    "redis_url": REDIS_URL,
+}
+"""Of the modes that trade on a chain."""
 MOCK_SEED = read_int("MOCK_SEED", 0) if os.environ.get("MOCK_SEED") else None
 MOCK_LATENCY = read_float("MOCK_LATENCY", 1.0, most=100)
 MOCK_FAILURE_RATE = read_float("MOCK_FAILURE_RATE", 0.0, most=1)

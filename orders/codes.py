@@ -63,6 +63,7 @@ FAILURES: Mapping[str, str] = {
     "VENUE_ERROR": "A venue answered something else than was asked for.",
     "VENUE_UNAVAILABLE": "The venue does not answer.",
     "VENUE_TIMEOUT": "The venue did not answer in time.",
+    "VENUE_RATE_LIMITED": "The venue's rate limit is reached: it is asked again in a moment.",
     "VENUE_RESTING": "The venue failed several times and is not asked for a while.",
     "STALE_QUOTE": "The venue's quote was too old to be used.",
     "AMOUNT_TOO_SMALL": "The amount buys less than one base unit.",

@@ -37,6 +37,12 @@ class VenueTimeout(VenueError):
     code = "VENUE_TIMEOUT"
 
 
+class VenueRateLimited(VenueError):
+    """The venue's rate limit is reached: it is asked again in a moment."""
+
+    code = "VENUE_RATE_LIMITED"
+
+
 class NoRoute(VenueError):
     """The venue has no pool for the pair."""
 

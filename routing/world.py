@@ -115,7 +115,7 @@ def _localnet_world() -> World:
 def _solana_world(controls: Controls | None = None) -> World:
     from routing.cluster import cluster
     from routing.solana.fees import Fees, Strategy
-    from routing.solana.world import solana_world
+    from routing.solana.world import Access, solana_world
 
     return solana_world(
         settings.RPC_URLS,
@@ -133,6 +133,7 @@ def _solana_world(controls: Controls | None = None) -> World:
         requests_per_s=settings.RPC_REQUESTS_PER_S,
         controls=controls,
         pools=settings.POOLS or None,
+        access=Access(**settings.VENUE_ACCESS),
         cached=price_feed().market,
     )
 

@@ -15,9 +15,12 @@ from solders.pubkey import Pubkey
 from localnet.blocks_api import getLatestBlockhash
 from localnet.chain import Chain
 from localnet.formats import FORMATS
+from localnet.genesis import USDC, token_of
 from localnet.node import Node
+from localnet.pools import find
 from localnet.trade.swaps import NotRouted, Offer, offer
 
+MAX_IDS = 50
 PRICE = 10_000
 """Micro-lamports a unit that it advises."""
 
@@ -34,6 +37,34 @@ class Jupiter:
 
     def labels(self, query: dict[str, str], body: Any) -> Any:
         return {str(format_.program): format_.label for format_ in FORMATS.values()}
+
+    def prices(self, query: dict[str, str], body: Any) -> Any:
+        """`GET /price/v3`: of each mint that trades against USDC, by its deepest pool; the others are left out."""
+        mints = [mint for mint in query.get("ids", "").split(",") if mint]
+        if not 1 <= len(mints) <= MAX_IDS:
+            raise BadRequest("INVALID_IDS", f"Query parameter ids must have 1 to {MAX_IDS} mints")
+        return {mint: price for mint in mints if (price := self._price(mint)) is not None}
+
+    def _price(self, mint: str) -> dict[str, Any] | None:
+        told = {"blockId": self._chain.slot, "priceChange24h": 0.0}
+        if mint == str(USDC.mint):
+            return {"usdPrice": 1.0, "liquidity": 1e9, "decimals": USDC.decimals, **told}
+        try:
+            found = [
+                pool
+                for format_ in FORMATS.values()
+                if (pool := find(self._chain.get, format_, Pubkey.from_string(mint), USDC.mint)) is not None
+            ]
+        except ValueError:
+            return None
+        token = token_of(self._chain, Pubkey.from_string(mint))
+        pools = [pool for pool in found if pool.sold.reserve and pool.bought.reserve]
+        if not pools or token is None:
+            return None
+        pool = max(pools, key=lambda each: each.bought.reserve)
+        usd = pool.bought.reserve / 10**USDC.decimals
+        price = usd / (pool.sold.reserve / 10**token.decimals)
+        return {"usdPrice": price, "liquidity": 2 * usd, "decimals": token.decimals, **told}
 
     def build(self, query: dict[str, str], body: Any) -> Any:
         """Raises `BadRequest`."""

@@ -16,13 +16,11 @@ from routing.solana.programs import KNOWN, SLIPPAGE_EXCEEDED
 INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
 BLOCKHASH_NOT_FOUND = "BlockhashNotFound"
 FAILED = re.compile(r"^Program (\w{32,44}) failed: (?:custom program error: 0x([0-9a-fA-F]+)|(.*))$")
-JUPITER = Pubkey.from_string("JUP6LkbZbjS1jKKwapdHNy74zcZ3tLUZoi5QNyVTaV4")
 METEORA_DLMM = Pubkey.from_string("LBUZKhRxPF3XUpBCjp4YzTKgLccjZhTSDM9YuVaPwxo")
 CODES: Mapping[Pubkey, Mapping[int, str]] = {
     SYSTEM: {1: INSUFFICIENT_FUNDS},
     **{program: {1: INSUFFICIENT_FUNDS} for program in TOKEN_PROGRAMS},
     **{address: program.errors for address, program in KNOWN.items()},
-    JUPITER: {6001: SLIPPAGE_EXCEEDED, 6024: INSUFFICIENT_FUNDS},
     METEORA_DLMM: {6003: SLIPPAGE_EXCEEDED, 6004: SLIPPAGE_EXCEEDED},
 }
 NO_FUNDS = frozenset({"InsufficientFundsForFee", "AccountNotFound", "InsufficientFundsForRent"})

@@ -73,6 +73,15 @@ class SwapProgram(Protocol):
         """Raises `UnknownLayout`."""
         ...
 
+    def bounded(self, data: bytes, least: int) -> bytes:
+        """The same instruction with this least output in place of its own. `read` has to know it."""
+        ...
+
+
+def _with_least(data: bytes, least: int) -> bytes:
+    """Of programs whose instructions begin with discriminator, amount and least output."""
+    return data[:16] + struct.pack("<Q", least) + data[24:]
+
 
 def _checked(read: SwapRead) -> SwapRead:
     if not all(side.program in TOKEN_PROGRAMS for side in read.sides):
@@ -103,6 +112,10 @@ class RaydiumCpmm:
                 accounts[0], accounts[3], accounts[4], accounts[5], (sold, bought), amount, least, config=accounts[2]
             )
         )
+
+    def bounded(self, data: bytes, least: int) -> bytes:
+        """See `SwapProgram`."""
+        return _with_least(data, least)
 
     def swap(self, read: SwapRead, observation: Pubkey) -> Instruction:
         """The instruction that says so."""
@@ -140,6 +153,10 @@ class MeteoraDamm:
         sides = Side(accounts[6], accounts[4], accounts[9]), Side(accounts[7], accounts[5], accounts[10])
         return _checked(SwapRead(accounts[8], accounts[1], accounts[2], accounts[3], sides, amount, least))
 
+    def bounded(self, data: bytes, least: int) -> bytes:
+        """See `SwapProgram`."""
+        return _with_least(data, least)
+
     def swap(self, read: SwapRead) -> Instruction:
         """The instruction that says so; `read.sides` are the pool's a and b."""
         a, b = read.sides
@@ -157,5 +174,55 @@ class MeteoraDamm:
         return Instruction(self.address, data, [*accounts])
 
 
-RAYDIUM_CPMM, METEORA_DAMM = RaydiumCpmm(), MeteoraDamm()
-KNOWN: Mapping[Pubkey, SwapProgram] = {each.address: each for each in (RAYDIUM_CPMM, METEORA_DAMM)}
+class JupiterRouter:
+    """`route_v2` and `shared_accounts_route_v2`: a swap over pools that Jupiter's program calls by its own list.
+
+    The program pays `quoted` less the slippage or fails. Its shares are 0: of what is paid, and of what is paid beyond `quoted`.
+    """
+
+    address = Pubkey.from_string("JUP6LkbZbjS1jKKwapdHNy74zcZ3tLUZoi5QNyVTaV4")
+    label = "Jupiter"
+    errors = {6001: SLIPPAGE_EXCEEDED, 6024: "INSUFFICIENT_FUNDS"}
+    _layouts = {
+        # Discriminator → where the numbers begin, how many accounts are the program's own, and which they are: the wallet,
+        # source, destination, the first of two mints and of their two programs, whoever is paid instead, the program itself.
+        bytes.fromhex("bb64facc31c4af14"): (8, 10, (0, 1, 2, 3, 5, 7, 9)),
+        bytes.fromhex("d19853937cfed8e9"): (9, 12, (1, 2, 5, 6, 8, None, 11)),
+    }
+
+    def read(self, data: bytes, accounts: Sequence[Pubkey]) -> SwapRead:
+        """See `SwapProgram`. `pool` and vaults are the program itself: which pools it takes, its caller does not decide."""
+        at, own, places = self._layouts.get(data[:8], (0, 0, ()))
+        if not places or len(data) < at + 26 or len(accounts) < own:
+            raise UnknownLayout(f"{self.label} is called in a way that is not known")
+        wallet, source, destination, mint, program, instead, itself = places
+        amount, quoted, slippage, *shares = struct.unpack_from("<QQHHH", data, at)
+        paid_elsewhere = instead is not None and accounts[instead] not in (self.address, accounts[destination])
+        if any(shares) or slippage >= 10_000 or paid_elsewhere or accounts[itself] != self.address:
+            raise UnknownLayout(f"{self.label} would keep a share, or pay somebody else")
+        sides = [Side(accounts[mint + n], self.address, accounts[program + n]) for n in (0, 1)]
+        # Rounded down: the program itself is never below that.
+        least = quoted * (10_000 - slippage) // 10_000
+        return _checked(
+            SwapRead(
+                accounts[wallet],
+                self.address,
+                accounts[source],
+                accounts[destination],
+                (sides[0], sides[1]),
+                amount,
+                least,
+            )
+        )
+
+    def bounded(self, data: bytes, least: int) -> bytes:
+        """See `SwapProgram`: quoted as the least itself, without a slippage, so that no rounding is left to the program."""
+        at = self._layouts[data[:8]][0]
+        return data[: at + 8] + struct.pack("<QH", least, 0) + data[at + 18 :]
+
+
+RAYDIUM_CPMM, METEORA_DAMM, JUPITER = RaydiumCpmm(), MeteoraDamm(), JupiterRouter()
+DIRECT: Mapping[Pubkey, SwapProgram] = {each.address: each for each in (RAYDIUM_CPMM, METEORA_DAMM)}
+"""Those whose swaps are built here."""
+KNOWN: Mapping[Pubkey, SwapProgram] = {**DIRECT, JUPITER.address: JUPITER}
+"""Those whose swaps can be read, whoever built them."""

@@ -5,8 +5,8 @@ Localnet, devnet and mainnet differ by addresses, genesis hash and tokens only.
 
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from solders.pubkey import Pubkey
 
@@ -29,17 +29,26 @@ from routing.solana.nodes import NO_ANSWER, At, Nodes
 from routing.solana.pool_index import Found, Owned, PoolIndex, mints_of, scan
 from routing.solana.pools import CPMM, DAMM, PoolFormat
 from routing.solana.priority import Priority
-from routing.solana.programs import KNOWN
+from routing.solana.programs import DIRECT, KNOWN
+from routing.solana.vendors.api import Api
+from routing.solana.vendors.jupiter import METEORA_DEXES, Jupiter
+from routing.solana.vendors.prices import PriceApi
+from routing.solana.vendors.raydium import Raydium
+from routing.solana.vendors.vendor import Vendor
 from routing.solana.venues.direct import DirectVenue, Program
+from routing.solana.venues.either import EitherVenue
 from routing.solana.venues.funding import Funding
+from routing.solana.venues.http import HttpVenue
 from routing.solana.venues.meteora_damm import Damm
 from routing.solana.venues.raydium_cpmm import Cpmm
 from routing.tokens import Tokens
 from routing.values import Mint, Pair, VenueName
-from routing.venue import VenueUnavailable
-from routing.venues import METEORA, RAYDIUM
+from routing.venue import Venue, VenueUnavailable
+from routing.venues import METEORA, RAYDIUM, register
 
 PROGRAMS: dict[VenueName, Program] = {RAYDIUM: Cpmm(), METEORA: Damm()}
+DIRECTLY, OVER_HTTP, BOTH = "direct", "http", "both"
+JUPITER = "JUPITER"
 MAX_FEE_LAMPORTS = 1_000_000
 """0.001 SOL: what an order pays the chain at most, where nothing else is said."""
 LISTED_AGE_S = 0.5
@@ -93,6 +102,29 @@ def _pools(url: str, method: str, parameters: list[object]) -> list[Found]:
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """How venues are reached. `modes`: by the venue's name, `direct`, `http` or `both`; a venue that is not named trades not."""
+
+    modes: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(PROGRAMS, DIRECTLY))
+    raydium_url: str = ""
+    raydium_per_s: float = 0.0
+    jupiter_url: str = ""
+    jupiter_per_s: float = 0.0
+    jupiter_key: str = ""
+    redis_url: str = ""
+    """Where all processes share what the servers allow."""
+
+    def vendor(self, name: str, accounts: Accounts) -> Vendor:
+        if name == RAYDIUM:
+            api = Api(self.raydium_url, per_s=self.raydium_per_s, redis_url=self.redis_url)
+            return Raydium(api, accounts, DIRECT)
+        return Jupiter(self.jupiter(), KNOWN, dexes=METEORA_DEXES if name == METEORA else "")
+
+    def jupiter(self) -> Api:
+        return Api(self.jupiter_url, per_s=self.jupiter_per_s, redis_url=self.redis_url, key=self.jupiter_key)
+
+
+@dataclass(frozen=True, slots=True)
 class SolanaWorld:
     """See `World`."""
 
@@ -103,6 +135,7 @@ class SolanaWorld:
     listed: Listed
     balances: SolanaBalances
     controls: Controls | None = None
+    apis: Sequence[HttpVenue | EitherVenue | PriceApi] = ()
 
     async def read_mint(self, address: str) -> Mint | None:
         """See `World`."""
@@ -128,6 +161,8 @@ class SolanaWorld:
     async def close(self) -> None:
         """See `World`."""
         await self.chain.close()
+        for api in self.apis:
+            await api.close()
 
 
 def solana_world(
@@ -143,6 +178,7 @@ def solana_world(
     fees: Fees = AUTO,
     pools: Sequence[str] | None = None,
     controls: Controls | None = None,
+    access: Access | None = None,
     clock: Clock = utc_now,
     cached: Callable[[Pair], Awaitable[PairPrices | None]] | None = None,
 ) -> SolanaWorld:
@@ -152,14 +188,19 @@ def solana_world(
     addresses; `genesis_hash`: what every node has to answer; `requests_per_s` of each node, 0: any number;
     `pools`: the addresses of all pools that are traded; None looks for them among the programs' accounts.
     `max_fee_lamports`: the most that any order pays the chain, rent apart; `fees`: how the bid for a place in a block is chosen.
+    `access`: by default all venues directly.
     """
     nodes = Nodes(rpc_urls, genesis_hash=genesis_hash, per_s=requests_per_s)
     accounts, blockhashes = Accounts(nodes), Blockhashes(nodes)
     sockets = [f"ws{url.removeprefix('http')}" for url in rpc_urls] if ws_urls is None else list(ws_urls)
     chain = SolanaChain(nodes, accounts, ws_urls=sockets)
     builder, priority, funding = Builder(nodes, blockhashes, KNOWN), Priority(nodes, fees), Funding(accounts)
-    venues = [
-        DirectVenue(
+    access = access or Access()
+    prices = PriceApi(access.jupiter()) if {OVER_HTTP, BOTH} & {*access.modes.values()} else None
+
+    def direct(name: VenueName) -> DirectVenue:
+        program = PROGRAMS[name]
+        return DirectVenue(
             name,
             program,
             index=PoolIndex(nodes, accounts, program.format, pools),
@@ -170,7 +211,32 @@ def solana_world(
             chain=chain,
             max_fee_lamports=max_fee_lamports,
         )
-        for name, program in PROGRAMS.items()
-    ]
+
+    def over_http(name: VenueName) -> HttpVenue:
+        assert prices is not None
+        return HttpVenue(
+            name,
+            access.vendor(name, accounts),
+            prices=prices,
+            accounts=accounts,
+            builder=builder,
+            programs=KNOWN,
+            priority=priority,
+            funding=funding,
+            chain=chain,
+            max_fee_lamports=max_fee_lamports,
+        )
+
+    venues = list[Venue]()
+    asked = list[HttpVenue | EitherVenue | PriceApi]([] if prices is None else [prices])
+    for name, mode in access.modes.items():
+        venue = register(name)
+        if mode == DIRECTLY:
+            venues.append(direct(venue))
+            continue
+        made = over_http(venue) if mode == OVER_HTTP else EitherVenue(direct(venue), over_http(venue))
+        venues.append(made)
+        asked.append(made)
     router = Router(venues, deadline_ms=deadline_ms, max_age_ms=max_age_ms, clock=clock, cached=cached)
-    return SolanaWorld(router, chain, nodes, accounts, Listed(rpc_urls, tokens, pools), SolanaBalances(nodes), controls)
+    listed, balances = Listed(rpc_urls, tokens, pools), SolanaBalances(nodes)
+    return SolanaWorld(router, chain, nodes, accounts, listed, balances, controls, tuple(asked))

@@ -8,8 +8,8 @@ import pytest
 from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
-from routing.solana.failures import JUPITER, METEORA_DLMM, failure
-from routing.solana.programs import METEORA_DAMM, RAYDIUM_CPMM
+from routing.solana.failures import METEORA_DLMM, failure
+from routing.solana.programs import JUPITER, METEORA_DAMM, RAYDIUM_CPMM
 from routing.solana.transaction import calls
 from routing.values import Fate
 from routing.venue import QuoteDeviates, SimulationFailed
@@ -86,13 +86,13 @@ def logs(*failed: tuple[object, str]) -> list[str]:
         (RAYDIUM_CPMM.address, 6005, "SLIPPAGE_EXCEEDED"),
         (METEORA_DAMM.address, 6002, "SLIPPAGE_EXCEEDED"),
         (METEORA_DLMM, 6003, "SLIPPAGE_EXCEEDED"),
-        (JUPITER, 6001, "SLIPPAGE_EXCEEDED"),
+        (JUPITER.address, 6001, "SLIPPAGE_EXCEEDED"),
         ("TokenkegQfeZyiNwAJbNbGKPFXCWuBvf9Ss623VQ5DA", 1, "INSUFFICIENT_FUNDS"),
         # The same numbers mean other things elsewhere.
         (RAYDIUM_CPMM.address, 6001, None),
         (RAYDIUM_CPMM.address, 6002, None),
         (METEORA_DAMM.address, 6005, None),
-        (JUPITER, 6003, None),
+        (JUPITER.address, 6003, None),
     ],
 )
 def test_the_failing_program_decides_what_its_number_means(program: object, number: int, code: str | None) -> None:

@@ -1,0 +1,77 @@
+"""A venue that is traded directly and asked over HTTP: its pools that are read here, and those that its server knows besides."""
+
+import asyncio
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from routing.solana.venues.direct import DirectVenue
+from routing.solana.venues.http import HttpVenue
+from routing.values import Pair, Quote, Swap, SwapStatus, Tick
+from routing.venue import InsufficientFunds, NoRoute, UnsafeTransaction, VenueError
+
+MAX_KEPT = 1_000
+FINAL = (InsufficientFunds, UnsafeTransaction)
+"""The other way would not end otherwise, or must not be tried."""
+
+
+class EitherVenue:
+    """The higher offer counts. Prices come from the pools where they can be read, else over HTTP."""
+
+    def __init__(self, direct: DirectVenue, http: HttpVenue) -> None:
+        self.name = direct.name
+        self._direct, self._http = direct, http
+        self._better: dict[tuple[Pair, Decimal], DirectVenue | HttpVenue] = {}
+
+    async def tick(self, pair: Pair) -> Tick:
+        """See `Venue`."""
+        try:
+            return await self._direct.tick(pair)
+        except NoRoute:
+            return await self._http.tick(pair)
+
+    async def quote(self, pair: Pair, amount: Decimal) -> Quote:
+        """See `Venue`. One that fails leaves the other's offer."""
+        both: tuple[DirectVenue | HttpVenue, ...] = (self._direct, self._http)
+        answers = await asyncio.gather(*(each.quote(pair, amount) for each in both), return_exceptions=True)
+        quotes = [(each, answer) for each, answer in zip(both, answers, strict=True) if isinstance(answer, Quote)]
+        if not quotes:
+            raise next((each for each in answers if isinstance(each, VenueError)), answers[0])  # type: ignore[misc]
+        venue, best = max(quotes, key=lambda found: found[1].amount_out)
+        if len(self._better) >= MAX_KEPT:
+            self._better.clear()
+        self._better[pair, amount] = venue
+        return best
+
+    def price(self, pair: Pair, tick: Tick, amount: Decimal) -> Quote | None:
+        """See `Venue`: a pool that is read here need not be the venue's best one for the amount."""
+        return None
+
+    async def build(self, pair: Pair, quote: Quote, **asked: Any) -> Swap:
+        """See `Venue`. By the way that offered more; the other one where that fails before anything is signed."""
+        first = self._better.get((pair, quote.amount_in), self._direct)
+        second = self._http if first is self._direct else self._direct
+        try:
+            return await first.build(pair, quote, **asked)
+        except FINAL:
+            raise
+        except VenueError as error:
+            try:
+                return await second.build(pair, quote, **asked)
+            except VenueError:
+                raise error from None
+
+    async def submit(self, swap: Swap) -> None:
+        """See `Venue`."""
+        await self._direct.submit(swap)
+
+    async def wait(self, swap: Swap, *, timeout_s: float) -> SwapStatus:
+        """See `Venue`."""
+        return await self._direct.wait(swap, timeout_s=timeout_s)
+
+    async def status(self, swaps: Sequence[Swap]) -> list[SwapStatus]:
+        """See `Venue`."""
+        return await self._direct.status(swaps)
+
+    async def close(self) -> None:
+        await self._http.close()

@@ -1,0 +1,112 @@
+"""Venues over HTTP on a localnet: the same quotes and fills as directly, to the base unit, and prices of many pairs at once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from routing.router import Router
+from routing.solana.world import Access
+from routing.values import Fate, Tick, VenueName
+from routing.venue import NoRoute, QuoteDeviates, UnsafeTransaction
+from routing.venues import METEORA, RAYDIUM
+from tests.localnet.node import Localnet
+from tests.solana.stage import Stage, pair
+
+Open = Callable[..., Stage]
+
+
+def access(node: Localnet, mode: str, **more: Any) -> Access:
+    modes = {"RAYDIUM": mode, "METEORA": mode} | ({"JUPITER": "http"} if more.pop("jupiter", False) else {})
+    root = node.addresses["rpcUrl"]
+    return Access(modes, raydium_url=f"{root}/raydium", jupiter_url=f"{root}/jupiter", **more)
+
+
+@pytest.fixture
+async def open_stage(node: Localnet) -> AsyncIterator[Open]:
+    made: list[Stage] = []
+
+    def start(mode: str, **more: Any) -> Stage:
+        made.append(Stage(node, access=access(node, mode, **more)))
+        return made[-1]
+
+    yield start
+    for each in made:
+        await each.world.close()
+
+
+@pytest.mark.parametrize("name", [RAYDIUM, METEORA])
+@pytest.mark.parametrize(("of", "amount"), [("SOL-USDC", "1.234567891"), ("USDC-SOL", "100.000001")])
+async def test_each_way_of_asking_fills_the_same_to_the_base_unit(
+    open_stage: Open, name: VenueName, of: str, amount: str
+) -> None:
+    fills = {}
+    for mode in ("direct", "http", "both"):
+        stage = open_stage(mode)
+        quote = await stage.quote(amount, name, of)
+        swap = await stage.build(f"order-{mode}", name=name, of=of, amount=amount)
+        await stage.venue(name).submit(swap)
+        status = await stage.settled(swap)
+        assert status.fate is Fate.LANDED and status.fill is not None, (mode, status)
+        assert (status.fill.amount_in, status.fill.amount_out) == (Decimal(amount), quote.amount_out), mode
+        assert len(stage.landed(f"order-{mode}/1")) == 1
+        fills[mode] = (
+            status.fill.amount_out,
+            {fee.kind: fee.amount for fee in status.fill.fees if fee.kind == "venue"},
+        )
+        assert swap.venue == name
+    assert fills["direct"] == fills["http"] == fills["both"]
+
+
+async def test_jupiter_is_a_third_venue_where_it_is_switched_on(open_stage: Open) -> None:
+    stage = open_stage("direct", jupiter=True)
+    jupiter = VenueName("JUPITER")
+    quotes = {name: await stage.quote("5", name) for name in (RAYDIUM, METEORA, jupiter)}
+    assert quotes[jupiter].amount_out == max(quotes[RAYDIUM].amount_out, quotes[METEORA].amount_out)
+    swap = await stage.build(name=jupiter)
+    await stage.venue(jupiter).submit(swap)
+    assert (await stage.settled(swap)).fate is Fate.LANDED
+
+
+async def test_the_least_output_is_written_by_us_whatever_the_vendor_wrote(open_stage: Open) -> None:
+    stage = open_stage("http")
+    quote = await stage.quote()
+    swap = await stage.build(min_out=str(quote.amount_out))
+    stage.price(Decimal("149.9"))  # Within the vendor's slippage, below ours.
+    await stage.venue().submit(swap)
+    status = await stage.settled(swap)
+    assert (status.fate, status.error) == (Fate.REVERTED, "SLIPPAGE_EXCEEDED")
+
+
+async def test_what_is_offered_less_than_asked_is_not_built(open_stage: Open) -> None:
+    stage = open_stage("http")
+    quote = await stage.quote()
+    with pytest.raises(QuoteDeviates):
+        await stage.build(min_out=str(quote.amount_out + Decimal("0.000001")))
+    with pytest.raises(UnsafeTransaction):
+        await stage.build(signer=None)
+    assert stage.signer.signed == []
+
+
+async def test_a_pair_without_a_pool_has_no_route_and_no_price(open_stage: Open) -> None:
+    stage = open_stage("http")
+    for name in (RAYDIUM, METEORA):
+        with pytest.raises(NoRoute):
+            await stage.quote(name=name, of="NEW-USDC")
+        with pytest.raises(NoRoute):
+            await stage.venue(name).tick(pair("NEW-USDC"))
+
+
+async def test_one_request_prices_all_pairs_of_a_poll_both_ways(open_stage: Open) -> None:
+    """A server that takes one request a second, with a whole poll of pairs: all have a price, none is refused."""
+    stage = open_stage("http", jupiter_per_s=1.0, redis_url="redis://127.0.0.1:9")
+    router: Router = stage.world.router
+    names = ["SOL-USDC", "USDC-SOL", "JUP-USDC", "USDC-JUP", "BONK-USDC", "JUP-SOL"]
+    found = await asyncio.gather(*(router.ticks(pair(name), deadline_s=5) for name in names))
+    ticks = {name: answers[RAYDIUM] for name, answers in zip(names, found, strict=True)}
+    assert all(isinstance(tick, Tick) for answers in found for tick in answers.values()), found
+    assert isinstance(sol := ticks["SOL-USDC"], Tick) and isinstance(back := ticks["USDC-SOL"], Tick)
+    assert abs(sol.price - 150) < Decimal("0.5") and abs(sol.price * back.price - 1) < Decimal("1e-20")
+    assert sol.liquidity == back.liquidity > 10_000_000
