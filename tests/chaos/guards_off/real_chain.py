@@ -80,6 +80,15 @@ EDITS: dict[str, list[Edit]] = {
             "or len(accounts) < 13",
         )
     ],
+    "no-share-of-jupiter": [("routing.solana.programs", "if any(shares) or slippage", "if slippage")],
+    "jupiter-pays-the-wallet": [("routing.solana.programs", " or paid_elsewhere or", " or")],
+    "least-out-is-ours": [
+        (
+            "routing.solana.venues.http",
+            "data = program.bounded(bytes(proposed.data), least)",
+            "data = bytes(proposed.data)",
+        )
+    ],
     "no-referral": [("routing.solana.programs", "or accounts[11] != self.address", "")],
     "tables": [(TRANSACTION, "bytes(n + more if n >= static else n for n in each.accounts)", "bytes(each.accounts)")],
     # What the called programs would make of it.
@@ -159,6 +168,13 @@ TESTS: dict[str, str] = {
     "wrapped-into-its-own": f"{HOSTILE}sol_is_wrapped_only_where_it_is_sold_and_only_into_the_wallet_s_own_account",
     "one-transaction": f"{HOSTILE}several_transactions_are_refused",
     "known-layout": f"{HOSTILE}what_is_other_than_asked_is_refused",
+    **dict.fromkeys(
+        ("no-share-of-jupiter", "jupiter-pays-the-wallet"),
+        "tests/solana/test_vendor_answers.py::test_a_route_of_jupiter_s_is_read_and_bounded",
+    ),
+    "least-out-is-ours": (
+        "tests/solana/test_over_http.py::test_the_least_output_is_written_by_us_whatever_the_vendor_wrote"
+    ),
     "no-referral": f"{HOSTILE}a_referral_takes_no_share",
     "tables": f"{HOSTILE}a_message_with_look_up_tables_is_stamped_without_a_shift",
     **dict.fromkeys(EFFECTS, f"{HOSTILE}an_effect_that_nobody_asked_for_is_refused"),
