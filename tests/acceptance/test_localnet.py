@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -136,6 +136,59 @@ async def test_a_sniper_buys_in_a_pool_that_was_made_later(client: Client) -> No
     await post(client, "/api/localnet/pool", pair="NEW-USDC", venue="raydium", price="0.1")
     order = await ends(client, placed["orderId"])
     assert order["status"] == "confirmed" and 95 < float(order["amountOut"]) < 100, order
+
+
+BUY = {"kind": "bracket", "tokenIn": "USDC", "tokenOut": "SOL", "amount": "200", "slippageBps": 500}
+
+
+async def plan_ends(client: Client, plan_id: str) -> dict[str, Any]:
+    async with asyncio.timeout(ENDS_S):
+        while (plan := await client.get(f"/api/plans/{plan_id}"))["finishedAt"] is None:
+            await asyncio.sleep(0.1)
+    return dict(plan)
+
+
+async def test_a_bracket_is_real_transactions_to_the_last_base_unit(
+    client: Client, engine: Engine, chain: OnChain, before: dict[str, Counter[str]]
+) -> None:
+    """Entry, a take-profit of a half, then the stop of what is left: three transactions, and exactly what was bought is sold."""
+    await post(client, "/api/mock/market", pair="SOL-USDC", price="100", hold=True)
+    exits = [
+        {"kind": "takeProfit", "atBps": 800, "portionBps": 5000, "slippageBps": 500},
+        {"kind": "stopLoss", "atBps": 1500, "slippageBps": 500},
+    ]
+    made = await client.http.post("/api/plans", json=BUY | {"exits": exits})
+    assert made.status_code == 200, made.text
+    plan_id = made.json()["planId"]
+
+    async def exit_is(leg: str, holds: Callable[[dict[str, Any]], bool]) -> None:
+        async with asyncio.timeout(ENDS_S):
+            while not any(
+                each["leg"] == leg and holds(each) for each in (await client.get(f"/api/plans/{plan_id}"))["legs"]
+            ):
+                await asyncio.sleep(0.1)
+
+    await exit_is("stop", lambda leg: leg["resting"])
+    await post(client, "/api/mock/market", pair="SOL-USDC", price="112", hold=True)
+    await exit_is("tp1", lambda leg: leg["status"] == "confirmed")
+    await post(client, "/api/mock/market", pair="SOL-USDC", price="80", hold=True)
+    plan = await plan_ends(client, plan_id)
+    await post(client, "/api/mock/market", pair="SOL-USDC", price="100", hold=True)
+
+    assert plan["status"] == "completed", plan
+    entry, *sales = [
+        await client.get(f"/api/orders/{leg['orderId']}") for leg in plan["legs"] if leg["status"] == "confirmed"
+    ]
+    assert [order["leg"] for order in (entry, *sales)] == ["entry", "tp1", "stop"], plan
+    assert sum(Decimal(order["amountIn"]) for order in sales) == Decimal(entry["amountOut"])
+    assert plan["progress"]["remaining"] == "0"
+    by_signature = {
+        each.signature: each.order_id for wallet in before for each in chain.landed(wallet) if each.err is None
+    }
+    assert [by_signature[order["txHash"]] for order in (entry, *sales)] == [
+        order["orderId"] for order in (entry, *sales)
+    ]
+    assert list(discrepancies(chain, rows(engine), before)) == []
 
 
 async def settled(client: Client, ids: list[str]) -> set[str]:
