@@ -132,7 +132,7 @@ class PlanView(PlanBase):
         responses={200: schema(PlanOut), 409: ERROR, 412: ERROR, 415: ERROR, **ERRORS},
     )
     def patch(self, request: Request, plan_id: str) -> Response:
-        """Changes prices and slippages of a bracket's exits."""
+        """Changes prices, portions and slippages of a bracket's exits."""
         asked: PlanAmendIn = amend_reader.read(json_body(request))
         exits = {exit.leg: fields_of(f"exits[{n}]", exit) for n, exit in enumerate(asked.exits)}
         return Response(out(commands.amend_plan(self.plan(plan_id), exits, self.asker())))

@@ -154,7 +154,7 @@ class Exits:
             if size > 0:
                 self._make(exit, 1, size, exit.slippage_bps)
         elif newest.waits:
-            self._fit(exit, newest, min(size, newest.amount), exit.slippage_bps)
+            self._fit(exit, newest, size, exit.slippage_bps)
 
     def _protect(self, exit: Exit) -> None:
         """An order for all that is left, as long as there is something left; once it has failed another, with wider slippage."""

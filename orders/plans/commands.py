@@ -10,6 +10,7 @@ import psycopg
 from orders.effects import Effects
 from orders.errors import ApiError, check_seq, invalid
 from orders.ledger.statements import Connection
+from orders.plans.bracket import WHOLE
 from orders.plans.step import NAMED, KeyTaken, Stepped, query, rows_of, spec_of, take
 from orders.plans.values import ENDED, ENTRY, Bracket, PlanStatus, Spec
 from orders.wire import encode
@@ -96,7 +97,7 @@ def change(
 def amend(
     connection: Connection, plan_id: UUID, exits: Mapping[str, Any], by: Mapping[str, Any], *, seq: int | None = None
 ) -> list[Effects]:
-    """Gives exits of a bracket other prices or slippages: by leg, the fields of `Exit` that change; then takes its step.
+    """Gives exits of a bracket other prices, portions, slippages: by leg, the fields of `Exit` that change; takes its step.
 
     Raises `ApiError`: ALREADY_FINAL, NOT_AMENDABLE, VALIDATION_FAILED, TOO_LATE, SEQ_MISMATCH.
     """
@@ -123,10 +124,14 @@ def amended(spec: Bracket, exits: Mapping[str, Any]) -> Bracket:
     for leg, fields in exits.items():
         if leg not in legs:
             raise invalid(f"exits.{leg}", f"is no exit of the plan; {', '.join(legs)} are")
+        if "portion_bps" in fields and legs[leg].protects:
+            raise invalid(f"exits.{leg}.portionBps", "belongs to take-profits; every other exit sells what is left")
         fixed = {"price": None} if "at_bps" in fields else {"at_bps": None} if "price" in fields else {}
         legs[leg] = msgspec.structs.replace(legs[leg], **fixed, **fields)
         if legs[leg].max_slippage_bps < legs[leg].slippage_bps:
             legs[leg] = msgspec.structs.replace(legs[leg], max_slippage_bps=legs[leg].slippage_bps)
+    if sum(exit.portion_bps for exit in legs.values() if not exit.protects) > WHOLE:
+        raise invalid("exits", f"the portions of the take-profits would be more than the whole, {WHOLE}")
     return msgspec.structs.replace(spec, exits=tuple(legs.values()))
 
 

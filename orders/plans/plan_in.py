@@ -72,6 +72,7 @@ class ExitAmendIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", fr
     leg: str
     at_bps: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | msgspec.UnsetType = msgspec.UNSET
     price: Decimal | msgspec.UnsetType = msgspec.UNSET
+    portion_bps: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | msgspec.UnsetType = msgspec.UNSET
     slippage_bps: Bps | msgspec.UnsetType = msgspec.UNSET
     max_slippage_bps: Bps | msgspec.UnsetType = msgspec.UNSET
 

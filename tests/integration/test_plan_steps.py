@@ -322,6 +322,22 @@ def test_a_plan_that_is_cancelled_while_an_exit_is_at_work_ends_with_it(database
     assert plan.status == "cancelled" and leg(plan, "tp1").status == "cancelled"
 
 
+def test_portions_are_amended_and_never_come_to_more_than_is_left(database: Connection, account: int) -> None:
+    plan = entered(database, account)
+    with pytest.raises(ApiError, match="more than the whole"):
+        plans.amend(database, plan.id, {"tp1": {"portion_bps": 5_001}}, {})
+    with pytest.raises(ApiError, match="sells what is left"):
+        plans.amend(database, plan.id, {"stop": {"portion_bps": 5_000}}, {})
+    plans.amend(database, plan.id, {"tp1": {"portion_bps": 2_500}, "tp2": {"portion_bps": 7_500}}, {})
+    assert [leg(plan, name).amount for name in ("tp1", "tp2", "stop")] == [Decimal("0.5"), Decimal("1.5"), 2]
+
+    [taken] = fire(database, leg(plan, "tp2"))
+    confirm(database, taken, "236")
+    step(database)
+    plans.amend(database, plan.id, {"tp2": {"portion_bps": 1}, "tp1": {"portion_bps": 9_999}}, {})
+    assert [leg(plan, name).amount for name in ("tp1", "stop")] == [Decimal("0.5"), Decimal("0.5")], "what is left"
+
+
 def test_a_repeated_request_gives_the_plan_that_it_made(database: Connection, account: int) -> None:
     first = new_plan(account, oco(), client_plan_id="mine", idempotency_key="k")
     made_id, replayed, _ = plans.create(database, first)
