@@ -11,9 +11,10 @@ from books.audit import AuditedOut
 from books.fills import FillOut
 from books.positions import ZERO, Position, added, unrealised
 from books.statement import Books, Key, Line
-from orders.http.answers import Cursor
+from orders.http.answers import Cursor, LimitsOut, RiskOut, UsedOut
 from orders.representation import FeeOut, Moment, Out, number
 from orders.wire import text, timestamp
+from risk.values import TradingState
 from routing.world import tokens
 
 
@@ -56,6 +57,11 @@ class AccountOut(Out):
     at: Moment
     fills: int
     open_orders: int
+    trading_state: Annotated[TradingState, msgspec.Meta(description="The stricter of the account's and everybody's.")]
+    currency: Annotated[str | None, msgspec.Meta(description="What limits of money count in.")]
+    limits: LimitsOut
+    limits_of_everybody: Annotated[LimitsOut, msgspec.Meta(description="Which all accounts together are held to.")]
+    used: Annotated[UsedOut, msgspec.Meta(description="What the account has used of its limits.")]
     realised: Annotated[list[SumOut], msgspec.Meta(description="By quote token.")]
     unrealised: Annotated[list[SumOut], msgspec.Meta(description="By quote token, where all prices are known.")]
     fees: list[FeeOut]
@@ -124,7 +130,8 @@ def positions_out(books: Books, prices: Prices) -> list[PositionOut]:
     return sorted(found, key=lambda each: (each.amount == "0", each.token, each.quote_token))
 
 
-def account_out(name: str, mode: str, at: datetime, open_orders: int, books: Books, prices: Prices) -> AccountOut:
+def account_out(risk: RiskOut, mode: str, at: datetime, open_orders: int, books: Books, prices: Prices) -> AccountOut:
+    """`risk`: of the account."""
     realised: dict[str, Decimal] = {}
     open_gains: dict[str, Decimal | None] = {}
     fees: dict[tuple[str, str], Decimal] = {}
@@ -138,11 +145,16 @@ def account_out(name: str, mode: str, at: datetime, open_orders: int, books: Boo
     known = {mint: gain for mint, gain in open_gains.items() if gain is not None}
     fills = sum(line.fills for line in books.lines.values())
     return AccountOut(
-        name,
+        risk.account or "",
         mode,
         timestamp(at),
         fills,
         open_orders,
+        risk.trading_state,
+        risk.currency,
+        risk.own.limits,
+        risk.everybody.limits,
+        risk.used,
         sums_out(realised.items()),
         sums_out(known.items()),
         fees_out(fees),

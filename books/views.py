@@ -33,6 +33,7 @@ from books.valuation import prices
 from orders.errors import invalid
 from orders.http.answers import schema
 from orders.http.parameters import PAGE, Parameters
+from orders.http.risk import risk_out
 from orders.http.view import ERRORS, LIMIT, View
 from orders.models import Order
 from orders.wire import timestamp
@@ -156,14 +157,14 @@ class PositionsView(View):
 class AccountView(View):
     @extend_schema(operation_id="account", responses={200: schema(AccountOut), **ERRORS})
     def get(self, request: Request) -> Response:
-        """The account in sums: its mode, fills, open orders, profit and loss by quote token, fees by kind and token."""
+        """The account in sums: its mode, trading state, limits and what is used of them, fills, open orders, profit and loss by
+        quote token, fees by kind and token."""
         account_id = request.auth.account_id
         found = all_time(account_id)
-        name = Account.objects.values_list("name", flat=True).get(pk=account_id)
         open_orders = Order.objects.filter(account_id=account_id, finished_at=None).count()
         now = datetime.now(UTC)
         priced = prices(found.positions.items())
-        return Response(account_out(name, settings.EXECUTION_MODE, now, open_orders, found, priced))
+        return Response(account_out(risk_out(account_id), settings.EXECUTION_MODE, now, open_orders, found, priced))
 
 
 def all_time(account_id: int) -> Books:

@@ -1,4 +1,4 @@
-"""Risk in the admin: who may trade what, who changed it, and the kill switch. Limits are set over REST or on a terminal."""
+"""Risk in the admin: who may trade what, who changed it, and the kill switch."""
 
 from typing import Any
 
@@ -10,7 +10,8 @@ from unfold.decorators import display
 from accounts.auth import user_name
 from accounts.models import Account
 from accounts.read_only import ReadOnlyAdmin
-from risk.changes import By, CapsNotSet, limits_of, set_state
+from risk.changes import By, CapsNotSet, limits_of, set_limits, set_state
+from risk.forms import LimitsForm
 from risk.models import Change, Rule
 from risk.values import EVERYBODY, Limits, TradingState
 
@@ -35,13 +36,26 @@ class OperatorsOnly(ReadOnlyAdmin):
 
 @admin.register(Rule)
 class RuleAdmin(OperatorsOnly):
-    """Of everybody together, and of each account that has one."""
+    """Of everybody together, and of each account that has one. A change of limits is noted as one over REST is."""
 
+    form = LimitsForm
     list_display = ("whose", "shown_state", "limits")
     list_filter = ("state",)
     ordering = ("account_id",)
-    fields = readonly_fields = ("whose", "state", "limits")
+    readonly_fields = ("whose", "state")
     actions = ("halt", "reduce", "activate")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.has_operate_permission(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self.has_operate_permission(request)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return ("account" if obj is None else "whose", *(() if obj is None else ("state",)), *Limits.__struct_fields__)
+
+    def save_model(self, request: HttpRequest, obj: Rule, form: Any, change: bool) -> None:
+        set_limits(obj.pk, form.limits, by(request))
 
     @display(description="account")
     def whose(self, rule: Rule) -> str:
@@ -70,14 +84,17 @@ class RuleAdmin(OperatorsOnly):
         self._set(request, queryset, TradingState.ACTIVE)
 
     def _set(self, request: HttpRequest, queryset: QuerySet[Rule], state: TradingState) -> None:
-        by = By(user_name(request.user), staff=True, request_id=request.META.get("REQUEST_ID"))
         for rule in queryset:
             try:
-                set_state(rule.account_id, state, by)
+                set_state(rule.account_id, state, by(request))
             except CapsNotSet as error:
                 messages.error(request, f"{name_of(rule.account_id)}: {error.__doc__}")
                 continue
             messages.success(request, f"{name_of(rule.account_id)}: {state}, within a second.")
+
+
+def by(request: HttpRequest) -> By:
+    return By(user_name(request.user), staff=True, request_id=request.META.get("REQUEST_ID"))
 
 
 def shown(value: Any) -> str:

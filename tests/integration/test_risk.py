@@ -356,6 +356,33 @@ async def test_an_order_that_is_halted_before_it_is_submitted_is_not_sent(
     assert ended() == {("failed", "TRADING_HALTED"): 20}
 
 
+async def test_the_collar_holds_where_an_order_is_routed(
+    database: Connection, account: int, workers: Workers, world: MockWorld
+) -> None:
+    """A thin pool: what an order would get is far from the market, whatever slippage it allows."""
+    world.market.move("SOL-USDC", liquidity=Decimal(100_000), hold=True)
+    set_limits(account, Limits(price_collar_bps=200), OPERATOR)
+    set_limits(EVERYBODY, Limits(price_collar_bps=5_000), OPERATOR)
+    small, large = (new_order(account, amount=Decimal(amount), slippage_bps=5_000) for amount in (1, 100))
+    statements.accept(database, [small, large])
+
+    await workers.execute([small.id, large.id])
+
+    assert ended() == {("confirmed", None): 1, ("failed", "PRICE_OUTSIDE_COLLAR"): 1}
+    [event] = OrderEvent.objects.filter(order_id=large.id, status="failed")
+    error = event.data["error"]
+    assert error["details"]["limit"] == "200" and Decimal(error["details"]["value"]) > 200 and error["permanent"]
+    assert not Transaction.objects.filter(order_id=large.id).exists()
+
+
+@pytest.mark.parametrize(("leg", "collar"), [("stop", None), ("entry", 200)])
+def test_the_collar_stops_no_exit_of_a_plan(database: Connection, account: int, leg: str, collar: int | None) -> None:
+    set_limits(account, Limits(price_collar_bps=200), OPERATOR)
+    order = accepted(database, new_order(account))
+    database.execute("UPDATE orders_order SET leg = %s WHERE id = %s", [leg, order.id])
+    assert claim(database, order)[order.id].collar_bps == collar
+
+
 @pytest.fixture(autouse=True)
 def _synchronous(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The tests' own look at the database is on the loop."""

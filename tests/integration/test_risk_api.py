@@ -12,6 +12,7 @@ from accounts.models import Account, ApiKey, digest
 from orders.ledger.statements import Connection
 from orders.models import Order
 from risk.changes import By, set_state
+from risk.models import Budget
 from risk.rules import rules
 from risk.values import EVERYBODY, TradingState
 from tests.factories import accepted, limit_order
@@ -77,6 +78,20 @@ def test_an_account_sets_its_limits_and_reads_them(trader: Client) -> None:
     assert (found["account"], found["tradingState"], found["currency"]) == ("tester", "ACTIVE", "USDC")
     assert found["used"] == {"spentToday": "0", "lostToday": "0", "openOrders": 0, "ordersLastMinute": 0}
     assert found["changes"][0]["by"] == "key oe_risk_tr" and found["changes"][0]["after"]["maxOpenOrders"] == 3
+
+
+def test_the_account_s_page_says_what_it_may_and_what_is_used(trader: Client, staff: Client, account: int) -> None:
+    put(trader, maxDailySpend="100", maxOpenOrders=3)
+    put(staff, "/api/risk?account=*", maxOrdersPerMinute=600)
+    switch(trader, state="REDUCING", account="tester")
+    Budget.objects.filter(pk=account).update(spent=30)
+
+    found = trader.get("/api/account").json()
+
+    assert (found["account"], found["tradingState"], found["currency"]) == ("tester", "REDUCING", "USDC")
+    assert (found["limits"]["maxDailySpend"], found["limits"]["maxOpenOrders"]) == ("100", 3)
+    assert found["limitsOfEverybody"]["maxOrdersPerMinute"] == 600
+    assert found["used"] == {"spentToday": "30", "lostToday": "0", "openOrders": 0, "ordersLastMinute": 0}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 import real_chain  # type: ignore[import-not-found]
+import risk_statements  # type: ignore[import-not-found]
 
 
 def no_fence(ledger: Any) -> None:
@@ -72,6 +73,25 @@ def without(edits: list[tuple[str, str]]) -> Any:
     return change
 
 
+def other_statements(edits: list[tuple[str, str, str]]) -> Any:
+    """SQL statements with another text."""
+
+    def change(queries: Any) -> None:
+        query = queries.query
+
+        def edited(name: str, *folder: Any) -> str:
+            text: str = query(name, *folder)
+            for statement, there, instead in edits:
+                if name == statement:
+                    assert there in text, f"{name}.sql has no {there!r}"
+                    text = text.replace(there, instead)
+            return text
+
+        queries.query = edited
+
+    return change
+
+
 def edited(edits: list[tuple[str, str, str]]) -> dict[str, Any]:
     return {module: without([(a, b) for name, a, b in edits if name == module]) for module, _, _ in edits}
 
@@ -82,6 +102,9 @@ GUARDS: dict[str, dict[str, Any]] = {
     "turn": {"orders.ledger.statements": no_turn},
     "reconciler": {"orders.recovery.reconcile": no_reconciler},
     **{guard: edited(edits) for guard, edits in real_chain.EDITS.items()},
+    **{
+        guard: {"orders.ledger.queries": other_statements(edits)} for guard, edits in risk_statements.STATEMENTS.items()
+    },
 }
 
 

@@ -1,0 +1,112 @@
+"""The admin's form of an account's limits, or of everybody's together."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+from accounts.models import Account
+from risk.changes import limits_of
+from risk.models import Rule
+from risk.values import EVERYBODY, Limits, plain
+from routing.world import tokens
+
+NOTHING = "nothing"
+"""In place of a list: an empty one, where an empty field means that there is none."""
+MAX_WHOLE = 1_000_000
+
+
+def above_zero(amount: Decimal) -> None:
+    if amount <= 0:
+        raise ValidationError("Must be greater than 0.")
+
+
+class MoneyField(forms.DecimalField):
+    def __init__(self) -> None:
+        super().__init__(
+            max_digits=36, decimal_places=18, required=False, widget=UnfoldAdminTextInputWidget, validators=[above_zero]
+        )
+
+    def prepare_value(self, value: Any) -> Any:
+        return plain(value) if isinstance(value, Decimal) else value
+
+
+class WholeField(forms.IntegerField):
+    def __init__(self, least: int) -> None:
+        widget = UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric"})
+        super().__init__(min_value=least, max_value=MAX_WHOLE, required=False, widget=widget)
+
+
+class TokensField(forms.CharField):
+    """Symbols and mints with commas between; its value is a tuple of mints, or None where the field is empty."""
+
+    def __init__(self, help_text: str) -> None:
+        widget = UnfoldAdminTextareaWidget(attrs={"rows": 2})
+        super().__init__(required=False, widget=widget, help_text=help_text)
+
+    def prepare_value(self, value: Any) -> Any:
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            return ", ".join(tokens().label(mint) for mint in value) or NOTHING
+        return value
+
+    def clean(self, value: Any) -> tuple[str, ...] | None:
+        given = super().clean(value)
+        if given.lower() == NOTHING:
+            return ()
+        names = given.replace(",", " ").split()
+        found = {name: tokens().resolve(name) for name in names}
+        if unknown := [name for name, token in found.items() if token is None]:
+            raise ValidationError(f"No token that is traded here: {', '.join(unknown)}.")
+        return tuple(dict.fromkeys(token.mint for token in found.values() if token is not None)) or None
+
+
+class LimitsForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A field that is empty limits nothing. What the form has passed is in `limits`."""
+
+    account = forms.ModelChoiceField(Account.objects.order_by("name"), widget=UnfoldAdminSelectWidget)
+    max_notional_per_order = MoneyField()
+    max_open_orders = WholeField(0)
+    max_orders_per_minute = WholeField(0)
+    max_daily_spend = MoneyField()
+    max_daily_loss = MoneyField()
+    price_collar_bps = WholeField(1)
+    allowed_tokens = TokensField(
+        f"Symbols or mints, with commas between; beside the quote tokens these alone may be bought. “{NOTHING}”: none."
+    )
+    denied_tokens = TokensField("Symbols or mints that may not be bought.")
+
+    class Meta:
+        model = Rule
+        fields = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk is None:
+            return
+        del self.fields["account"]
+        limits = limits_of(self.instance)
+        for name in Limits.__struct_fields__:
+            self.fields[name].initial = getattr(limits, name)
+        self.fields["denied_tokens"].initial = limits.denied_tokens or None
+
+    def clean_account(self) -> Account:
+        account: Account = self.cleaned_data["account"]
+        if Rule.objects.filter(pk=account.pk).exists():
+            raise ValidationError("It has limits already: change those.")
+        return account
+
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or {}
+        if self.instance.pk == EVERYBODY and given.get("max_daily_loss") is not None:
+            self.add_error("max_daily_loss", "A limit of an account; everybody together has none.")
+        if account := given.get("account"):
+            self.instance.pk = account.pk
+        return given
+
+    @property
+    def limits(self) -> Limits:
+        given = {name: self.cleaned_data[name] for name in Limits.__struct_fields__}
+        return Limits(**given | {"denied_tokens": given["denied_tokens"] or ()})
