@@ -9,9 +9,9 @@ from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from accounts.models import Account
-from risk.changes import limits_of
+from risk.changes import CapsNotSet, capped, limits_of
 from risk.models import Rule
-from risk.values import EVERYBODY, Limits, plain
+from risk.values import EVERYBODY, Limits, TradingState, plain
 from routing.world import tokens
 
 NOTHING = "nothing"
@@ -102,6 +102,9 @@ class LimitsForm(forms.ModelForm):  # type: ignore[type-arg]
         given: dict[str, Any] = super().clean() or {}
         if self.instance.pk == EVERYBODY and given.get("max_daily_loss") is not None:
             self.add_error("max_daily_loss", "A limit of an account; everybody together has none.")
+        halted = self.instance.state == TradingState.HALTED
+        if self.instance.pk == EVERYBODY and not halted and not self.errors and not capped(self.limits):
+            raise ValidationError(CapsNotSet.__doc__ or "")
         if account := given.get("account"):
             self.instance.pk = account.pk
         return given

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 from django.test import Client
+from pytest_django.fixtures import Settings
 
 from accounts.models import Account
 from orders.ledger.statements import Connection
@@ -91,6 +92,14 @@ def test_an_account_that_has_limits_is_not_added_again(operator: Client, account
 def test_everybody_s_limits_are_changed_too(operator: Client) -> None:
     post(operator, EVERYBODYS, max_orders_per_minute="600")
     assert limits_of(Rule.objects.get(pk=EVERYBODY)) == Limits(max_orders_per_minute=600)
+
+
+def test_mainnet_s_caps_stay_while_anybody_trades(operator: Client, settings: Settings) -> None:
+    settings.CAPS_REQUIRED = True
+    assert "caps per order and per day" in post(operator, EVERYBODYS, max_orders_per_minute="600")
+    assert not Change.objects.exists()
+    post(operator, EVERYBODYS, max_notional_per_order="100", max_daily_spend="1000")
+    assert limits_of(Rule.objects.get(pk=EVERYBODY)).max_daily_spend == 1000
 
 
 def test_whoever_may_not_halt_may_not_change_limits(operator: Client, account: int) -> None:
