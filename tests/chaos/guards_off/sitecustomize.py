@@ -79,8 +79,8 @@ def other_statements(edits: list[tuple[str, str, str]]) -> Any:
     def change(queries: Any) -> None:
         query = queries.query
 
-        def edited(name: str, *folder: Any) -> str:
-            text: str = query(name, *folder)
+        def edited(name: str, *place: Any, **named: Any) -> str:
+            text: str = query(name, *place, **named)
             for statement, there, instead in edits:
                 if name == statement:
                     assert there in text, f"{name}.sql has no {there!r}"
