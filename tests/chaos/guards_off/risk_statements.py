@@ -15,7 +15,7 @@ STATEMENTS: dict[str, list[tuple[str, str, str]]] = {
     "reducing": [("claim", "r.state = 'REDUCING' AND NOT v.reduces", "false")],
     # Budgets: each order after the other, under the lock of their row; an order once; back if nothing landed.
     "budget-s-lock": [("claim", "ORDER BY b.account_id FOR UPDATE\n), walk", "ORDER BY b.account_id\n), walk")],
-    "one-after-the-other": [("claim", "w.spent || COALESCE(", "w.spent || COALESCE(NULL, '{}') || COALESCE('{}', ")],
+    "one-after-the-other": [("claim", "e.value::numeric + s.notional)", "e.value::numeric)")],
     "counted-once": [("claim", "AND NOT EXISTS (SELECT FROM risk_spend s WHERE s.order_id = v.id)", "")],
     "given-back": [
         ("record", "WHERE s.order_id = w.id AND (w.resting", "WHERE false AND s.order_id = w.id AND (w.resting")
@@ -23,7 +23,7 @@ STATEMENTS: dict[str, list[tuple[str, str, str]]] = {
     "of-today": [("claim", "CASE WHEN b.day = (now() AT TIME ZONE 'UTC')::date THEN b.spent ELSE 0 END)", "b.spent)")],
     "unpriced-is-refused": [("claim", "v.notional IS NULL\n", "false\n")],
     "loss": [("claim", "NOT v.reduces AND COALESCE(b.lost, 0) >= r.max_daily_loss", "false")],
-    "collar": [("claim", "(SELECT min(r.price_collar_bps) FROM", "(SELECT NULL::int FROM")],
+    "collar": [("claim", "(SELECT min(r.price_collar_bps) FROM", "(SELECT min(NULL::int) FROM")],
     "counted-under-a-lock": [("lock_rules", "FOR NO KEY UPDATE", "")],
 }
 RISK = "tests/integration/test_risk.py::test_"
