@@ -52,7 +52,7 @@ class PlansView(PlanBase):
     @extend_schema(
         operation_id="plans_list",
         parameters=[
-            OpenApiParameter("status", enum=STATUSES),
+            OpenApiParameter("status", enum=STATUSES, many=True, explode=False, description="One or several"),
             OpenApiParameter("kind", enum=PlanKind.values),
             OpenApiParameter("clientPlanId"),
             OpenApiParameter("cursor", OpenApiTypes.UUID, description="`next` of the page before"),
@@ -63,8 +63,8 @@ class PlansView(PlanBase):
     def get(self, request: Request) -> Response:
         """The account's plans, newest first."""
         plans = Plan.objects.filter(account_id=request.auth.account_id).order_by("-id")
-        if status := self.asked.one_of("status", STATUSES):
-            plans = plans.filter(status=status)
+        if statuses := self.asked.some_of("status", STATUSES):
+            plans = plans.filter(status__in=statuses)
         if kind := self.asked.one_of("kind", list(PlanKind.values)):
             plans = plans.filter(kind=kind)
         if client_plan_id := self.asked.text("clientPlanId"):

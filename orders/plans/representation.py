@@ -20,6 +20,7 @@ class LegOut(Out):
     leg: str
     round: int
     order_id: Uuid
+    seq: Annotated[int, msgspec.Meta(description="Of the order's last event.")]
     status: StatusName
     resting: bool
     type: str
@@ -85,6 +86,7 @@ def leg_out(order: Order) -> LegOut:
         leg=order.leg,
         round=order.round,
         order_id=str(order.id),
+        seq=order.seq,
         status=order.status,
         resting=order.resting,
         type=order.type,

@@ -1,4 +1,4 @@
-// The last minutes of both venues' prices on a canvas; a dashed line is the price that the ticket waits for.
+// The last minutes of both venues' prices on a canvas; dashed lines are prices that the ticket or a plan waits for.
 
 import { price } from "./format.js";
 
@@ -7,22 +7,34 @@ const VENUES = ["raydium", "meteora"];
 const RIGHT = 70;
 const LABEL_HALF = 8;
 const BOTTOM = 20;
+const FARTHEST = 3; // Times the present price: a line beyond it would leave nothing of the prices to see.
 
 export class Chart {
   #points = { raydium: [], meteora: [] };
-  #limit = null;
+  #lines = [];
+  #scale = null;
+  #held = false;
   #pointer = null;
   #frame = null;
 
   constructor(canvas) {
     this.canvas = canvas;
     new ResizeObserver(() => this.draw()).observe(canvas);
-    canvas.addEventListener("pointermove", (event) => { this.#pointer = event.offsetX; this.draw(); });
-    canvas.addEventListener("pointerleave", () => { this.#pointer = null; this.draw(); });
+    const plot = canvas.parentElement;
+    plot.addEventListener("pointermove", (event) => { this.#pointer = event.clientX - canvas.getBoundingClientRect().left; this.draw(); });
+    plot.addEventListener("pointerleave", () => { this.#pointer = null; this.draw(); });
   }
 
   clear() {
     this.#points = { raydium: [], meteora: [] };
+    this.#scale = null;
+    this.draw();
+  }
+
+  /** The same prices, counted the other way round. */
+  turn() {
+    for (const venue of VENUES) this.#points[venue] = this.#points[venue].map(([at, value]) => [at, 1 / value]);
+    this.#scale = null;
     this.draw();
   }
 
@@ -40,13 +52,37 @@ export class Chart {
     return this.#points.raydium[0] ?? this.#points.meteora[0] ?? null;
   }
 
-  set limit(value) {
-    this.#limit = value;
+  /** `{value, colour}` each. */
+  set lines(lines) {
+    this.#lines = lines;
     this.draw();
   }
 
+  /** The scale stays as it is while a line is moved. */
+  set held(held) {
+    this.#held = held;
+    this.draw();
+  }
+
+  /** Where a price stands, in pixels from the top; null where it is not on show. */
+  y(value) {
+    if (!this.#scale) return null;
+    const { low, high, bottom } = this.#scale;
+    const at = bottom - ((value - low) / (high - low)) * bottom;
+    return at >= 0 && at <= bottom ? at : null;
+  }
+
+  /** The price at so many pixels from the top. */
+  value(y) {
+    const { low, high, bottom } = this.#scale;
+    return low + ((bottom - Math.min(bottom, Math.max(0, y))) / bottom) * (high - low);
+  }
+
+  /** Called after each drawing. */
+  drawn = () => {};
+
   draw() {
-    this.#frame ??= requestAnimationFrame(() => { this.#frame = null; this.#paint(); });
+    this.#frame ??= requestAnimationFrame(() => { this.#frame = null; this.#paint(); this.drawn(); });
   }
 
   #paint() {
@@ -64,12 +100,8 @@ export class Chart {
     const until = Math.max(...all.map(([at]) => at));
     const since = Math.max(until - SPAN_MS, Math.min(...all.map(([at]) => at)) - 1);
     const values = all.map(([, value]) => value);
-    let [low, high] = [Math.min(...values), Math.max(...values)];
-    const near = this.#limit !== null && Math.abs(this.#limit - (low + high) / 2) < (low + high) / 20;
-    if (near) [low, high] = [Math.min(low, this.#limit), Math.max(high, this.#limit)];
-    const pad = Math.max((high - low) * 0.12, high * 0.0004);
-    [low, high] = [low - pad, high + pad];
     const [right, bottom] = [width - RIGHT, height - BOTTOM];
+    const [low, high] = this.#range(Math.min(...values), Math.max(...values), bottom);
     const x = (at) => ((at - since) / (until - since)) * right;
     const y = (value) => bottom - ((value - low) / (high - low)) * bottom;
 
@@ -92,8 +124,21 @@ export class Chart {
     pen.lineJoin = "round";
     pen.lineWidth = 2;
     for (const venue of VENUES) this.#line(pen, this.#points[venue], x, y, colour(venue), bottom);
-    if (near) this.#wanted(pen, y(this.#limit), right, colour);
+    for (const each of this.#lines) if (each.value > low && each.value < high) this.#wanted(pen, each, y(each.value), right, colour);
     if (this.#pointer !== null && this.#pointer < right) this.#cross(pen, x, y, right, bottom, colour);
+  }
+
+  /** The prices on show, from the lowest to the highest, with the lines among them. */
+  #range(lowest, highest, bottom) {
+    if (this.#held && this.#scale) return [this.#scale.low, this.#scale.high];
+    let [low, high] = [lowest, highest];
+    const middle = (low + high) / 2;
+    for (const { value } of this.#lines) {
+      if (value < middle * FARTHEST && value > middle / FARTHEST) [low, high] = [Math.min(low, value), Math.max(high, value)];
+    }
+    const pad = Math.max((high - low) * 0.12, high * 0.0004);
+    this.#scale = { low: low - pad, high: high + pad, bottom };
+    return [low - pad, high + pad];
   }
 
   #line(pen, points, x, y, colour, bottom) {
@@ -114,15 +159,15 @@ export class Chart {
     pen.fill();
   }
 
-  #wanted(pen, at, right, colour) {
+  #wanted(pen, wanted, at, right, colour) {
     pen.setLineDash([5, 4]);
-    pen.strokeStyle = pen.fillStyle = colour("accent");
+    pen.strokeStyle = pen.fillStyle = colour(wanted.colour);
     pen.lineWidth = 1.5;
     line(pen, 0, at, right, at);
     pen.setLineDash([]);
     pen.fillRect(right + 2, at - 10, RIGHT - 4, 20);
-    pen.fillStyle = colour("accent-text");
-    pen.fillText(price(this.#limit), right + 8, at);
+    pen.fillStyle = colour("card");
+    pen.fillText(price(wanted.value), right + 8, at);
   }
 
   #cross(pen, x, y, right, bottom, colour) {

@@ -81,8 +81,10 @@ export class Detail {
     const badge = byId("detail-status");
     badge.textContent = order.resting ? "waiting" : order.status;
     badge.dataset.status = order.status;
-    this.card.querySelector('[data-act="cancel"]').hidden = order.status !== "pending";
-    this.card.querySelector('[data-act="amend"]').hidden = !order.resting;
+    // The engine refuses to change an order of a plan by itself (PART_OF_PLAN).
+    this.card.querySelector('[data-act="plan"]').hidden = !order.planId;
+    this.card.querySelector('[data-act="cancel"]').hidden = order.status !== "pending" || Boolean(order.planId);
+    this.card.querySelector('[data-act="amend"]').hidden = !order.resting || Boolean(order.planId);
     byId("failure").hidden = !order.failure;
     byId("failure").textContent = order.failure ? `${order.failure.code}: ${order.failure.message}` : "";
     const logs = this.#events.findLast(({ data }) => data.error?.logs)?.data.error.logs ?? [];
@@ -119,6 +121,7 @@ export class Detail {
       ["Attempts", order.attempts || null],
       ["Execution took", final && duration(final)],
       ["Expires", order.expiresAt && clock(order.expiresAt)],
+      ["Part of its plan", order.leg],
       ["Client order id", order.clientOrderId],
       ["Slot", order.slot && String(order.slot)],
       ["Compute units", done?.units && amount(done.units)],

@@ -3,9 +3,12 @@
 import { call, removeKey, isMeant, known, useKey } from "./api.js";
 import { start as startBooks } from "./books.js";
 import { Detail } from "./detail.js";
-import { element } from "./format.js";
+import { element, token } from "./format.js";
+import { Handles } from "./handles.js";
 import { start as startMarket } from "./market.js";
 import { Orders } from "./orders.js";
+import { PlanCard } from "./plan.js";
+import { Plans } from "./plans.js";
 import { Quotes } from "./quotes.js";
 import { start as startRisk } from "./risk.js";
 import { FINAL } from "./stepper.js";
@@ -54,6 +57,7 @@ function signIn() {
 }
 
 async function act(name, order) {
+  if (name === "plan") return showPlan(order.planId);
   if (name === "amend") return amend(order);
   try {
     const changed = await call(`/api/orders/${order.orderId}`, { method: "DELETE" });
@@ -64,32 +68,39 @@ async function act(name, order) {
   }
 }
 
-function amend(order) {
+/** One dialog for an order, and for an exit of a plan, whose size follows from its plan. `leg` is that exit. */
+function amend(order, { leg, plan } = {}) {
   const dialog = byId("amend");
   const [amountField, priceField, slippageField] = ["amend-amount", "amend-price", "amend-slippage"].map(byId);
   const error = dialog.querySelector(".error");
+  const priced = order.type === "limit";
   amountField.disabled = typeof order.amount === "object"; // A share cannot be amended.
   amountField.value = amountField.disabled ? "" : order.amount;
   priceField.value = order.limitPrice ?? "";
   slippageField.value = order.slippageBps / 100;
-  byId("amend-price-field").hidden = order.type !== "limit";
+  byId("amend-title").textContent = plan ? "Amend the exit" : "Amend the order";
+  byId("amend-price-label").textContent = plan ? `Price, ${token(plan.spec.quote)} per ${token(plan.spec.token)}` : "Limit price";
+  byId("amend-amount-field").hidden = Boolean(plan);
+  byId("amend-price-field").hidden = !priced;
   error.textContent = "";
   dialog.querySelector("form").onsubmit = async (event) => {
     if (event.submitter?.value === "close") return;
     event.preventDefault();
     const body = {};
-    if (!amountField.disabled && amountField.value !== order.amount) body.amount = amountField.value.trim();
-    if (order.type === "limit" && priceField.value !== order.limitPrice) body.limitPrice = priceField.value.trim();
+    if (!plan && !amountField.disabled && amountField.value !== order.amount) body.amount = amountField.value.trim();
+    const price = priceField.value.trim();
+    if (priced && price !== order.limitPrice) body[plan ? "price" : "limitPrice"] = price;
     if (Number(slippageField.value) * 100 !== order.slippageBps) body.slippageBps = Math.round(Number(slippageField.value) * 100);
     if (!Object.keys(body).length) return dialog.close();
     const send = async () => {
       try {
-        orders.put(await call(`/api/orders/${order.orderId}`, { method: "PATCH", body }));
+        if (plan) planCard.put(await call(`/api/plans/${plan.planId}`, { method: "PATCH", body: { exits: [{ leg, ...body }] } }));
+        else orders.put(await call(`/api/orders/${order.orderId}`, { method: "PATCH", body }));
         dialog.close();
-        toast("The order is amended.");
+        toast(plan ? "The exit is amended." : "The order is amended.");
       } catch (failure) {
-        error.textContent = failure.message;
-        if (!isMeant(failure)) return;
+        error.textContent = Object.values(failure.details ?? {}).flat().join(", ") || failure.message;
+        if (plan || !isMeant(failure)) return;
         body.allowFarPrice = true;
         await send();
       }
@@ -104,9 +115,35 @@ function show(id, { scroll = true } = {}) {
   if (!order) return;
   detail.open(order);
   orders.select(id);
-  if (!scroll) return;
+  if (scroll) scrollTo(byId("detail"));
+}
+
+function scrollTo(card) {
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  byId("detail").scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
+  card.scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
+}
+
+/** A plan by its id, or as it was just made. */
+async function showPlan(given) {
+  try {
+    const plan = given.planId ? given : plans.get(given) ?? await call(`/api/plans/${given}`);
+    plans.put(plan);
+    plans.select(plan.planId);
+    planCard.open(plan);
+    scrollTo(planCard.card);
+  } catch (error) {
+    toast(error.message);
+  }
+}
+
+/** An order of a plan, which may be older than the list. */
+async function showOrder(id) {
+  try {
+    if (!orders.get(id)) orders.put(await call(`/api/orders/${id}`));
+    show(id);
+  } catch (error) {
+    toast(error.message);
+  }
 }
 
 function placed(answer, order) {
@@ -122,17 +159,23 @@ function placed(answer, order) {
 
 let orders;
 let detail;
+let plans;
+let planCard;
 let refreshWallet = () => {};
 let refreshBooks = () => {};
 
 function start() {
   byId("sign-in").hidden = true;
   byId("ticket").hidden = false;
-  const quotes = new Quotes(() => ticket.quoted(), () => {});
-  const ticket = new Ticket({ placed, quotes, limit: (price) => { quotes.chart.limit = price; } });
+  const quotes = new Quotes(() => { ticket.quoted(); }, () => {});
+  const handles = new Handles(byId("plot"), quotes.chart);
+  const ticket = new Ticket({ placed, quotes, limit: (value) => handles.set("ticket", value ? [{ key: "limit", tag: "Limit", name: "Limit price", said: "", value, colour: "accent" }] : []) });
+  const planLines = () => handles.set("plan", planCard.chartLines(ticket.pair.split("-"), quotes.turned));
   detail = new Detail({ changed: (order) => orders.put(order), act, closed: () => orders.select(null) });
   orders = new Orders({ open: show, act, onEvent, state: connection });
-  ticket.onPair(() => quotes.watch(...ticket.pair.split("-")));
+  plans = new Plans(showPlan);
+  planCard = new PlanCard({ orders, changed: (plan) => plans.put(plan), lines: planLines, openOrder: showOrder, amend: (leg, plan) => amend(leg, { leg: leg.leg, plan }), closed: () => plans.select(null), toast });
+  ticket.onPair(() => { quotes.watch(...ticket.pair.split("-")); planLines(); });
   startTheme(() => quotes.chart.draw());
   startMarket(ticket, quotes);
   refreshWallet = startWallet(toast);
@@ -142,6 +185,8 @@ function start() {
 
 function onEvent(order, event) {
   detail.onEvent(order);
+  planCard.onOrder(order);
+  if (order.planId) plans.soon();
   if (FINAL.has(event.status) || event.status === "submitted") refreshWallet();
   if (event.status === "confirmed") refreshBooks();
   if (!FINAL.has(event.status) || order.orderId === detail.id) return;

@@ -196,7 +196,8 @@ function result(order) {
 }
 
 function buttons(order) {
-  const named = (act, text, kind = "") => element("button", { type: "button", class: `small ${kind}`, "data-act": act, "aria-label": `${text} the order of ${amount(order.amount)} ${token(order.tokenIn)} for ${token(order.tokenOut)}` }, text);
+  const named = (act, text, kind = "") => element("button", { type: "button", class: `small ${kind}`, "data-act": act, "aria-label": `${act === "plan" ? "Show the plan of" : text} the order of ${amount(order.amount)} ${token(order.tokenIn)} for ${token(order.tokenOut)}` }, text);
+  if (order.planId) return [named("plan", "Plan")];
   if (!order.resting) return [];
   return [named("amend", "Amend"), " ", named("cancel", "Cancel", "danger")];
 }

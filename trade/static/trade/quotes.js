@@ -2,7 +2,7 @@
 
 import { known } from "./api.js";
 import { Chart } from "./chart.js";
-import { compact, percent, price, token } from "./format.js";
+import { compact, element, percent, price, token } from "./format.js";
 import { Live } from "./live.js";
 
 const STALE_MS = 3000;
@@ -11,8 +11,10 @@ const byId = (id) => document.getElementById(id);
 export class Quotes {
   #live = null;
   #receivedAt = 0;
+  #shown = {};
   pair = null;
   best = null;
+  turned = false;
 
   /** `changed()` is called with every new quote, `state` as `Live`'s. */
   constructor(changed, state) {
@@ -30,11 +32,29 @@ export class Quotes {
     this.pair = pair;
     this.best = null;
     this.#receivedAt = 0;
-    byId("market-title").replaceChildren(token(tokenIn), " ", Object.assign(document.createElement("span"), { textContent: `/ ${token(tokenOut)}` }));
     this.chart.clear();
     this.#show({});
     byId("chart-empty").hidden = tokenIn === tokenOut;
     if (tokenIn !== tokenOut) this.#live = new Live(() => `/ws/quotes/${pair}`, (message) => this.#receive(message), this.state);
+  }
+
+  /** Counts prices as tokenIn per tokenOut, or as they are traded: tokenOut per tokenIn. */
+  turn(turned) {
+    if (turned === this.turned) return;
+    this.turned = turned;
+    this.chart.turn();
+    this.#show(this.#shown);
+  }
+
+  /** The best price as it is shown, or null. */
+  get now() {
+    const best = this.counted(this.best);
+    return Number.isFinite(best) && best > 0 ? best : null;
+  }
+
+  counted(quote) {
+    const value = Number(quote?.netPrice ?? quote?.price);
+    return this.turned ? 1 / value : value;
   }
 
   #receive(message) {
@@ -43,7 +63,7 @@ export class Quotes {
     const { raydium, meteora, best } = message;
     this.best = best ?? null;
     const prices = {};
-    for (const [venue, quote] of Object.entries({ raydium, meteora })) if (quote) prices[venue] = Number(quote.netPrice ?? quote.price);
+    for (const [venue, quote] of Object.entries({ raydium, meteora })) if (quote) prices[venue] = this.counted(quote);
     if (Object.keys(prices).length) {
       this.chart.add(Date.now(), prices);
       byId("chart-empty").hidden = true;
@@ -53,14 +73,17 @@ export class Quotes {
   }
 
   #show(quotes) {
+    this.#shown = quotes;
+    const [one, other] = this.turned ? this.pair.split("-").reverse() : this.pair.split("-");
+    byId("market-title").replaceChildren(token(one), " ", element("span", {}, `/ ${token(other)}`));
     for (const [venue, tile] of Object.entries(this.tiles)) {
       const quote = quotes[venue];
-      tile.querySelector("output").textContent = price(quote?.netPrice ?? quote?.price);
+      tile.querySelector("output").textContent = price(quote ? this.counted(quote) : null);
       tile.querySelector("small").textContent = note(venue, quote);
       tile.classList.toggle("wins", Boolean(quotes.best) && quotes.best.venue?.toLowerCase() === venue);
       tile.classList.remove("stale");
     }
-    const now = Number(quotes.best?.netPrice ?? quotes.best?.price);
+    const now = this.counted(quotes.best);
     byId("price").textContent = price(now);
     const first = this.chart.first;
     const change = byId("change");
@@ -68,7 +91,7 @@ export class Quotes {
     const bps = (now / first[1] - 1) * 10_000;
     change.textContent = `${bps >= 0 ? "+" : "−"}${percent(Math.abs(bps))}`;
     change.className = bps >= 0 ? "up quiet" : "down quiet";
-    document.title = `${price(now)} ${this.pair.split("-").map(token).join("-")} · orderengine`;
+    document.title = `${price(now)} ${token(one)}-${token(other)} · orderengine`;
   }
 
   #age() {
