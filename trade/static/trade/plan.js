@@ -164,7 +164,7 @@ export class PlanCard {
       ["Left", progress.position && `${amount(progress.remaining, 6)} ${base}`],
       ["Sold on average at", progress.averagePrice && `${price(progress.averagePrice)} ${quote}`],
       ["Proceeds", progress.averagePrice && `${amount(progress.proceeds, 6)} ${quote}`],
-      ["Against the cost", gain !== null && `${gain < 0 ? "−" : "+"}${percent(Math.abs(gain))}`],
+      ["Against the cost", gain === null ? null : `${gain < 0 ? "−" : "+"}${percent(Math.abs(gain))}`],
       next, ...rest,
     ]);
   }
