@@ -21,6 +21,7 @@ MODULES = (
     "chart",
     "handles",
     "quotes",
+    "exits",
     "ticket",
     "stepper",
     "orders",

@@ -167,14 +167,15 @@ let refreshBooks = () => {};
 function start() {
   byId("sign-in").hidden = true;
   byId("ticket").hidden = false;
-  const quotes = new Quotes(() => { ticket.quoted(); }, () => {});
+  const quotes = new Quotes(() => ticket.quoted(), () => {});
   const handles = new Handles(byId("plot"), quotes.chart);
-  const ticket = new Ticket({ placed, quotes, limit: (value) => handles.set("ticket", value ? [{ key: "limit", tag: "Limit", name: "Limit price", said: "", value, colour: "accent" }] : []) });
+  const ticket = new Ticket({ placed: (answer, order) => (answer.planId && answer.kind ? showPlan(answer) : placed(answer, order)), quotes, lines: (lines) => handles.set("ticket", lines) });
   const planLines = () => handles.set("plan", planCard.chartLines(ticket.pair.split("-"), quotes.turned));
   detail = new Detail({ changed: (order) => orders.put(order), act, closed: () => orders.select(null) });
   orders = new Orders({ open: show, act, onEvent, state: connection });
   plans = new Plans(showPlan);
   planCard = new PlanCard({ orders, changed: (plan) => plans.put(plan), lines: planLines, openOrder: showOrder, amend: (leg, plan) => amend(leg, { leg: leg.leg, plan }), closed: () => plans.select(null), toast });
+  ticket.onTurn = planLines;
   ticket.onPair(() => { quotes.watch(...ticket.pair.split("-")); planLines(); });
   startTheme(() => quotes.chart.draw());
   startMarket(ticket, quotes);

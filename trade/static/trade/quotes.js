@@ -38,12 +38,13 @@ export class Quotes {
     if (tokenIn !== tokenOut) this.#live = new Live(() => `/ws/quotes/${pair}`, (message) => this.#receive(message), this.state);
   }
 
-  /** Counts prices as tokenIn per tokenOut, or as they are traded: tokenOut per tokenIn. */
+  /** Counts prices as tokenIn per tokenOut, or as they are traded: tokenOut per tokenIn. Returns whether that is new. */
   turn(turned) {
-    if (turned === this.turned) return;
+    if (turned === this.turned) return false;
     this.turned = turned;
     this.chart.turn();
-    this.#show(this.#shown);
+    if (this.pair) this.#show(this.#shown);
+    return true;
   }
 
   /** The best price as it is shown, or null. */

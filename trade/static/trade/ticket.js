@@ -1,6 +1,8 @@
 // The order ticket: errors stand beside their field, the expected result above the button.
 
 import { ApiError, call, isMeant } from "./api.js";
+import { DECIMAL, plain } from "./decimals.js";
+import { Exits } from "./exits.js";
 import { amount, element, facts, percent, price, token } from "./format.js";
 
 const HELP = {
@@ -11,21 +13,24 @@ const HELP = {
 const PREVIEW_MS = 220;
 const PREVIEW_EVERY_MS = 1500;
 const MINT = /^[1-9A-HJ-NP-Za-km-z]{32,44}$/;
-const DECIMAL = /^(0|[1-9]\d*)(\.\d+)?$/; // As the API reads numbers.
 const byId = (id) => document.getElementById(id);
+
+const far = (value, now) => `${value < now ? "−" : "+"}${percent(Math.abs(value / now - 1) * 10_000)}`;
 
 export class Ticket {
   #pairListeners = [];
   #timer = null;
+  onTurn = () => {};
   #previewedAt = 0;
   #asking = null;
   #idempotency = null;
   #farPriceMeant = false;
 
-  /** `placed(answer, order)` after the engine took an order; `quotes` for the present price; `limit(price)` draws it. */
-  constructor({ placed, quotes, limit }) {
-    Object.assign(this, { placed, quotes, limit });
+  /** `placed(answer, order)` after the engine took an order or a plan; `quotes` for the present price; `lines(lines)` draws what is waited for. */
+  constructor({ placed, quotes, lines }) {
+    Object.assign(this, { placed, quotes, lines });
     this.form = byId("ticket");
+    this.exits = new Exits(this.form, () => this.#changed(null));
     this.form.addEventListener("submit", (event) => { event.preventDefault(); this.#place(); });
     this.form.addEventListener("input", (event) => this.#changed(event.target));
     byId("flip").addEventListener("click", () => this.#flip());
@@ -64,11 +69,12 @@ export class Ticket {
     const { priceIn, limitPrice } = this.form.elements;
     priceIn.value = priceIn.value === "tokenIn" ? "tokenOut" : "tokenIn";
     const number = Number(limitPrice.value);
-    if (DECIMAL.test(limitPrice.value.trim()) && number > 0) limitPrice.value = String(Number((1 / number).toPrecision(8)));
+    if (DECIMAL.test(limitPrice.value.trim()) && number > 0) limitPrice.value = plain(1 / number, 8);
     this.#changed(limitPrice);
   }
 
-  get #turned() {
+  /** Whether prices on the page are tokenIn per tokenOut. */
+  get turned() {
     return this.form.elements.priceIn.value === "tokenIn";
   }
 
@@ -90,6 +96,9 @@ export class Ticket {
     this.#idempotency = null;
     this.#farPriceMeant = false;
     const { elements } = this.form;
+    // What is bought is priced in what is paid, as its exits are.
+    if (field?.name === "exits" && (this.exits.mode === "entry") !== this.turned) return this.#turn();
+    if (field?.name === "exits" || field?.name === "tokenIn" || field?.name === "tokenOut") this.exits.forget();
     if (field?.name === "tokenIn" || field?.name === "tokenOut") {
       const other = field.name === "tokenIn" ? elements.tokenOut : elements.tokenIn;
       if (other.value === field.value) other.selectedIndex = (other.selectedIndex + 1) % (other.options.length - 1);
@@ -98,13 +107,23 @@ export class Ticket {
     }
     for (const part of this.form.querySelectorAll("[data-for]")) part.hidden = !part.dataset.for.split(" ").includes(this.type);
     for (const part of this.form.querySelectorAll("[data-kind]")) part.hidden = part.dataset.kind !== elements.kind.value;
-    byId("type-help").textContent = HELP[this.type];
-    byId("place").textContent = `Place ${this.type} order`;
-    const [counted, one] = this.#turned ? [elements.tokenIn, elements.tokenOut] : [elements.tokenOut, elements.tokenIn];
+    const { mode } = this.exits;
+    const alone = mode === "alone";
+    elements.exits.querySelector('[value="alone"]').disabled = this.type !== "market";
+    if (elements.exits.value !== mode) elements.exits.value = mode;
+    byId("slippage-field").hidden = alone;
+    byId("amount-label").textContent = alone ? "You hold" : "You pay";
+    byId("type-help").textContent = alone ? "Sells what you hold at the exit that fires first." : HELP[this.type];
+    byId("place").textContent = alone ? "Place exits" : `Place ${this.type} order${mode === "entry" ? " with exits" : ""}`;
+    if (this.quotes.turn(this.turned)) this.onTurn();
+    const [counted, one] = this.turned ? [elements.tokenIn, elements.tokenOut] : [elements.tokenOut, elements.tokenIn];
     byId("limit-unit").textContent = `${token(counted.value)} per ${token(one.value)} ⇄`;
     const [above, below] = elements.triggerCondition.options;
-    above.textContent = `at or ${this.#turned ? "below" : "above"} (limit)`;
-    below.textContent = `at or ${this.#turned ? "above" : "below"} (stop)`;
+    above.textContent = `at or ${this.turned ? "below" : "above"} (limit)`;
+    below.textContent = `at or ${this.turned ? "above" : "below"} (stop)`;
+    field?.closest?.(".exit")?.querySelectorAll("[aria-invalid]").forEach((input) => input.removeAttribute("aria-invalid"));
+    if (field?.closest?.(".exit")) field.closest(".exit").querySelector(".error").textContent = "";
+    byId("exits-error").textContent = "";
     if (field?.name) this.#error(field.name === "slippage" ? "slippageBps" : field.name, "");
     this.#error("form", "");
     this.#hint();
@@ -116,12 +135,21 @@ export class Ticket {
   #hint() {
     const { limitPrice, triggerCondition } = this.form.elements;
     const wanted = this.type === "limit" && DECIMAL.test(limitPrice.value.trim()) ? Number(limitPrice.value) : null;
-    this.limit(wanted && this.#turned ? 1 / wanted : wanted);
-    const best = Number(this.quotes.best?.netPrice ?? this.quotes.best?.price);
-    const now = this.#turned && best ? 1 / best : best;
+    const { now } = this.quotes;
+    const { mode } = this.exits;
+    const alike = (mode === "entry") === this.turned;
+    const shown = (value) => (alike ? value : 1 / value);
+    const entry = wanted ?? now;
+    this.exits.show(this.pair.split("-"), entry && shown(entry));
+    const moved = (value) => {
+      limitPrice.value = plain(value);
+      this.#changed(limitPrice);
+    };
+    const line = wanted > 0 ? [{ key: "limit", tag: triggerCondition.value === "gte" ? "Limit" : "Stop", name: "Price of the order", said: now ? far(wanted, now) : "", value: wanted, colour: "accent", move: moved }] : [];
+    this.lines([...line, ...this.exits.lines(shown)]);
     if (!now) return void (byId("limit-hint").textContent = "");
     const away = wanted ? (wanted / now - 1) * 10_000 : null;
-    const fires = wanted && ((triggerCondition.value === "gte") !== this.#turned ? now >= wanted : now <= wanted);
+    const fires = wanted && ((triggerCondition.value === "gte") !== this.turned ? now >= wanted : now <= wanted);
     byId("limit-hint").textContent = !wanted ? `Best now: ${price(now)}` : fires ? `Fires at once: best is ${price(now)}.` : `${percent(Math.abs(away))} ${away > 0 ? "above" : "below"} the best price, ${price(now)}.`;
   }
 
@@ -142,7 +170,7 @@ export class Ticket {
     order.slippageBps = Math.round(Number(slippage) * 100);
     if (!DECIMAL.test(slippage) || order.slippageBps > 5000) wrong.slippageBps = "From 0 to 50 %.";
     if (this.type === "limit") Object.assign(order, { limitPrice: decimal("limitPrice"), triggerCondition: elements.triggerCondition.value });
-    if (this.type === "limit" && this.#turned) order.priceIn = "tokenIn";
+    if (this.type === "limit" && this.turned) order.priceIn = "tokenIn";
     if (this.#farPriceMeant) order.allowFarPrice = true;
     if (this.type === "sniper") {
       order.trigger = { kind: elements.kind.value };
@@ -151,6 +179,16 @@ export class Ticket {
       const impact = text("maxPriceImpactBps");
       if (impact && !/^\d{1,5}$/.test(impact)) wrong.maxPriceImpactBps = "A whole number of basis points, or nothing.";
       else if (impact) order.maxPriceImpactBps = Number(impact);
+    }
+    if (this.exits.mode !== "none") {
+      order.kind = "bracket";
+      order.exits = this.exits.read();
+      if (!order.exits) wrong.exits = "";
+      if (this.exits.mode === "alone") {
+        order.entry = false;
+        delete order.slippageBps;
+        delete wrong.slippageBps;
+      }
     }
     if (this.type !== "market" && elements.expires.value) order.expiresAt = new Date(Date.now() + 1000 * Number(elements.expires.value)).toISOString();
     for (const name of ["amount", "limitPrice", "slippageBps", "minLiquidity", "volumeFactor", "maxPriceImpactBps"]) this.#error(name, wrong[name] ?? "");
@@ -175,13 +213,13 @@ export class Ticket {
     // Pressed again after a lost answer, the engine takes it for the same order.
     this.#idempotency ??= Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
     try {
-      const answer = await call("/api/orders/execute", { method: "POST", body: order, headers: { "Idempotency-Key": this.#idempotency } });
+      const answer = await call(order.kind ? "/api/plans" : "/api/orders/execute", { method: "POST", body: order, headers: { "Idempotency-Key": this.#idempotency } });
       this.#idempotency = null;
       this.placed(answer, order);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       this.#refused(error);
-      if (!isMeant(error)) return;
+      if (order.entry === false || !isMeant(error)) return;
       this.#farPriceMeant = true;
       await this.#place();
     } finally {
@@ -191,7 +229,10 @@ export class Ticket {
 
   #refused(error) {
     let shown = false;
-    for (const [name, messages] of Object.entries(error.details)) shown = this.#error(name.split(".").at(-1), messages.join(", ")) || shown;
+    for (const [name, messages] of Object.entries(error.details)) {
+      const message = messages.join(", ");
+      shown = this.exits.refused(name, message) || this.#error(name.split(".").at(-1), message) || shown;
+    }
     if (!shown) this.#error("form", error.message);
     (this.form.querySelector("[aria-invalid]") ?? byId("place")).focus();
   }
@@ -206,7 +247,7 @@ export class Ticket {
     const limited = this.type === "limit" && DECIMAL.test(limitPrice.value.trim());
     if (limited && triggerCondition.value === "gte") {
       query.set("limitPrice", limitPrice.value.trim());
-      if (this.#turned) query.set("priceIn", "tokenIn");
+      if (this.turned) query.set("priceIn", "tokenIn");
     }
     this.#asking?.abort();
     this.#asking = new AbortController();
