@@ -15,7 +15,7 @@ from books.statement import Books, Entry
 from orders.mints import mint_of
 from routing.mock.tokens import REGISTRY
 from routing.values import precedence
-from tests.onchain import units
+from tests.onchain import OnChain, units
 
 FILLS = (Path(books.__file__).parent / "sql" / "fills.sql").read_text() + " ORDER BY at, id"
 RANKS = {token.mint: precedence(token) for token in REGISTRY.tokens}
@@ -55,7 +55,7 @@ def by_events(
     return {mint: amount for mint, amount in found.items() if amount}
 
 
-def of_wallets(positions: Iterable[Mapping[str, Any]]) -> Counter[str]:
+def of_wallets(chain: OnChain, positions: Iterable[Mapping[str, Any]]) -> Counter[str]:
     """Base units that `GET /api/positions` says wallets have gained, the fees of the chain included."""
     found: Counter[str] = Counter()
     for each in positions:
@@ -63,6 +63,6 @@ def of_wallets(positions: Iterable[Mapping[str, Any]]) -> Counter[str]:
         moved.append((each["quoteMint"], Decimal(each["realised"]) - Decimal(each["cost"])))
         moved += [(fee["token"], -Decimal(fee["amount"])) for fee in each["fees"] if fee["kind"] != "venue"]
         for mint, amount in moved:
-            token, change = units(mint, amount)
+            token, change = units(chain, mint, amount)
             found[token] += change
     return found

@@ -64,6 +64,9 @@ class OnChain:
     def transaction(self, signature: str) -> Any:
         return self.call("getTransaction", signature, {"encoding": "json", "maxSupportedTransactionVersion": 0})
 
+    def decimals(self, mint: str) -> int:
+        return int(self.call("getTokenSupply", mint)["value"]["decimals"])
+
     def balances(self, wallet: str) -> Counter[str]:
         """Base units by mint; lamports and wrapped SOL are one."""
         accounts = self.call("getTokenAccountsByOwner", wallet, {"programId": TOKEN}, {"encoding": "jsonParsed"})
@@ -125,7 +128,7 @@ def discrepancies(chain: OnChain, orders: Iterable[Row], before: Mapping[str, Co
         expected = Counter(had)
         for row in rows.values():
             if row["wallet"] == wallet and row["status"] == "confirmed":
-                for mint, units in moved(row):
+                for mint, units in moved(chain, row):
                     expected[mint] += units
         for each in landed:
             if each.err is not None:
@@ -142,19 +145,21 @@ def discrepancies(chain: OnChain, orders: Iterable[Row], before: Mapping[str, Co
             yield f"{order_id}: {said}, on the chain succeeded {signatures}"
 
 
-def moved(row: Row) -> Iterator[tuple[str, int]]:
+def moved(chain: OnChain, row: Row) -> Iterator[tuple[str, int]]:
     """Base units that a confirmed order has brought and taken, fees of the chain included."""
     amount_in = row["amount"] if row["amount_in"] is None else row["amount_in"]
-    yield units(row["token_in"], -Decimal(amount_in))
-    yield units(row["token_out"], Decimal(row["amount_out"]))
+    yield units(chain, row["token_in"], -Decimal(amount_in))
+    yield units(chain, row["token_out"], Decimal(row["amount_out"]))
     for fee in row["fees"]:
         if fee["kind"] != "venue":  # The pool keeps its own out of what it pays.
-            yield units(fee["token"], -Decimal(fee["amount"]))
+            yield units(chain, fee["token"], -Decimal(fee["amount"]))
 
 
-def units(token: str, amount: Decimal) -> tuple[str, int]:
+def units(chain: OnChain, token: str, amount: Decimal) -> tuple[str, int]:
+    """`token`: a symbol that every localnet knows, or any mint."""
     known = next((each for each in BY_MINT.values() if token in (each.symbol, str(each.mint))), None)
-    assert known is not None, token
-    scaled = amount.scaleb(known.decimals)
-    assert scaled == int(scaled), f"{amount} {known.symbol} is no whole number of base units"
-    return str(known.mint), int(scaled)
+    mint = str(known.mint) if known else token
+    decimals = known.decimals if known else chain.decimals(mint)
+    scaled = amount.scaleb(decimals)
+    assert scaled == int(scaled), f"{amount} {token} is no whole number of base units"
+    return mint, int(scaled)

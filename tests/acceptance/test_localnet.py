@@ -228,7 +228,7 @@ async def test_positions_are_what_the_wallet_has_gained(
     client: Client, engine: Engine, chain: OnChain, before: dict[str, Counter[str]]
 ) -> None:
     """After all of the above, to the last base unit: what the books say, and the fees of what was reverted."""
-    expected = of_wallets((await client.get("/api/positions"))["positions"])
+    expected = of_wallets(chain, (await client.get("/api/positions"))["positions"])
     for wallet in before:
         for each in chain.landed(wallet):
             if each.err is not None:
