@@ -1,6 +1,8 @@
 """A plan and its events as clients read them."""
 
+import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
@@ -70,8 +72,8 @@ def plan_out(plan: Plan, orders: Sequence[Order]) -> PlanOut:
         kind=plan.kind,
         status=plan.status,
         seq=plan.seq,
-        spec=camel(named({name: value for name, value in plan.spec.items() if name not in ("kind", "mode")})),
-        progress=plan.progress,
+        spec=camel(plain(named({name: value for name, value in plan.spec.items() if name not in ("kind", "mode")}))),
+        progress=plain(plan.progress),
         legs=[leg_out(order) for order in orders],
         next_at=None if plan.due_at is None else timestamp(plan.due_at),
         created_at=timestamp(plan.created_at),
@@ -105,9 +107,10 @@ def newest_orders(plan: Plan) -> list[Order]:
 
 
 def event_out(event: PlanEvent) -> PlanEventOut:
-    return PlanEventOut(event.seq, event.status, timestamp(event.at), event.data)
+    return PlanEventOut(event.seq, event.status, timestamp(event.at), plain(event.data))
 
 
+EXPONENT = re.compile(r"[0-9]+(\.[0-9]+)?E\+[0-9]{1,2}")
 TOKENS = ("token", "quote", "token_in", "token_out")
 
 
@@ -119,6 +122,15 @@ def named(value: Any) -> Any:
             for name, inner in value.items()
         }
     return value
+
+
+def plain(value: Any) -> Any:
+    """Stored numbers in plain digits: `300` is kept as `3E+2`, which is the same wish however it was written."""
+    if isinstance(value, dict):
+        return {name: plain(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [plain(inner) for inner in value]
+    return f"{Decimal(value):f}" if isinstance(value, str) and EXPONENT.fullmatch(value) else value
 
 
 def camel(value: Any) -> Any:

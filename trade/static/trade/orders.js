@@ -1,7 +1,7 @@
 // The account's orders: the newest from the feed, older ones from REST, every change as it happens.
 
 import { call } from "./api.js";
-import { amount, clock, element, limit, token } from "./format.js";
+import { amount, clock, element, limit, percent, token } from "./format.js";
 import { Live } from "./live.js";
 import { dots, FINAL } from "./stepper.js";
 
@@ -183,6 +183,7 @@ export class Orders {
 }
 
 export function wish(order) {
+  if (order.trailBps) return `trailing stop, ${percent(order.trailBps)} below the highest`;
   if (order.type === "limit") return `limit ${limit(order)}`;
   if (order.type !== "sniper") return order.type;
   const { kind, minLiquidity, volumeFactor } = order.trigger ?? {};
