@@ -3,7 +3,7 @@
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 PYTHON = .venv/bin/python
-PACKAGES = accounts console orderengine orders risk routing runtime trade triggers wallets
+PACKAGES = accounts books console localnet orderengine orders risk routing runtime trade triggers wallets webhooks
 
 run: setup
 	@exec $(PYTHON) -m orderengine --die-with-parent

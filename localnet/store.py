@@ -167,8 +167,8 @@ class Store:
         db = self._db
         db.execute("BEGIN IMMEDIATE")
         places = "FROM mentions WHERE address = ? AND slot < ?"
-        db.execute(f"DELETE FROM transactions WHERE signature IN (SELECT signature {places})", (address, below_slot))
-        db.execute(f"DELETE FROM mentions WHERE (slot, place) IN (SELECT slot, place {places})", (address, below_slot))
+        db.execute(f"DELETE FROM transactions WHERE signature IN (SELECT signature {places})", (address, below_slot))  # nosec B608
+        db.execute(f"DELETE FROM mentions WHERE (slot, place) IN (SELECT slot, place {places})", (address, below_slot))  # nosec B608
         db.execute("COMMIT")
 
     def place(self, signature: str) -> tuple[int, int] | None:
