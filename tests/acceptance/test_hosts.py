@@ -93,6 +93,7 @@ class TwoFronts(Load):
         super().__init__("", "", key, "hosts", rng, rate=RATE)
         self.fronts = fronts
         self._turn = 0
+        self._next_front()
 
     async def _post(self, key, body):  # type: ignore[no-untyped-def]
         self._next_front()
@@ -106,6 +107,7 @@ class TwoFronts(Load):
         self._turn += 1
         front = self.fronts[self._turn % len(self.fronts)]
         self._url, self._ws_url = front.url, front.url.replace("http", "ws")
+        self.plans.go_to(self._url, self._ws_url)
 
 
 async def test_a_host_is_cut_off_and_the_others_go_on() -> None:

@@ -105,7 +105,7 @@ def test_orders_with_long_values_stay_on_their_card(look: Looks) -> None:
     page = look(viewport={"width": 1280, "height": 900})
     placed(page, **(LONG | STOP | {"clientOrderId": "card-" + "k" * 50}))
     page.reload()
-    card = page.locator("section:has(> .orders)")
+    card = page.get_by_role("region", name="Orders", exact=True)
     row = page.locator("#orders tr").first
     expect(row.get_by_role("button", name="Cancel")).to_be_visible()
     inside, outside = row.bounding_box(), card.bounding_box()

@@ -3,6 +3,7 @@
 It compares three stories: Postgres', the chain's (the mock's log, or a real one read over RPC), and what each client wrote down.
 """
 
+import contextlib
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
@@ -66,7 +67,7 @@ class Evidence:
             settled = all(row["status"] in FINAL or row["resting"] for row in orders.values())
             wrong = witness.discrepancies(orders.values()) if settled else []
             return cls(*committed, grouped(landed), {}, plans, steps, load, wrong, positions)
-        with sqlite3.connect(f"file:{data_dir}/mock/chain.sqlite3?mode=ro", uri=True) as chain:
+        with contextlib.closing(sqlite3.connect(f"file:{data_dir}/mock/chain.sqlite3?mode=ro", uri=True)) as chain:
             chain.row_factory = sqlite3.Row
             transactions = grouped(chain.execute("SELECT reference AS order_id, * FROM transactions"))
             submissions = grouped(chain.execute("SELECT reference AS order_id, * FROM submissions ORDER BY id"))

@@ -106,6 +106,10 @@ class PlanClients:
         self.abandoned: list[str] = []
         self.streams: dict[str, PlanStream] = {}
 
+    def go_to(self, url: str, ws_url: str) -> None:
+        """Where the next requests and sockets go."""
+        self._url, self._ws_url = url, ws_url
+
     async def run(self, key: str, kind: dict[str, Any] | None = None) -> None:
         """One plan from its wish to its end."""
         plan_id = await self._post_until_taken(key, kind or self._rng.choice(PLANS))
