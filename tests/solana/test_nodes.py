@@ -1,6 +1,7 @@
 """Several nodes: read from a healthy one, send to all, none of another cluster or without history."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -74,18 +75,19 @@ async def cluster(*foreigners: Foreign, **options: Any) -> AsyncIterator[Nodes]:
 
 async def test_a_node_of_another_cluster_is_refused_in_one_line(node: Localnet) -> None:
     """And nothing is asked of it or sent to it, whatever else fails."""
-    nodes = Nodes([node.addresses["rpcUrl"]], genesis_hash=GENESIS)
-    with pytest.raises(NodeRefused) as caught:
-        await nodes.verify()
-    assert str(caught.value).splitlines() == [str(caught.value)]
-    assert node.addresses["genesisHash"] in str(caught.value) and GENESIS in str(caught.value)
-    before = node.control("state")["submissions"]
-    with pytest.raises(NoAnswer):
-        await nodes.read(int, "getBlockHeight")
-    with pytest.raises(NoAnswer):
-        await nodes.send("transaction")
-    assert node.control("state")["submissions"] == before
-    await nodes.close()
+    async with contextlib.AsyncExitStack() as stack:
+        nodes = Nodes([node.addresses["rpcUrl"]], genesis_hash=GENESIS)
+        stack.push_async_callback(nodes.close)
+        with pytest.raises(NodeRefused) as caught:
+            await nodes.verify()
+        assert str(caught.value).splitlines() == [str(caught.value)]
+        assert node.addresses["genesisHash"] in str(caught.value) and GENESIS in str(caught.value)
+        before = node.control("state")["submissions"]
+        with pytest.raises(NoAnswer):
+            await nodes.read(int, "getBlockHeight")
+        with pytest.raises(NoAnswer):
+            await nodes.send("transaction")
+        assert node.control("state")["submissions"] == before
 
 
 async def test_a_world_on_the_wrong_cluster_signs_nothing(node: Localnet) -> None:
