@@ -1,7 +1,6 @@
 """What a place in a block costs at present: recent fees of those that write the same accounts, and the bid that follows."""
 
 import asyncio
-import time
 from collections.abc import Sequence
 
 import msgspec
@@ -9,6 +8,7 @@ from solders.pubkey import Pubkey
 
 from routing.solana.fees import Fees, Strategy, chosen
 from routing.solana.nodes import NO_ANSWER, Nodes
+from routing.solana.recent import Recent
 from routing.values import Bid
 
 MAX_AGE_S = 10.0
@@ -23,16 +23,16 @@ class _Paid(msgspec.Struct, rename="camel"):
 class Priority:
     def __init__(self, nodes: Nodes, fees: Fees) -> None:
         self._nodes, self._fees = nodes, fees
-        self._kept: dict[Written, tuple[float, Sequence[int]]] = {}
+        self._kept = Recent[Written, Sequence[int]]()
         self._asking: dict[Written, asyncio.Task[None]] = {}
 
     def bid(self, written: Written, *, expired: int, cap_lamports: int) -> Bid:
         """For a transaction that writes these accounts. What others pay is asked for in the background: no order waits for it."""
-        at, paid = self._kept.get(written, (float("-inf"), ()))
-        asking = self._asking.get(written)
-        if self._fees.strategy in FOLLOW and time.monotonic() - at > MAX_AGE_S and (asking is None or asking.done()):
-            self._asking[written] = asyncio.get_running_loop().create_task(self._ask(written))
-        return chosen(self._fees, paid, expired=expired, cap_lamports=cap_lamports)
+        known = self._kept.get(written, None, max_age_s=MAX_AGE_S) is not None
+        if self._fees.strategy in FOLLOW and not known and written not in self._asking:
+            asking = self._asking[written] = asyncio.get_running_loop().create_task(self._ask(written))
+            asking.add_done_callback(lambda _: self._asking.pop(written))
+        return chosen(self._fees, self._kept.get(written, ()), expired=expired, cap_lamports=cap_lamports)
 
     async def _ask(self, written: Written) -> None:
         try:
@@ -41,4 +41,4 @@ class Priority:
             )
         except NO_ANSWER:
             return
-        self._kept[written] = time.monotonic(), [each.prioritization_fee for each in paid]
+        self._kept[written] = [each.prioritization_fee for each in paid]

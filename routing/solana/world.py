@@ -3,6 +3,7 @@
 Localnet, devnet and mainnet differ by addresses, genesis hash and tokens only.
 """
 
+import functools
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -41,6 +42,7 @@ from routing.solana.venues.funding import Funding
 from routing.solana.venues.http import HttpVenue
 from routing.solana.venues.meteora_damm import Damm
 from routing.solana.venues.raydium_cpmm import Cpmm
+from routing.solana.venues.signing import Means
 from routing.tokens import Tokens
 from routing.values import Mint, Pair, VenueName
 from routing.venue import Venue, VenueUnavailable
@@ -114,15 +116,6 @@ class Access:
     redis_url: str = ""
     """Where all processes share what the servers allow."""
 
-    def vendor(self, name: str, accounts: Accounts) -> Vendor:
-        if name == RAYDIUM:
-            api = Api(self.raydium_url, per_s=self.raydium_per_s, redis_url=self.redis_url)
-            return Raydium(api, accounts, DIRECT)
-        return Jupiter(self.jupiter(), KNOWN, dexes=METEORA_DEXES if name == METEORA else "")
-
-    def jupiter(self) -> Api:
-        return Api(self.jupiter_url, per_s=self.jupiter_per_s, redis_url=self.redis_url, key=self.jupiter_key)
-
 
 @dataclass(frozen=True, slots=True)
 class SolanaWorld:
@@ -135,7 +128,7 @@ class SolanaWorld:
     listed: Listed
     balances: SolanaBalances
     controls: Controls | None = None
-    apis: Sequence[HttpVenue | EitherVenue | PriceApi] = ()
+    apis: Sequence[Api] = ()
 
     async def read_mint(self, address: str) -> Mint | None:
         """See `World`."""
@@ -194,49 +187,43 @@ def solana_world(
     accounts, blockhashes = Accounts(nodes), Blockhashes(nodes)
     sockets = [f"ws{url.removeprefix('http')}" for url in rpc_urls] if ws_urls is None else list(ws_urls)
     chain = SolanaChain(nodes, accounts, ws_urls=sockets)
-    builder, priority, funding = Builder(nodes, blockhashes, KNOWN), Priority(nodes, fees), Funding(accounts)
+    means = Means(
+        accounts, Builder(nodes, blockhashes, KNOWN), Priority(nodes, fees), Funding(accounts), chain, max_fee_lamports
+    )
     access = access or Access()
-    prices = PriceApi(access.jupiter()) if {OVER_HTTP, BOTH} & {*access.modes.values()} else None
+    apis = list[Api]()
+
+    def api(url: str, per_s: float, key: str = "") -> Api:
+        made = Api(url, per_s=per_s, redis_url=access.redis_url, key=key)
+        apis.append(made)
+        return made
+
+    @functools.cache
+    def jupiter() -> Api:
+        return api(access.jupiter_url, access.jupiter_per_s, access.jupiter_key)
+
+    @functools.cache
+    def prices() -> PriceApi:
+        return PriceApi(jupiter())
 
     def direct(name: VenueName) -> DirectVenue:
         program = PROGRAMS[name]
-        return DirectVenue(
-            name,
-            program,
-            index=PoolIndex(nodes, accounts, program.format, pools),
-            accounts=accounts,
-            builder=builder,
-            priority=priority,
-            funding=funding,
-            chain=chain,
-            max_fee_lamports=max_fee_lamports,
-        )
+        return DirectVenue(name, program, index=PoolIndex(nodes, accounts, program.format, pools), means=means)
 
     def over_http(name: VenueName) -> HttpVenue:
-        assert prices is not None
-        return HttpVenue(
-            name,
-            access.vendor(name, accounts),
-            prices=prices,
-            accounts=accounts,
-            builder=builder,
-            programs=KNOWN,
-            priority=priority,
-            funding=funding,
-            chain=chain,
-            max_fee_lamports=max_fee_lamports,
-        )
+        vendor: Vendor
+        if name == RAYDIUM:
+            vendor = Raydium(api(access.raydium_url, access.raydium_per_s), accounts, DIRECT)
+        else:
+            vendor = Jupiter(jupiter(), KNOWN, dexes=METEORA_DEXES if name == METEORA else "")
+        return HttpVenue(name, vendor, prices=prices(), programs=KNOWN, means=means)
 
-    venues = list[Venue]()
-    asked = list[HttpVenue | EitherVenue | PriceApi]([] if prices is None else [prices])
-    for name, mode in access.modes.items():
-        venue = register(name)
+    def venue(name: VenueName, mode: str) -> Venue:
         if mode == DIRECTLY:
-            venues.append(direct(venue))
-            continue
-        made = over_http(venue) if mode == OVER_HTTP else EitherVenue(direct(venue), over_http(venue))
-        venues.append(made)
-        asked.append(made)
+            return direct(name)
+        return over_http(name) if mode == OVER_HTTP else EitherVenue(direct(name), over_http(name), chain)
+
+    venues = [venue(register(name), mode) for name, mode in access.modes.items()]
     router = Router(venues, deadline_ms=deadline_ms, max_age_ms=max_age_ms, clock=clock, cached=cached)
     listed, balances = Listed(rpc_urls, tokens, pools), SolanaBalances(nodes)
-    return SolanaWorld(router, chain, nodes, accounts, listed, balances, controls, tuple(asked))
+    return SolanaWorld(router, chain, nodes, accounts, listed, balances, controls, tuple(apis))

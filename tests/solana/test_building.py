@@ -20,7 +20,7 @@ from tests.solana.stage import Stage, pair
 async def test_a_cached_block_hash_that_is_too_old_is_replaced(stage: Stage) -> None:
     """200 blocks within its age: the node does not know it any more."""
     first = await stage.build("order-1")
-    stage.venue()._builder._blockhashes._now = lambda: 0.0  # type: ignore[attr-defined]  # No time passes.
+    stage.venue()._means.builder._blockhashes._now = lambda: 0.0  # type: ignore[attr-defined]  # No time passes.
     stage.node.tick(200)
     second = await stage.build("order-2")
     assert second.validity - first.validity >= 200

@@ -75,10 +75,10 @@ class Api:
             await self.allowance.rest(reset - time.time())
 
 
-def decoded(answer: Answer, shape: type[Shape]) -> Shape:
+def decoded(body: bytes | msgspec.Raw, shape: type[Shape]) -> Shape:
     """Unknown fields are ignored. Raises `VenueError` for what is not of the shape."""
     try:
-        return msgspec.json.decode(answer.body, type=shape)
+        return msgspec.json.decode(body, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise VenueError(f"the venue's answer is not what is documented: {str(error)[:100]}") from None
 

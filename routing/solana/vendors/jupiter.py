@@ -14,12 +14,10 @@ from routing.solana.addresses import pubkey
 from routing.solana.http import Answer
 from routing.solana.programs import SwapProgram, UnknownLayout
 from routing.solana.vendors.api import Api, decoded, units
-from routing.solana.vendors.vendor import Offer, Proposal, Wanted, share
+from routing.solana.vendors.vendor import QUOTED_BPS, Offer, Proposal, Wanted, share
 from routing.venue import AmountTooSmall, InsufficientLiquidity, NoRoute, UnsafeTransaction, VenueError
 
 METEORA_DEXES = "Meteora DLMM,Meteora DAMM v2"
-QUOTED_BPS = 50
-"""The slippage that is asked for. What the transaction accepts at least is written by us, so it decides nothing."""
 MAX_ACCOUNTS = 40
 """Of a route: with the wallet's own instructions it has to fit a transaction."""
 MAX_TABLES = 16
@@ -79,7 +77,7 @@ class Jupiter:
         answer = await self._api.ask("/swap/v2/build", query=query, wait_s=wait_s)
         if answer.status != 200:
             raise _refusal(answer)
-        built = decoded(answer, _Built)
+        built = decoded(answer.body, _Built)
         asked = (sold, bought, wanted.amount, "ExactIn")
         if (built.input_mint, built.output_mint, units(built.in_amount), built.swap_mode) != asked:
             raise VenueError("the venue quotes something else than was asked for")
@@ -96,10 +94,6 @@ class Jupiter:
             taker, proposal = (await self.offer(wanted, wait_s=wait_s)).answer
         found: Proposal = proposal
         return found
-
-    async def close(self) -> None:
-        """See `Vendor`."""
-        await self._api.close()
 
     def _readable(self, swap: Instruction) -> None:
         """Raises `NoRoute` for a swap that would not be signed: that is known before anybody counts on the quote."""
@@ -126,7 +120,7 @@ def _proposal(built: _Built) -> Proposal:
 
 
 def _refusal(answer: Answer) -> VenueError:
-    said = decoded(answer, _Refused)
+    said = decoded(answer.body, _Refused)
     code, text = str(said.error_code)[:60], str(said.error)[:60]
     kind = REFUSALS.get(code) or (NoRoute if text.lower().startswith("no routes found") else VenueError)
     return kind(f"the venue refuses: {code or text or 'it does not say why'}")

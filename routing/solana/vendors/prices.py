@@ -1,7 +1,6 @@
 """Prices of many tokens in one request: Jupiter's `GET /price/v3`, for pairs whose pools are not read here."""
 
 import asyncio
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
+from routing.solana.recent import Recent
 from routing.solana.vendors.api import Api, decoded
 from routing.venue import VenueError
 
@@ -31,32 +31,36 @@ class Price:
     seen_at: datetime
 
 
+class Unknown:
+    """In the place of a price: it has to be asked for. (None is an answer.)"""
+
+
+UNKNOWN = Unknown()
+
+
 class PriceApi:
     """Asked with what the allowance leaves over: whoever executes goes first. One event loop at a time."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
-        self._kept: dict[str, tuple[float, Price | None]] = {}
+        self._kept = Recent[str, Price | None](10_000)
         self._wanted: dict[str, asyncio.Future[Price | None]] = {}
         self._asking: set[asyncio.Task[None]] = set()
 
     async def get(self, mints: Iterable[str]) -> dict[str, Price | None]:
         """By mint; None: nobody trades it. Raises `VenueError`, `VenueRateLimited` as `Api.ask`."""
-        now, found, waited = time.monotonic(), dict[str, Price | None](), {}
+        found, waited = dict[str, Price | None](), {}
         for mint in mints:
-            at, price = self._kept.get(mint, (float("-inf"), None))
-            if now - at <= MAX_AGE_S:
-                found[mint] = price
-            else:
+            price = self._kept.get(mint, UNKNOWN, max_age_s=MAX_AGE_S)
+            if isinstance(price, Unknown):
                 waited[mint] = self._want(mint)
+            else:
+                found[mint] = price
         if waited:
             # Not `gather`: whoever is cancelled must not cancel the answer of the others who wait for it.
             await asyncio.wait(waited.values())
             found |= {mint: answer.result() for mint, answer in waited.items()}
         return found
-
-    async def close(self) -> None:
-        await self._api.close()
 
     def _want(self, mint: str) -> "asyncio.Future[Price | None]":
         loop = asyncio.get_running_loop()
@@ -82,12 +86,10 @@ class PriceApi:
             answer = await self._api.ask("/price/v3", query={"ids": ",".join(wanted)}, urgent=False)
             if answer.status != 200:
                 raise VenueError("the prices are refused")
-            said, at = decoded(answer, dict[str, _Price | None]), datetime.now(UTC)
-            if len(self._kept) > 10_000:
-                self._kept.clear()
+            said, at = decoded(answer.body, dict[str, _Price | None]), datetime.now(UTC)
             for mint, future in wanted.items():
                 price = _sensible(said.get(mint), at)
-                self._kept[mint] = time.monotonic(), price
+                self._kept[mint] = price
                 if not future.done():
                     future.set_result(price)
         except Exception as error:

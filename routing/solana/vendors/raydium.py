@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Collection
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import msgspec
 from solders.instruction import AccountMeta, Instruction
@@ -19,7 +19,7 @@ from routing.solana.safety import only
 from routing.solana.tables import read_tables
 from routing.solana.transaction import Tables
 from routing.solana.vendors.api import Api, decoded, units
-from routing.solana.vendors.vendor import Offer, Proposal, Wanted, share
+from routing.solana.vendors.vendor import QUOTED_BPS, Offer, Proposal, Wanted, share
 from routing.venue import (
     AmountTooSmall,
     InsufficientLiquidity,
@@ -29,8 +29,6 @@ from routing.venue import (
     VenueUnavailable,
 )
 
-QUOTED_BPS = 50
-"""The slippage that is asked for. What the transaction accepts at least is written by us, so it decides nothing."""
 POOL_AGE_S = 600.0
 """A pool's program does not change."""
 REFUSALS: dict[str, type[VenueError]] = {
@@ -81,10 +79,10 @@ class Raydium:
         query = {"inputMint": sold, "outputMint": bought, "amount": str(wanted.amount)}
         query |= {"slippageBps": str(QUOTED_BPS), "txVersion": "V0"}
         answer = await self._api.ask("/compute/swap-base-in", query=query, wait_s=wait_s)
-        said = decoded(answer, _Answer)
+        said = decoded(answer.body, _Answer)
         if not said.success:
             _refused(said)
-        data = _as(said.data, _Data)
+        data = decoded(said.data, _Data)
         if (data.input_mint, data.output_mint, units(data.input_amount)) != (sold, bought, wanted.amount):
             raise VenueError("the venue quotes something else than was asked for")
         await self._readable(data)
@@ -107,10 +105,10 @@ class Raydium:
             "unwrapSol": False,
         }
         answer = await self._api.ask("/transaction/swap-base-in", body=msgspec.json.encode(body), wait_s=wait_s)
-        said = decoded(answer, _Answer)
+        said = decoded(answer.body, _Answer)
         if not said.success:
             _refused(said)
-        built = _as(said.data, list[_Built] | _Built)
+        built: list[_Built] | _Built = decoded(said.data, list[_Built] | _Built)  # type: ignore[arg-type]
         listed = built if isinstance(built, list) else [built]
         message = _message(only([each.transaction.encode() for each in listed]))
         named = [each.account_key for each in getattr(message, "address_table_lookups", ())]
@@ -119,10 +117,6 @@ class Raydium:
         except NO_ANSWER as error:
             raise VenueUnavailable(str(error)) from error
         return Proposal(_swap_of(message, tables, self._programs), named)
-
-    async def close(self) -> None:
-        """See `Vendor`."""
-        await self._api.close()
 
     async def _readable(self, data: _Data) -> None:
         """Raises `NoRoute` for pools whose swap would not be signed: that is known before anybody counts on the quote."""
@@ -143,13 +137,6 @@ def _refused(said: _Answer) -> NoReturn:
     if said.open_time:
         raise NoRoute("the venue's pool is not open yet")
     raise REFUSALS.get(said.msg, VenueError)(f"the venue refuses: {said.msg[:60] or 'it does not say why'}")
-
-
-def _as(raw: msgspec.Raw, shape: Any) -> Any:
-    try:
-        return msgspec.json.decode(raw, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise VenueError(f"the venue's answer is not what is documented: {str(error)[:100]}") from None
 
 
 def _message(text: bytes) -> Message | MessageV0:

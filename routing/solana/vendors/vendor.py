@@ -14,6 +14,9 @@ from routing.values import Pair
 NOBODY = Pubkey.find_program_address([b"quote"], Pubkey.default())[0]
 """Who a quote is for before it is known who signs: an address without a key."""
 
+QUOTED_BPS = 50
+"""The slippage that is asked for. What the transaction accepts at least is written by us, so it decides nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -57,8 +60,6 @@ class Vendor(Protocol):
     async def propose(self, wanted: Wanted, offer: Offer, *, wait_s: float) -> Proposal:
         """Raises what `offer` raises, `UnsafeTransaction`."""
         ...
-
-    async def close(self) -> None: ...
 
 
 def share(value: Any, scale: int = 1) -> Decimal:

@@ -4,43 +4,28 @@ their own while the pool was read within the last slot.
 
 import asyncio
 import time
-from collections.abc import Sequence
 from datetime import datetime
-from decimal import ROUND_UP, Context, Decimal
+from decimal import ROUND_UP, Decimal
 from typing import Protocol
 
 import msgspec
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
-from routing.selection import bound
 from routing.signer import Signer
-from routing.solana.accounts import Accounts
 from routing.solana.addresses import pubkey
-from routing.solana.builder import Builder
-from routing.solana.chain import SolanaChain
+from routing.solana.builder import Built
 from routing.solana.nodes import NO_ANSWER
 from routing.solana.pool_index import PoolIndex
 from routing.solana.pools import Curve, Layout, NotQuotable, Pool, PoolFormat, pool_of
-from routing.solana.priority import Priority
 from routing.solana.programs import SwapRead
 from routing.solana.safety import Asked
 from routing.solana.tips import tips
-from routing.solana.venues.funding import Funding
+from routing.solana.venues.signing import DIGITS, Means, SigningVenue, base_units
 from routing.solana.venues.volume import Traded
-from routing.values import Pair, Quote, Swap, SwapStatus, Tick, Validity, VenueName
-from routing.venue import (
-    AmountTooSmall,
-    InsufficientLiquidity,
-    NoRoute,
-    QuoteDeviates,
-    UnsafeTransaction,
-    VenueError,
-    VenueUnavailable,
-)
+from routing.values import Pair, Quote, Tick, VenueName
+from routing.venue import AmountTooSmall, InsufficientLiquidity, NoRoute, VenueUnavailable
 
-DIGITS = Context(prec=50)
-"""Of a price: enough that the reserves come back out of it, see `price`."""
 LAYOUT_AGE_S, CONFIG_AGE_S = 2.0, 60.0
 MAX_IMPACT = 2
 """An order as large as the pool's own side moves the price by half: beyond that the pool is too small for it."""
@@ -58,27 +43,11 @@ class Program(Protocol):
         ...
 
 
-class DirectVenue:
-    """`max_fee_lamports`: what an order pays the chain at most."""
-
-    def __init__(
-        self,
-        name: VenueName,
-        program: Program,
-        *,
-        index: PoolIndex,
-        accounts: Accounts,
-        builder: Builder,
-        priority: Priority,
-        funding: Funding,
-        chain: SolanaChain,
-        max_fee_lamports: int,
-    ) -> None:
-        self.name = name
+class DirectVenue(SigningVenue[Pool]):
+    def __init__(self, name: VenueName, program: Program, *, index: PoolIndex, means: Means) -> None:
+        super().__init__(name, means)
         self._program, self._format = program, program.format
-        self._index, self._accounts = index, accounts
-        self._builder, self._priority, self._funding, self._chain = builder, priority, funding, chain
-        self._max_fee_lamports = max_fee_lamports
+        self._index, self._accounts, self._funding = index, means.accounts, means.funding
         self._traded = Traded()
 
     async def tick(self, pair: Pair) -> Tick:
@@ -112,78 +81,20 @@ class DirectVenue:
             sold, bought = DIGITS.divide(depth, tick.price), depth
         else:
             sold, bought = depth, DIGITS.multiply(depth, tick.price)
-        reserves = _units(sold, pair.token_in.decimals), _units(bought, pair.token_out.decimals)
+        reserves = base_units(sold, pair.token_in), base_units(bought, pair.token_out)
         curve = Curve(*reserves, tick.fee_bps * denominator // 10_000, denominator, on_output)
         offer = self._offer(pair, curve, amount, tick.price, tick.observed_at)
         return msgspec.structs.replace(offer, cached=True)
 
-    async def build(
-        self,
-        pair: Pair,
-        quote: Quote,
-        *,
-        min_out: Decimal,
-        slippage_bps: int,
-        reference: str,
-        attempt: int,
-        signer: Signer | None = None,
-        max_fee_lamports: int | None = None,
-        expired: int = 0,
-    ) -> Swap:
-        """See `Venue`."""
-        if signer is None:
-            raise UnsafeTransaction("no wallet is named that pays and signs", venue=self.name)
+    async def _present(self, pair: Pair, amount: Decimal, wallet: Pubkey) -> tuple[Quote, Pool]:
         pool, seen_at = await self._pool(pair)
-        offer = self._offer(pair, pool.curve, quote.amount_in, _price(pair, pool.curve), seen_at)
-        if quote.cached:
-            min_out = bound(pair, offer, least=min_out, slippage_bps=slippage_bps)
-        elif offer.amount_out < min_out:
-            raise QuoteDeviates(venue=self.name)
-        wallet = pubkey(signer.address)
-        cap = self._max_fee_lamports
-        asked = Asked(
-            wallet=wallet,
-            sold=pool.sold.mint,
-            bought=pool.bought.mint,
-            amount=_units(quote.amount_in, pair.token_in.decimals),
-            least=_units(min_out, pair.token_out.decimals),
-            memo=f"{reference}/{attempt}",
-            max_fee_lamports=cap if max_fee_lamports is None else min(cap, max_fee_lamports),
-        )
-        try:
-            instructions = await self._instructions(pool, asked)
-            written = (pool.layout.address, pool.sold.vault, pool.bought.vault)
-            bid = self._priority.bid(written, expired=expired, cap_lamports=asked.max_fee_lamports)
-            built = await self._builder.build(asked, [*instructions, *tips(wallet, bid)], signer, bid)
-        except NO_ANSWER as error:
-            raise VenueUnavailable(str(error), venue=self.name) from error
-        except VenueError as error:
-            error.venue = self.name
-            raise
-        return Swap(
-            reference=reference,
-            attempt=attempt,
-            venue=self.name,
-            signature=built.signature,
-            payload=built.payload,
-            min_out=min_out,
-            valid_until=built.valid_until,
-            validity=Validity(built.last_valid_height),
-            wallet=signer.address,
-            bid=built.bid,
-        )
+        return self._offer(pair, pool.curve, amount, _price(pair, pool.curve), seen_at), pool
 
-    async def submit(self, swap: Swap) -> None:
-        """See `Venue`."""
-        await self._chain.submit(swap)
-
-    async def wait(self, swap: Swap, *, timeout_s: float) -> SwapStatus:
-        """See `Venue`."""
-        return await self._chain.wait(swap, timeout_s=timeout_s)
-
-    async def status(self, swaps: Sequence[Swap]) -> list[SwapStatus]:
-        """See `Venue`."""
-        return await self._chain.status(swaps)
+    async def _signed(self, pair: Pair, asked: Asked, way: Pool, signer: Signer, expired: int) -> Built:
+        instructions = await self._instructions(way, asked)
+        written = (way.layout.address, way.sold.vault, way.bought.vault)
+        bid = self._means.priority.bid(written, expired=expired, cap_lamports=asked.max_fee_lamports)
+        return await self._means.builder.build(asked, [*instructions, *tips(asked.wallet, bid)], signer, bid)
 
     async def _instructions(self, pool: Pool, asked: Asked) -> list[Instruction]:
         prepared, source, destination = await self._funding.prepare(asked, pool.sold, pool.bought)
@@ -235,7 +146,7 @@ class DirectVenue:
 
     def _offer(self, pair: Pair, curve: Curve, amount: Decimal, price: Decimal, seen_at: datetime) -> Quote:
         """Raises `AmountTooSmall`, `InsufficientLiquidity`."""
-        units = _units(amount, pair.token_in.decimals)
+        units = base_units(amount, pair.token_in)
         into = curve.into(units)
         if units >= U64 or into * MAX_IMPACT > curve.sold + into:
             raise InsufficientLiquidity(venue=self.name)
@@ -262,7 +173,3 @@ def _price(pair: Pair, curve: Curve) -> Decimal:
 
 def _amount(units: int, decimals: int) -> Decimal:
     return Decimal(units).scaleb(-decimals, DIGITS)
-
-
-def _units(amount: Decimal, decimals: int) -> int:
-    return round(amount.scaleb(decimals, DIGITS))

@@ -1,27 +1,29 @@
 """A venue that is traded directly and asked over HTTP: its pools that are read here, and those that its server knows besides."""
 
 import asyncio
-from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from routing.solana.chain import SolanaChain
+from routing.solana.recent import Recent
 from routing.solana.venues.direct import DirectVenue
 from routing.solana.venues.http import HttpVenue
-from routing.values import Pair, Quote, Swap, SwapStatus, Tick
+from routing.solana.venues.signing import Sending
+from routing.values import Pair, Quote, Swap, Tick
 from routing.venue import InsufficientFunds, NoRoute, UnsafeTransaction, VenueError
 
-MAX_KEPT = 1_000
 FINAL = (InsufficientFunds, UnsafeTransaction)
 """The other way would not end otherwise, or must not be tried."""
 
 
-class EitherVenue:
+class EitherVenue(Sending):
     """The higher offer counts. Prices come from the pools where they can be read, else over HTTP."""
 
-    def __init__(self, direct: DirectVenue, http: HttpVenue) -> None:
+    def __init__(self, direct: DirectVenue, http: HttpVenue, chain: SolanaChain) -> None:
+        super().__init__(chain)
         self.name = direct.name
         self._direct, self._http = direct, http
-        self._better: dict[tuple[Pair, Decimal], DirectVenue | HttpVenue] = {}
+        self._better = Recent[tuple[Pair, Decimal], DirectVenue | HttpVenue]()
 
     async def tick(self, pair: Pair) -> Tick:
         """See `Venue`."""
@@ -38,8 +40,6 @@ class EitherVenue:
         if not quotes:
             raise next((each for each in answers if isinstance(each, VenueError)), answers[0])  # type: ignore[misc]
         venue, best = max(quotes, key=lambda found: found[1].amount_out)
-        if len(self._better) >= MAX_KEPT:
-            self._better.clear()
         self._better[pair, amount] = venue
         return best
 
@@ -60,18 +60,3 @@ class EitherVenue:
                 return await second.build(pair, quote, **asked)
             except VenueError:
                 raise error from None
-
-    async def submit(self, swap: Swap) -> None:
-        """See `Venue`."""
-        await self._direct.submit(swap)
-
-    async def wait(self, swap: Swap, *, timeout_s: float) -> SwapStatus:
-        """See `Venue`."""
-        return await self._direct.wait(swap, timeout_s=timeout_s)
-
-    async def status(self, swaps: Sequence[Swap]) -> list[SwapStatus]:
-        """See `Venue`."""
-        return await self._direct.status(swaps)
-
-    async def close(self) -> None:
-        await self._http.close()
