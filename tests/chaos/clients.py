@@ -5,21 +5,18 @@ Each request is an operation that ended `ok`, `failed` (certainly nothing happen
 
 import asyncio
 import contextlib
-import json
 import random
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import WebSocketException
 
+from tests.chaos.following import Stream, ask_until_taken, follow
 from tests.chaos.plan_load import PlanClients
 from tests.waiting import Stalls
 
 FINAL = ("confirmed", "failed", "cancelled", "expired")
-GIVE_UP_S = 150.0
 REQUEST_TIMEOUT_S = 5.0
 POOLS = 32
 PAIRS = (("SOL", "USDC"), ("USDC", "SOL"))
@@ -46,29 +43,6 @@ class Operation:
     outcome: str
     status: int | None
     order_id: str | None
-
-
-@dataclass(slots=True)
-class Stream:
-    """What one client got of one order, as it came: (seq, status, at, data)."""
-
-    order_id: str
-    events: list[tuple[int, str, str, Any]] = field(default_factory=list)
-    sockets: int = 0
-    faults: list[str] = field(default_factory=list)
-
-    @property
-    def seq(self) -> int:
-        return self.events[-1][0] if self.events else 0
-
-    @property
-    def ended(self) -> bool:
-        return bool(self.events) and self.events[-1][1] in FINAL
-
-    def take(self, event: dict[str, Any]) -> None:
-        if event["seq"] != self.seq + 1:
-            self.faults.append(f"{event['seq']} came after {self.seq}")
-        self.events.append((event["seq"], event["status"], event["at"], event["data"]))
 
 
 class Load:
@@ -169,20 +143,14 @@ class Load:
 
     async def _post_until_taken(self, order: tuple[str, dict[str, Any]]) -> None:
         key, body = order
-        # Impatient clients: the same request several times at once.
-        copies = 3 if self._rng.random() < 0.1 else 1
-        ends = time.monotonic() + GIVE_UP_S
-        while time.monotonic() < ends and not self._closed:
-            answers = await asyncio.gather(*(self._post(key, body) for _ in range(copies)))
-            if taken := [answer for answer in answers if answer]:
-                for order_id in taken:
-                    self.orders.setdefault(key, set()).add(order_id)
-                self._go(self._follow(taken[0]))
-                if body.items() >= OUT_OF_REACH.items():
-                    self._go(self._cancel(taken[0]))
-                return
-            await asyncio.sleep(self._rng.uniform(0.3, 1.0))
-        self.abandoned.append(key)
+        taken = await ask_until_taken(lambda: self._post(key, body), self._rng, closed=lambda: self._closed)
+        if not taken:
+            self.abandoned.append(key)
+            return
+        self.orders.setdefault(key, set()).update(taken)
+        self._go(self._follow(taken[0]))
+        if body.items() >= OUT_OF_REACH.items():
+            self._go(self._cancel(taken[0]))
 
     async def _cancel(self, order_id: str) -> None:
         """A while later, as often as it takes."""
@@ -211,28 +179,8 @@ class Load:
         return order_id
 
     async def _follow(self, order_id: str) -> None:
-        stream = self.streams.setdefault(order_id, Stream(order_id))
-        while not stream.ended:
-            try:
-                url = f"{self._ws_url}/ws/{order_id}?after={stream.seq}"
-                async with connect(url, additional_headers=self._headers, open_timeout=5, close_timeout=1) as socket:
-                    stream.sockets += 1
-                    await self._read(socket, stream)
-            except (OSError, WebSocketException, TimeoutError, ValueError):
-                pass
-            if not stream.ended:
-                await asyncio.sleep(self._rng.uniform(0.05, 0.4))
-
-    async def _read(self, socket: ClientConnection, stream: Stream) -> None:
-        leaves = self._rng.uniform(0, 3) if self._rng.random() < self._flaky else 60.0
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(leaves):
-                async for text in socket:
-                    message = json.loads(text)
-                    for event in message["events"] if message["type"] == "snapshot" else [message]:
-                        stream.take(event)
-                    if stream.ended:
-                        return
+        stream = self.streams.setdefault(order_id, Stream(order_id, FINAL))
+        await follow(stream, lambda: f"{self._ws_url}/ws/{order_id}", self._headers, self._rng, flaky=self._flaky)
 
 
 class NeverReads:

@@ -118,9 +118,10 @@ def plan_events_have_no_gap(seen: "Evidence") -> Iterator[str]:
 def plan_streams_are_complete(seen: "Evidence") -> Iterator[str]:
     for plan_id, stream in seen.load.plans.streams.items():
         true = [(event["seq"], event["status"], event["data"]) for event in seen.plan_events.get(plan_id, ())]
-        complete = stream.events == true[: len(stream.events)] and (len(stream.events) == len(true) or stream.ended)
+        received = [(seq, status, data) for seq, status, _, data in stream.events]
+        complete = received == true[: len(received)] and (len(received) == len(true) or stream.ended)
         if stream.faults or not complete:
-            got = " ".join(f"{seq}:{status}" for seq, status, _ in stream.events)
+            got = " ".join(f"{seq}:{status}" for seq, status, _ in received)
             yield f"{plan_id}: over {stream.sockets} sockets a client got {got} {stream.faults}; the ledger has {len(true)}"
 
 

@@ -2,19 +2,15 @@
 
 import asyncio
 import contextlib
-import json
 import random
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-from websockets.asyncio.client import connect
-from websockets.exceptions import WebSocketException
+
+from tests.chaos.following import Stream, ask_until_taken, follow
 
 ENDED = ("completed", "cancelled", "expired", "failed")
-GIVE_UP_S = 150.0
 WIDE: dict[str, Any] = {"slippageBps": 2000, "maxSlippageBps": 5000}
 CLOSES = {"kind": "timeLimit", "after": "PT3S", **WIDE}
 """Whatever the market does, the position is closed after a while."""
@@ -69,29 +65,6 @@ SPREAD = SCHEDULE | {"catchUp": "spread", "jitterBps": 3000}
 PLANS = (RACE, IN_PARTS, TRAILING, RESTING, HELD, SCHEDULE, SPREAD)
 
 
-@dataclass(slots=True)
-class PlanStream:
-    """What one client got of one plan, as it came: (seq, status, data)."""
-
-    plan_id: str
-    events: list[tuple[int, str, Any]] = field(default_factory=list)
-    sockets: int = 0
-    faults: list[str] = field(default_factory=list)
-
-    @property
-    def seq(self) -> int:
-        return self.events[-1][0] if self.events else 0
-
-    @property
-    def ended(self) -> bool:
-        return bool(self.events) and self.events[-1][1] in ENDED
-
-    def take(self, event: dict[str, Any]) -> None:
-        if event["seq"] != self.seq + 1:
-            self.faults.append(f"{event['seq']} came after {self.seq}")
-        self.events.append((event["seq"], event["status"], event["data"]))
-
-
 class PlanClients:
     """`pool` gives a client for the next request."""
 
@@ -104,7 +77,7 @@ class PlanClients:
         """Key → the plans it was answered with: one, or the promise is broken."""
         self.refused: list[str] = []
         self.abandoned: list[str] = []
-        self.streams: dict[str, PlanStream] = {}
+        self.streams: dict[str, Stream] = {}
 
     def go_to(self, url: str, ws_url: str) -> None:
         """Where the next requests and sockets go."""
@@ -112,21 +85,16 @@ class PlanClients:
 
     async def run(self, key: str, kind: dict[str, Any] | None = None) -> None:
         """One plan from its wish to its end."""
-        plan_id = await self._post_until_taken(key, kind or self._rng.choice(PLANS))
-        if plan_id is not None:
-            await asyncio.gather(self._follow(plan_id), self._cancel(plan_id))
-
-    async def _post_until_taken(self, key: str, body: dict[str, Any]) -> str | None:
-        copies = 3 if self._rng.random() < 0.1 else 1
-        ends = time.monotonic() + GIVE_UP_S
-        while time.monotonic() < ends:
-            answers = await asyncio.gather(*(self._post(key, body) for _ in range(copies)))
-            if taken := [answer for answer in answers if answer]:
-                self.taken.setdefault(key, set()).update(taken)
-                return taken[0]
-            await asyncio.sleep(self._rng.uniform(0.3, 1.0))
-        self.abandoned.append(key)
-        return None
+        body = kind or self._rng.choice(PLANS)
+        taken = await ask_until_taken(lambda: self._post(key, body), self._rng)
+        if not taken:
+            self.abandoned.append(key)
+            return
+        plan_id = taken[0]
+        self.taken.setdefault(key, set()).update(taken)
+        stream = self.streams.setdefault(plan_id, Stream(plan_id, ENDED))
+        followed = follow(stream, lambda: f"{self._ws_url}/ws/plans/{plan_id}", self._headers, self._rng)
+        await asyncio.gather(followed, self._cancel(plan_id))
 
     async def _post(self, key: str, body: dict[str, Any]) -> str | None:
         with contextlib.suppress(httpx.HTTPError, RuntimeError, ValueError, KeyError):
@@ -148,25 +116,3 @@ class PlanClients:
                 if answer.is_success:
                     return
             await asyncio.sleep(self._rng.uniform(0.3, 2.0))
-
-    async def _follow(self, plan_id: str) -> None:
-        stream = self.streams.setdefault(plan_id, PlanStream(plan_id))
-        while not stream.ended:
-            with contextlib.suppress(OSError, WebSocketException, TimeoutError, ValueError):
-                url = f"{self._ws_url}/ws/plans/{plan_id}?after={stream.seq}"
-                async with connect(url, additional_headers=self._headers, open_timeout=5, close_timeout=1) as socket:
-                    stream.sockets += 1
-                    await self._read(socket, stream)
-            if not stream.ended:
-                await asyncio.sleep(self._rng.uniform(0.05, 0.4))
-
-    async def _read(self, socket: Any, stream: PlanStream) -> None:
-        leaves = self._rng.uniform(0, 3) if self._rng.random() < 0.2 else 60.0
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(leaves):
-                async for text in socket:
-                    message = json.loads(text)
-                    for event in message["events"] if message["type"] == "snapshot" else [message]:
-                        stream.take(event)
-                    if stream.ended:
-                        return
