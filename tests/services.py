@@ -92,7 +92,8 @@ def only_unit_tests(config: pytest.Config) -> bool:
 
 def hands_out(config: pytest.Config) -> bool:
     """Whether this process runs no test itself but gives them to others of pytest-xdist."""
-    return bool(config.known_args_namespace.numprocesses) and "PYTEST_XDIST_WORKER" not in os.environ
+    # Nothing where the plugin is off or not installed.
+    return bool(getattr(config.known_args_namespace, "numprocesses", None)) and "PYTEST_XDIST_WORKER" not in os.environ
 
 
 def purge_killed_runs() -> None:

@@ -226,3 +226,12 @@ DIRECT: Mapping[Pubkey, SwapProgram] = {each.address: each for each in (RAYDIUM_
 """Those whose swaps are built here."""
 KNOWN: Mapping[Pubkey, SwapProgram] = {**DIRECT, JUPITER.address: JUPITER}
 """Those whose swaps can be read, whoever built them."""
+
+
+def program_of(programs: Mapping[Pubkey, SwapProgram], swap: Instruction) -> SwapProgram:
+    """The one of `programs` that the swap calls, in a way that can be read. Raises `UnknownLayout`."""
+    program = programs.get(swap.program_id)
+    if program is None:
+        raise UnknownLayout(f"the swap calls {swap.program_id}, which is not read here")
+    program.read(bytes(swap.data), [meta.pubkey for meta in swap.accounts])
+    return program

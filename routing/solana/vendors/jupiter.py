@@ -12,7 +12,7 @@ from solders.pubkey import Pubkey
 
 from routing.solana.addresses import pubkey
 from routing.solana.http import Answer
-from routing.solana.programs import SwapProgram, UnknownLayout
+from routing.solana.programs import SwapProgram, UnknownLayout, program_of
 from routing.solana.vendors.api import Api, decoded, units
 from routing.solana.vendors.vendor import QUOTED_BPS, Offer, Proposal, Wanted, share
 from routing.venue import AmountTooSmall, InsufficientLiquidity, NoRoute, UnsafeTransaction, VenueError
@@ -97,11 +97,8 @@ class Jupiter:
 
     def _readable(self, swap: Instruction) -> None:
         """Raises `NoRoute` for a swap that would not be signed: that is known before anybody counts on the quote."""
-        program = self._programs.get(swap.program_id)
         try:
-            if program is None:
-                raise UnknownLayout("it is of a program that is not read here")
-            program.read(bytes(swap.data), [meta.pubkey for meta in swap.accounts])
+            program_of(self._programs, swap)
         except UnknownLayout as error:
             raise NoRoute(f"the venue's swap: {error}") from None
 

@@ -15,7 +15,7 @@ from routing.solana.addresses import pubkey
 from routing.solana.balances import PROGRAMS
 from routing.solana.blockhash import Blockhash
 from routing.solana.builder import Built
-from routing.solana.programs import Side, SwapProgram, UnknownLayout
+from routing.solana.programs import Side, SwapProgram, UnknownLayout, program_of
 from routing.solana.recent import Recent
 from routing.solana.safety import Asked
 from routing.solana.tables import read_tables
@@ -115,11 +115,8 @@ class HttpVenue(SigningVenue[Offer]):
 
     def _bounded(self, proposed: Instruction, least: int) -> Instruction:
         """The proposed swap with our least output. Raises `UnsafeTransaction` for one that cannot be read."""
-        program = self._programs.get(proposed.program_id)
         try:
-            if program is None:
-                raise UnknownLayout(f"the swap calls {proposed.program_id}, which is not read here")
-            program.read(bytes(proposed.data), [meta.pubkey for meta in proposed.accounts])
+            program = program_of(self._programs, proposed)
             data = program.bounded(bytes(proposed.data), least)
         except UnknownLayout as error:
             raise UnsafeTransaction(str(error)) from None
