@@ -6,11 +6,10 @@ to it until then, and resets the connections that it has not accepted yet.
 
 import asyncio
 import contextlib
-import ctypes
+import errno
 import os
 import signal
 import socket
-import struct
 import sys
 import time
 from types import FrameType
@@ -20,24 +19,11 @@ import uvicorn
 
 from orderengine.host.launch import PARENT
 
-SO_ATTACH_FILTER = 26
-HANDSHAKE_S = 0.3
-"""For who has had our half of the handshake to send the last part, once more if it was lost."""
+MAX_TURNS = 1_000
+"""Of accepting what came meanwhile, before a port is closed all the same."""
 
-
-class Instruction(ctypes.Structure):
-    """Of a classic BPF program: `struct sock_filter` of linux/filter.h."""
-
-    _fields_ = (("code", ctypes.c_uint16), ("jt", ctypes.c_uint8), ("jf", ctypes.c_uint8), ("k", ctypes.c_uint32))
-
-
-DROP_NEW = (Instruction * 5)(
-    Instruction(0x30, 0, 0, 13),  # The flags of the TCP header,
-    Instruction(0x54, 0, 0, 0x12),  # of which SYN and ACK:
-    Instruction(0x15, 0, 1, 0x02),  # a SYN alone asks for a new connection
-    Instruction(0x06, 0, 0, 0),  # and is dropped,
-    Instruction(0x06, 0, 0, 0xFFFFFFFF),  # all else is taken whole.
-)
+REQUEST_S = 0.5
+"""For the request of whoever had just connected when the port was closed."""
 
 _began: float | None = None
 
@@ -80,12 +66,17 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # A port that came from a parent is others' as well, and stays open.
         if _began is not None and PARENT not in os.environ and sys.platform == "linux":
-            ports = [listening.fileno() for server in self.servers for listening in server.sockets]
-            for port in ports:
-                take_no_more(port)
-            await asyncio.sleep(HANDSHAKE_S)  # The loop accepts meanwhile.
-            for port in ports:
-                await self._serve_also(waiting(port))
+            with contextlib.ExitStack() as held:
+                clients: list[socket.socket] = []
+                for listening in [listening for server in self.servers for listening in server.sockets]:
+                    port = held.enter_context(socket.socket(fileno=os.dup(listening.fileno())))
+                    clients += taken(port, held.enter_context(socket.socket(port.family)))
+                # Before the loop has a turn: it would take the plug, and let somebody else in.
+                for server in self.servers:
+                    server.close()
+                await self._serve_also(clients)
+            # A connection without a request is closed at once below, also one whose request is on its way.
+            await asyncio.sleep(REQUEST_S)
         await super().shutdown(sockets)
 
     async def _serve_also(self, clients: list[socket.socket]) -> None:
@@ -100,23 +91,22 @@ class Server(uvicorn.Server):
             await asyncio.get_running_loop().connect_accepted_socket(protocol, client)
 
 
-def take_no_more(port: int) -> None:
-    """Nobody new connects to a listening socket from here on, while whoever has begun to gets through.
+def taken(port: socket.socket, plug: socket.socket) -> list[socket.socket]:
+    """All connections that wait at a listening socket, which takes no more of them from here on.
 
-    Closing it would reset who is connected and not yet accepted, though the request may have been sent. Who asks now gets no
-    answer, tries again after a second, is refused then, and a proxy goes to the next process. (A backlog of 0 does not do: the
-    kernel then drops the last part of handshakes that are under way, and their clients send all the same.)
+    Closing it would reset them, though their requests may have been sent. With a backlog of 0 the kernel keeps one connection
+    waiting and drops whoever comes next: that one is `plug`. Who was dropped tries again after a second, is refused then,
+    and a proxy goes to the next process.
     """
-    program = struct.pack("HL", len(DROP_NEW), ctypes.addressof(DROP_NEW))
-    with socket.socket(fileno=os.dup(port)) as listening:
-        listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
-
-
-def waiting(port: int) -> list[socket.socket]:
-    """All connections that wait at a listening socket."""
-    clients: list[socket.socket] = []
-    with socket.socket(fileno=os.dup(port)) as listening, contextlib.suppress(BlockingIOError):
-        listening.setblocking(False)
-        while True:
-            clients.append(listening.accept()[0])
-    return clients
+    port.setblocking(False)
+    plug.setblocking(False)
+    port.listen(0)
+    waiting: list[socket.socket] = []
+    for _ in range(MAX_TURNS):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                waiting.append(port.accept()[0])
+        plug.connect_ex(port.getsockname())
+        if plug.connect_ex(port.getsockname()) in (0, errno.EISCONN):
+            break
+    return waiting

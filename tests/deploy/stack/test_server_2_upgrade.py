@@ -108,4 +108,6 @@ async def test_rolling_restart(server: Server, say: Say, proxy: str) -> None:
     finally:
         if proxy == "nginx":
             server.caddy()
+    said = server.machine.ask("journalctl --unit 'orderengine-web@*' --output cat --no-pager")
+    assert "Stopped orderengine-web@8001" in said and "the process ends by an error" not in said
     server.ready()
