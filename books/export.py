@@ -7,6 +7,7 @@ early is cut off by the server without its last chunk: clients see that it is no
 import asyncio
 import csv
 import io
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,9 @@ MAX_AT_ONCE = 2
 AGAIN_S = 5
 CHAIN_FEES = ("network", "priority", "tip", "rent")
 """All in SOL."""
+FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+"""How formulas begin, or what a spreadsheet strips before one (OWASP, "CSV Injection"); the last four are full-width."""
+NUMBER = re.compile(r"-\d+(\.\d+)?", re.ASCII)
 encode = msgspec.json.Encoder().encode
 slots = threading.BoundedSemaphore(MAX_AT_ONCE)
 
@@ -86,13 +90,21 @@ def ndjson(batches: Iterable[Iterable[Any]]) -> Iterator[bytes]:
 
 
 def csv_of(kind: type[Row], batches: Iterable[Iterable[Row]]) -> Iterator[bytes]:
-    """RFC 4180, UTF-8, with a header. Fees have columns by kind, those of the chain in SOL."""
+    """RFC 4180, UTF-8, with a header. Fees have columns by kind, those of the chain in SOL. What a spreadsheet would take for a
+    formula has an apostrophe before it."""
     names = [name for name in kind.__struct_encode_fields__ if name != "fees"]
     chain = [f"{fee}Fee" for fee in CHAIN_FEES]
     yield table([[*names, "venueFee", "venueFeeToken", *chain]])
     own = [field for field in kind.__struct_fields__ if field != "fees"]
     for batch in batches:
-        yield table([*(getattr(row, field) for field in own), *fee_columns(row)] for row in batch)
+        yield table([*(as_text(getattr(row, field)) for field in own), *fee_columns(row)] for row in batch)
+
+
+def as_text(value: Any) -> Any:
+    """Text that a spreadsheet would calculate begins with an apostrophe, which it does not show; numbers stay numbers."""
+    if isinstance(value, str) and value.startswith(FORMULA) and not NUMBER.fullmatch(value):
+        return f"'{value}"
+    return value
 
 
 def fee_columns(row: Any) -> list[str]:

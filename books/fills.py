@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
+import django.db
 import msgspec
 import psycopg
 from django.conf import settings
@@ -28,6 +29,8 @@ BATCH = 1_000
 """Rows that are held at a time."""
 TIMEOUT_MS = 600_000
 """For all of a range. Whoever takes longer asks for a shorter one: an old snapshot keeps dead rows from being cleared away."""
+ANSWER_MS = 10_000
+"""For what is answered at once."""
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 1, 1, tzinfo=UTC)
 ORDER = {True: " ORDER BY at DESC, id DESC", False: " ORDER BY at, id"}
 
@@ -119,15 +122,15 @@ def connected(*, timeout_ms: int = TIMEOUT_MS) -> Iterator[psycopg.Connection[An
         yield connection
 
 
-def page(
-    connection: psycopg.Connection[Any], wanted: Wanted, *, limit: int, newest: bool, cursor: UUID | None
-) -> list[Fill]:
-    """At most so many fills after the one of order `cursor`."""
-    rows = connection.execute(
-        statement(newest=newest) + " LIMIT %(limit)s",
-        wanted.parameters(cursor=cursor, newest=newest) | {"limit": limit},
-    )
-    return [Fill(*row) for row in rows]
+def page(wanted: Wanted, *, limit: int, newest: bool, cursor: UUID | None) -> list[Fill]:
+    """At most so many fills after the one of order `cursor`. Raises `django.db.OperationalError`."""
+    with django.db.transaction.atomic(), django.db.connection.cursor() as rows:
+        rows.execute("SELECT set_config('statement_timeout', %s, true)", [str(ANSWER_MS)])
+        rows.execute(
+            statement(newest=newest) + " LIMIT %(limit)s",
+            wanted.parameters(cursor=cursor, newest=newest) | {"limit": limit},
+        )
+        return [Fill(*row) for row in rows.fetchall()]
 
 
 def batches(connection: psycopg.Connection[Any], wanted: Wanted) -> Iterator[list[Fill]]:

@@ -26,7 +26,7 @@ from books.answers import (
 )
 from books.audit import AuditedOut, audited
 from books.export import csv_of, ndjson, streamed
-from books.fills import EARLIEST, LATEST, FillOut, Wanted, batches, connected, fill_out, page
+from books.fills import ANSWER_MS, EARLIEST, LATEST, FillOut, Wanted, batches, connected, fill_out, page
 from books.reading import books
 from books.statement import PERIODS, Books
 from books.valuation import prices
@@ -40,8 +40,6 @@ from orders.wire import timestamp
 from routing.venues import registered
 
 ORDERS = ["desc", "asc"]
-ANSWER_MS = 10_000
-"""For what is answered at once."""
 LONGEST = {"day": timedelta(days=366), "hour": timedelta(days=31)}
 """Of a statement."""
 DEFAULT = {"day": timedelta(days=30), "hour": timedelta(days=1)}
@@ -90,8 +88,7 @@ class FillsView(View):
         """What the account's orders traded, once each, newest first unless `order=asc`."""
         asked, limit = self.asked, self.asked.limit()
         which, newest = wanted(asked, request.auth.account_id), asked.one_of("order", ORDERS) != "asc"
-        with connected(timeout_ms=ANSWER_MS) as connection:
-            found = page(connection, which, limit=limit + 1, newest=newest, cursor=asked.uuid("cursor"))
+        found = page(which, limit=limit + 1, newest=newest, cursor=asked.uuid("cursor"))
         following = str(found[limit - 1].id) if len(found) > limit else None
         return Response(FillsOut([fill_out(fill) for fill in found[:limit]], following))
 

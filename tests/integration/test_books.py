@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 from django.conf import settings
 from django.core.management import call_command
-from django.test import Client
+from django.test import Client, override_settings
 
 from accounts.models import Account, ApiKey, digest
 from books import audit, export
@@ -258,6 +258,33 @@ def test_exports_say_what_lists_say(api: Client, sold: list[UUID]) -> None:
         }
     assert (rows[0]["venueFee"], rows[0]["venueFeeToken"], rows[0]["networkFee"]) == ("0.4", USDC.mint, "0.000005")
     assert streamed(api, "/api/fills.ndjson", to="2026-01-01T00:00:00Z") == ""
+
+
+FORMULAS = ['=HYPERLINK("http://evil.example","x")', "+1+cmd|' /C calc'!A0", "-2+3", "@SUM(1)", "\t=1", "\r=1", "＝1"]
+
+
+def test_no_cell_is_a_formula(api: Client, database: Connection, account: int, sold: list[UUID]) -> None:
+    """Whoever names an order writes into somebody's spreadsheet."""
+    plain = ["a=b", "-12.5", "'quoted", ""]
+    for name in [*FORMULAS, *plain]:
+        database.execute("UPDATE orders_order SET client_order_id = %s WHERE id = %s", [name, sold[1]])
+        row = next(
+            row
+            for row in csv.DictReader(io.StringIO(streamed(api, "/api/fills.csv"), newline=""))
+            if row["tokenIn"] == "SOL"
+        )
+        assert row["clientOrderId"] == (f"'{name}" if name in FORMULAS else name)
+    # A number that is negative is one.
+    filled(database, account, amount_in="5", amount_out="700")
+    lines = csv.DictReader(io.StringIO(streamed(api, "/api/statement.csv")))
+    assert "-3.5" in [line["closing"] for line in lines]
+
+
+def test_a_page_of_fills_opens_no_connection(api: Client, sold: list[UUID]) -> None:
+    """It is asked for again and again: it uses those that are open."""
+    before = got(api, "/api/fills")
+    with override_settings(DATABASE_URL="postgresql://nobody@127.0.0.1:1/nowhere"):
+        assert got(api, "/api/fills") == before
 
 
 def test_exports_wait_for_a_turn(api: Client, sold: list[UUID]) -> None:
