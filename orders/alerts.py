@@ -26,6 +26,8 @@ class AlertKind(StrEnum):
     """An order failed for good; an operator may requeue it."""
     STOP_FAILED = "stop_failed"
     """A stop fired and sold nothing: what it protected is unprotected."""
+    PRICE_MISSING = "price_missing"
+    """A pair with resting stops has had no fresh price for a minute: they cannot fire."""
     EXECUTOR_LOST = "executor_lost"
     """An order worker crashed; others take its orders over."""
     BUDGET_USED_UP = "budget_used_up"

@@ -31,6 +31,7 @@ from orders.plans.commands import NewPlan
 from orders.plans.values import PlanStatus
 from orders.prices import check_price, present
 from orders.risk import Terms, check_risk_now, counts_orders, denied
+from orders.trailing import check_distance
 from orders.transitions import transition
 from orders.wire import text
 from routing.world import tokens
@@ -115,11 +116,13 @@ class Commands:
     def amend(self, order: Order, wanted: AmendIn, asker: Asker) -> Order:
         """The amended order.
 
-        Raises `ApiError`: VALIDATION_FAILED, PRICE_NOT_SENSIBLE, NOT_RESTING, TOO_LATE, ALREADY_FINAL, SEQ_MISMATCH,
+        Raises `ApiError`: VALIDATION_FAILED, PRICE_NOT_SENSIBLE, PRICE_MISSING, WOULD_TRIGGER_IMMEDIATELY, NOT_RESTING, TOO_LATE, ALREADY_FINAL, SEQ_MISMATCH,
         PART_OF_PLAN, and where it changes the price or the amount what `orders.risk` raises.
         """
         alone(order)
         amended = amendment(order, wanted)
+        if amended.trail_bps is not UNSET:
+            check_distance(order, amended.trail_bps)
         check_risk_now(order.account_id, as_amended(order, amended), may_trade=True)
 
         def decide(order: Order) -> Change | None:
@@ -207,7 +210,14 @@ class Commands:
         return Plan.objects.get(pk=plan.pk)
 
     def amend_plan(self, plan: Plan, exits: Mapping[str, Any], asker: Asker) -> Plan:
-        """Changes exits of a bracket, by their legs. Raises `ApiError` as `orders.plans.commands.amend`."""
+        """Changes exits of a bracket, by their legs.
+
+        Raises `ApiError` as `orders.plans.commands.amend` and `orders.trailing.check_distance`.
+        """
+        for leg, fields in exits.items():
+            stop = Order.objects.filter(plan=plan, leg=leg, finished_at=None).order_by("-round").first()
+            if "trail_bps" in fields and stop is not None and stop.trail_bps is not None:
+                check_distance(stop, fields["trail_bps"], f"exits.{leg}.trailBps")
 
         def act(connection: statements.Connection) -> tuple[None, list[Effects]]:
             return None, plans.amend(connection, plan.pk, exits, asker.said, seq=asker.seq)
@@ -269,10 +279,14 @@ def amendment(order: Order, wanted: AmendIn) -> Amended:
     if isinstance(limit_price, Decimal):
         if order.type != OrderType.LIMIT:
             raise invalid("limitPrice", "belongs to limit orders only")
+        if order.trail_bps is not None:
+            raise invalid("limitPrice", "of a trailing stop follows the market; its trailBps can be amended")
         limit_price, asked_price = new_limit(order, limit_price, wanted.price_in)
         pair = tokens().pair(mint_of(order.token_in), mint_of(order.token_out))
         if pair is not None and not wanted.allow_far_price:
             check_price(limit_price, present(pair), datetime.now(UTC), asked_price=asked_price or None)
+    if wanted.trail_bps is not UNSET and order.trail_bps is None:
+        raise invalid("trailBps", "belongs to trailing stops only")
     amount = wanted.amount
     if isinstance(amount, Decimal):
         if order.amount is None:
@@ -286,6 +300,7 @@ def amendment(order: Order, wanted: AmendIn) -> Amended:
         asked_price=text(asked_price) if isinstance(asked_price, Decimal) else asked_price,
         amount=UNSET if amount is UNSET else text(amount),
         slippage_bps=wanted.slippage_bps,
+        trail_bps=wanted.trail_bps,
         expires_at=expires_at,
     )
     if amended.empty:

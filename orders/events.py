@@ -217,6 +217,7 @@ class Amended(Data, frozen=True, kw_only=True):
     trigger_condition: str | UnsetType = UNSET
     amount: str | UnsetType = UNSET
     slippage_bps: int | UnsetType = UNSET
+    trail_bps: int | UnsetType = UNSET
     expires_at: datetime | None | UnsetType = UNSET
 
     @property

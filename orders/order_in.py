@@ -23,6 +23,7 @@ from routing.values import Token
 from routing.world import tokens
 
 Bps = Annotated[int, msgspec.Meta(ge=0, le=5000)]
+TrailBps = Annotated[int, msgspec.Meta(ge=50, le=9_000)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"^(?![\s\S]*[\x00-\x1f\x7f])")]
 """Without control characters. The pattern has no `$`, which in Python also matches before a newline at the end."""
 TokenName = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
@@ -74,7 +75,7 @@ class ExitIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen=
     at_bps: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
     price: Decimal | None = None
     portion_bps: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
-    trail_bps: Annotated[int, msgspec.Meta(ge=50, le=9_000)] | None = None
+    trail_bps: TrailBps | None = None
     activate_at_bps: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
     slippage_bps: Bps | None = None
     max_slippage_bps: Bps | None = None
@@ -92,7 +93,7 @@ class OrderIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen
     limit_price: Decimal | None = None
     price_in: PriceIn = "tokenOut"
     trigger_condition: Literal["gte", "lte"] | None = None
-    trail_bps: Annotated[int, msgspec.Meta(ge=50, le=9_000)] | None = None
+    trail_bps: TrailBps | None = None
     activation_price: Decimal | None = None
     worst_price: Decimal | None = None
     time_in_force: Literal["gtc", "ioc", "fok"] | None = None
@@ -111,6 +112,7 @@ class AmendIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen
     amount: Decimal | msgspec.UnsetType = msgspec.UNSET
     expires_at: datetime | None | msgspec.UnsetType = msgspec.UNSET
     slippage_bps: Bps | msgspec.UnsetType = msgspec.UNSET
+    trail_bps: TrailBps | msgspec.UnsetType = msgspec.UNSET
     allow_far_price: bool = False
 
 

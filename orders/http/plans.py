@@ -129,10 +129,10 @@ class PlanView(PlanBase):
         operation_id="plans_amend",
         parameters=[IF_MATCH],
         request={"application/json": {"$ref": "#/components/schemas/PlanAmendIn"}},
-        responses={200: schema(PlanOut), 409: ERROR, 412: ERROR, 415: ERROR, **ERRORS},
+        responses={200: schema(PlanOut), 409: ERROR, 412: ERROR, 415: ERROR, 422: ERROR, **ERRORS},
     )
     def patch(self, request: Request, plan_id: str) -> Response:
-        """Changes prices, portions and slippages of a bracket's exits."""
+        """Changes prices, portions, distances and slippages of a bracket's exits."""
         asked: PlanAmendIn = amend_reader.read(json_body(request))
         exits = {exit.leg: fields_of(f"exits[{n}]", exit) for n, exit in enumerate(asked.exits)}
         return Response(out(commands.amend_plan(self.plan(plan_id), exits, self.asker())))

@@ -222,13 +222,14 @@ class OrderView(View):
                     "amount": {"type": "string"},
                     "expiresAt": {"type": "string", "format": "date-time", "nullable": True},
                     "slippageBps": {"type": "integer", "minimum": 0, "maximum": 5000},
+                    "trailBps": {"type": "integer", "minimum": 50, "maximum": 9000},
                     "allowFarPrice": {"type": "boolean", "default": False},
                 },
                 "additionalProperties": False,
                 "minProperties": 1,
             }
         },
-        responses={200: schema(OrderOut), 409: ERROR, 412: ERROR, 415: ERROR, **ERRORS},
+        responses={200: schema(OrderOut), 409: ERROR, 412: ERROR, 415: ERROR, 422: ERROR, **ERRORS},
     )
     def patch(self, request: Request, order_id: str) -> Response:
         """Changes an order that waits for its trigger."""

@@ -21,7 +21,11 @@ WITH change AS MATERIALIZED (
             WHEN c.delay_ms IS NOT NULL THEN now() + c.delay_ms * interval '1 millisecond' ELSE o.run_at END,
         finished_at = CASE WHEN c.final THEN now() END,
         amount = COALESCE((c.data -> 'amended' ->> 'amount')::numeric, o.amount),
-        limit_price = COALESCE((c.data -> 'amended' ->> 'limitPrice')::numeric, o.limit_price),
+        -- A trailing stop that has fired before shows the price at which it would fire by the high it had followed.
+        limit_price = CASE WHEN c.data -> 'amended' ->> 'trailBps' IS NOT NULL AND o.trail_high IS NOT NULL
+            THEN trunc(o.trail_high * (10000 - (c.data -> 'amended' ->> 'trailBps')::int) / 10000, 18)
+            ELSE COALESCE((c.data -> 'amended' ->> 'limitPrice')::numeric, o.limit_price) END,
+        trail_bps = COALESCE((c.data -> 'amended' ->> 'trailBps')::int, o.trail_bps),
         asked_price = CASE WHEN c.data -> 'amended' ->> 'limitPrice' IS NOT NULL
             THEN (c.data -> 'amended' ->> 'askedPrice')::numeric ELSE o.asked_price END,
         trigger_condition = COALESCE(c.data -> 'amended' ->> 'triggerCondition', o.trigger_condition),

@@ -196,10 +196,18 @@ class Exits:
         price = None if exit.kind == "trailing" else trigger_of(exit, self._cost).get("limit_price")
         if amount <= 0:
             self._cancel.append(leg)
-        elif (leg.amount, leg.slippage_bps, leg.limit_price if price else None) == (amount, slippage_bps, price):
+        elif (leg.amount, leg.slippage_bps, leg.limit_price if price else None, leg.trail_bps) == (
+            amount,
+            slippage_bps,
+            price,
+            exit.trail_bps,
+        ):
             return
         elif leg.resting:
-            self._amend.append(Amend(leg=leg, amount=amount, slippage_bps=slippage_bps, limit_price=price))
+            trail_bps = None if leg.trail_bps == exit.trail_bps else exit.trail_bps
+            self._amend.append(
+                Amend(leg=leg, amount=amount, slippage_bps=slippage_bps, limit_price=price, trail_bps=trail_bps)
+            )
         else:
             # Only what rests can be amended: what is to be tried again is cancelled and made anew.
             self._cancel.append(leg)

@@ -97,7 +97,7 @@ def change(
 def amend(
     connection: Connection, plan_id: UUID, exits: Mapping[str, Any], by: Mapping[str, Any], *, seq: int | None = None
 ) -> list[Effects]:
-    """Gives exits of a bracket other prices, portions, slippages: by leg, the fields of `Exit` that change; takes its step.
+    """Gives exits of a bracket other prices, portions, distances, slippages: by leg, the fields of `Exit` that change; takes its step.
 
     Raises `ApiError`: ALREADY_FINAL, NOT_AMENDABLE, VALIDATION_FAILED, TOO_LATE, SEQ_MISMATCH.
     """
@@ -126,6 +126,10 @@ def amended(spec: Bracket, exits: Mapping[str, Any]) -> Bracket:
             raise invalid(f"exits.{leg}", f"is no exit of the plan; {', '.join(legs)} are")
         if "portion_bps" in fields and legs[leg].protects:
             raise invalid(f"exits.{leg}.portionBps", "belongs to take-profits; every other exit sells what is left")
+        if "trail_bps" in fields and legs[leg].kind != "trailing":
+            raise invalid(f"exits.{leg}.trailBps", "belongs to trailing stops")
+        if legs[leg].kind in ("trailing", "timeLimit") and fields.keys() & {"price", "at_bps"}:
+            raise invalid(f"exits.{leg}", f"a {legs[leg].kind} exit has no price of its own")
         fixed = {"price": None} if "at_bps" in fields else {"at_bps": None} if "price" in fields else {}
         legs[leg] = msgspec.structs.replace(legs[leg], **fixed, **fields)
         if legs[leg].max_slippage_bps < legs[leg].slippage_bps:

@@ -19,6 +19,7 @@ from orders.order_in import (
     Name,
     OrderIn,
     TokenName,
+    TrailBps,
     canonical,
     check_ahead,
     checked,
@@ -73,6 +74,7 @@ class ExitAmendIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", fr
     at_bps: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | msgspec.UnsetType = msgspec.UNSET
     price: Decimal | msgspec.UnsetType = msgspec.UNSET
     portion_bps: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | msgspec.UnsetType = msgspec.UNSET
+    trail_bps: TrailBps | msgspec.UnsetType = msgspec.UNSET
     slippage_bps: Bps | msgspec.UnsetType = msgspec.UNSET
     max_slippage_bps: Bps | msgspec.UnsetType = msgspec.UNSET
 

@@ -217,6 +217,7 @@ def changes_of(step: Step) -> list[Change]:
                     amount=text(amend.amount),
                     slippage_bps=amend.slippage_bps,
                     limit_price=UNSET if amend.limit_price is None else text(amend.limit_price),
+                    trail_bps=UNSET if amend.trail_bps is None else amend.trail_bps,
                 )
             ),
         )

@@ -141,6 +141,7 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int
     amount: Decimal
     slippage_bps: int
+    trail_bps: int | None = None
     limit_price: Decimal | None = None
     amount_out: Decimal | None = None
     failure_code: str | None = None
@@ -188,13 +189,14 @@ class Child(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Amend(msgspec.Struct, frozen=True, kw_only=True):
-    """An order that waits is to be of another size, slippage or price."""
+    """An order that waits is to be of another size, slippage, price or distance."""
 
     leg: Leg
     amount: Decimal
     slippage_bps: int
     limit_price: Decimal | None = None
-    """None: as it is."""
+    """None: as it is. So is `trail_bps`."""
+    trail_bps: int | None = None
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):

@@ -26,6 +26,8 @@ from orders.recovery.losses import note_losses
 from orders.recovery.reconcile import BATCH, Reconciler, Watch, expire
 from orders.recovery.retention import purge
 from orders.resting.keeper import Keeper
+from orders.resting.missing import Missing
+from routing.prices import PriceStore
 from triggers.arming import Arming
 from triggers.book import Book
 from triggers.pulse import mark
@@ -63,6 +65,8 @@ class Recovery:
         self._arming = Arming(settings.REDIS_URL)
         self._after_commit = AfterCommit(self._publisher, self._arming, dispatch)
         self._book = Book(settings.REDIS_URL)
+        self._prices = PriceStore(settings.REDIS_URL, mode=settings.EXECUTION_MODE)
+        self._missing = Missing(self._book, self._prices, mode=settings.EXECUTION_MODE)
         self._overload = Overload(settings.REDIS_URL)
         self._keeper = Keeper(
             self._book,
@@ -90,6 +94,7 @@ class Recovery:
         self._publisher.close()
         self._arming.close()
         self._book.close()
+        self._prices.close()
         self._overload.close()
         for session in self._sessions:
             session.close()
@@ -128,10 +133,11 @@ class Recovery:
                 return
 
     def keep_book(self) -> None:
-        """Compares the trigger book with Postgres and puts it right."""
+        """Compares the trigger book with Postgres and puts it right; tells whose stops have no price."""
         try:
             done = self._run(self._keeper.run)
             self._run(note_skew)
+            self._run(self._missing.look)
         except redis.RedisError as error:
             log.warning("the trigger book cannot be kept: %s", error)
             return

@@ -6,9 +6,21 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from orders.management.client import EngineCommand, segment
+from django.core.management import CommandError
+
+from orders.management.client import REFUSED, EngineCommand, segment
 
 ACTIONS = {"cancel": ("DELETE", ""), "pause": ("POST", "/pause"), "resume": ("POST", "/resume")}
+
+
+def body_of(name: str) -> Any:
+    """What a file says, or stdin for `-`. Raises `CommandError`."""
+    try:
+        return json.loads(sys.stdin.read() if name == "-" else Path(name).read_text())
+    except OSError as error:
+        raise CommandError(f"{name} cannot be read: {error.strerror}", returncode=REFUSED) from None
+    except ValueError as error:
+        raise CommandError(f"{name} is no JSON: {error}", returncode=REFUSED) from None
 
 
 class Command(EngineCommand):
@@ -25,8 +37,7 @@ class Command(EngineCommand):
 
     def run(self, **options: Any) -> None:
         if options["make"]:
-            text = sys.stdin.read() if options["make"] == "-" else Path(options["make"]).read_text()
-            return self.show(self.client.call("POST", "/api/plans", json=json.loads(text)), options["json"])
+            return self.show(self.client.call("POST", "/api/plans", json=body_of(options["make"])), options["json"])
         if options["plan_id"] is None:
             for plan in self.client.call("GET", "/api/plans", params={"limit": options["limit"]})["plans"]:
                 self.line(plan, options["json"])

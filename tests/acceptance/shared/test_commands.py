@@ -9,6 +9,8 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from tests.engine import BASE_DIR, Engine
@@ -53,6 +55,42 @@ def test_a_limit_rests_is_listed_and_cancelled(engine: Engine) -> None:
     assert code == DONE and printed[-1]["status"] == "cancelled"
     code, printed, _ = run(engine, "orders", "--status", "cancelled")
     assert code == DONE and placed["orderId"] in json.dumps(printed)
+
+
+def test_a_plan_from_a_file_is_listed_shown_paused_and_cancelled(engine: Engine, tmp_path: Path) -> None:
+    body = {"kind": "schedule", "tokenIn": "USDC", "tokenOut": "SOL", "sliceAmount": "10", "every": "P1D"}
+    file = tmp_path / "plan.json"
+    file.write_text(json.dumps(body | {"startAt": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}))
+    code, [made], complaint = run(engine, "plan", "--make", str(file))
+    assert code == DONE and made["status"] == "active", complaint
+    code, listed, _ = run(engine, "plan", "--limit", "1")
+    assert code == DONE and [plan["planId"] for plan in listed] == [made["planId"]]
+    for action, status in (("pause", "paused"), ("resume", "active"), ("cancel", "cancelled")):
+        code, [changed], complaint = run(engine, "plan", made["planId"], f"--{action}")
+        assert (code, changed["status"]) == (DONE, status), complaint
+    code, [shown], _ = run(engine, "plan", made["planId"])
+    assert code == DONE and shown == changed
+
+
+def test_a_plan_for_people_and_what_is_refused(engine: Engine, tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    exits = [{"kind": "stopLoss", "price": "1"}, {"kind": "takeProfit", "price": "100000"}]
+    body = {"kind": "bracket", "entry": False, "tokenIn": "SOL", "tokenOut": "USDC", "amount": "1", "exits": exits}
+    file.write_text(json.dumps(body))
+    words = [word for word in command(engine, "plan", "--make", str(file)) if word != "--json"]
+    ended = subprocess.run(words, cwd=BASE_DIR, env=os.environ, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == DONE and "tp1" in ended.stdout and "100000" in ended.stdout, ended.stderr
+    plan_id = ended.stdout.split()[0]
+    assert run(engine, "plan", plan_id, "--pause")[0] == REFUSED
+    assert run(engine, "plan", plan_id, "--cancel")[0] == DONE
+    file.write_text(json.dumps(body | {"exits": []}))
+    code, printed, complaint = run(engine, "plan", "--make", str(file))
+    assert (code, printed) == (REFUSED, []) and "VALIDATION_FAILED" in complaint
+    assert run(engine, "plan", "00000000-0000-0000-0000-000000000000")[0] == REFUSED
+    for wrong, said in ((tmp_path / "none.json", "none.json"), (file, "JSON")):
+        file.write_text("{")
+        code, printed, complaint = run(engine, "plan", "--make", str(wrong))
+        assert (code, printed) == (REFUSED, []) and said in complaint and "Traceback" not in complaint
 
 
 def test_a_sniper_waits_for_its_launch(engine: Engine) -> None:
