@@ -116,8 +116,8 @@ class Commands:
     def amend(self, order: Order, wanted: AmendIn, asker: Asker) -> Order:
         """The amended order.
 
-        Raises `ApiError`: VALIDATION_FAILED, PRICE_NOT_SENSIBLE, PRICE_MISSING, WOULD_TRIGGER_IMMEDIATELY, NOT_RESTING, TOO_LATE, ALREADY_FINAL, SEQ_MISMATCH,
-        PART_OF_PLAN, and where it changes the price or the amount what `orders.risk` raises.
+        Raises `ApiError`: VALIDATION_FAILED, PRICE_NOT_SENSIBLE, NOT_RESTING, TOO_LATE, ALREADY_FINAL, SEQ_MISMATCH,
+        PART_OF_PLAN, for another distance what `orders.trailing` raises, and for another price or amount `orders.risk`.
         """
         alone(order)
         amended = amendment(order, wanted)

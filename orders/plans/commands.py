@@ -97,7 +97,7 @@ def change(
 def amend(
     connection: Connection, plan_id: UUID, exits: Mapping[str, Any], by: Mapping[str, Any], *, seq: int | None = None
 ) -> list[Effects]:
-    """Gives exits of a bracket other prices, portions, distances, slippages: by leg, the fields of `Exit` that change; takes its step.
+    """Gives exits of a bracket other prices, portions, distances, slippages (by leg, fields of `Exit`); takes its step.
 
     Raises `ApiError`: ALREADY_FINAL, NOT_AMENDABLE, VALIDATION_FAILED, TOO_LATE, SEQ_MISMATCH.
     """

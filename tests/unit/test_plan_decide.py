@@ -99,9 +99,7 @@ class World:
             assert amend.leg.waits and amend.leg.resting and amend.amount > 0
             price = self.legs[amend.leg.id].limit_price if amend.limit_price is None else amend.limit_price
             bps = self.legs[amend.leg.id].trail_bps if amend.trail_bps is None else amend.trail_bps
-            self.put(
-                amend.leg, amount=amend.amount, slippage_bps=amend.slippage_bps, limit_price=price, trail_bps=bps
-            )
+            self.put(amend.leg, amount=amend.amount, slippage_bps=amend.slippage_bps, limit_price=price, trail_bps=bps)
         for child in decision.create:
             assert child.terms.amount > 0
             assert (child.leg, child.round) not in {(leg.leg, leg.round) for leg in self.legs.values()}
