@@ -36,6 +36,7 @@ export class Exits {
   /** `none`, `entry`: once the order is filled, or `alone`: of what is held. */
   get mode() {
     const { exits, type } = this.form.elements;
+    if (type.value === "schedule") return "none";
     return exits.value === "alone" && type.value !== "market" ? "entry" : exits.value;
   }
 
@@ -112,7 +113,7 @@ export class Exits {
       const several = this.#of(row.dataset.exit).length > 1;
       return [{
         key: row.dataset.key, tag: several ? `${kind.tag}${this.#of(row.dataset.exit).indexOf(row) + 1}` : kind.tag, name: row.querySelector("b").textContent,
-        said: this.#away(row, kind, value), value: shown(value), colour: kind.colour, move: (at) => this.#move(row, shown(at)),
+        said: this.#away(row, kind, value), value: shown(value), colour: kind.colour, draft: true, move: (at) => this.#move(row, shown(at)),
       }];
     });
   }

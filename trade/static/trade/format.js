@@ -25,6 +25,18 @@ export function amount(value, places = 9) {
   return value === null || value === undefined || !Number.isFinite(number) ? "–" : group(0, places).format(number);
 }
 
+/** An amount to its last base unit; `value` is a decimal string. */
+export function exact(value) {
+  return group(0, 18).format(value);
+}
+
+/** Seconds in words: 5 min, 1 h 30 min. */
+export function spoken(seconds) {
+  const left = seconds < 10 ? Math.round(seconds * 10) / 10 : Math.round(seconds);
+  const words = [[Math.floor(left / 86_400), "d"], [Math.floor((left % 86_400) / 3600), "h"], [Math.floor((left % 3600) / 60), "min"], [left % 60, "s"]];
+  return words.filter(([count]) => count).slice(0, 2).map(([count, unit]) => `${count} ${unit}`).join(" ") || "0 s";
+}
+
 export function compact(value) {
   return new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 }).format(Number(value));
 }

@@ -2,7 +2,7 @@
 
 import { call } from "./api.js";
 import { plain } from "./decimals.js";
-import { amount, clock, duration, element, facts, percent, price, token } from "./format.js";
+import { amount, clock, duration, element, facts, percent, price, spoken, token } from "./format.js";
 import { Live } from "./live.js";
 import { ENDED, exitOf, kindOf, meter, progressOf, titleOf, tokensOf } from "./plans.js";
 
@@ -253,13 +253,6 @@ export class PlanCard {
 }
 
 const amendable = ({ exit }) => exit?.kind === "takeProfit" || exit?.kind === "stopLoss";
-
-/** Seconds in words: 5 min, 1 h 30 min. */
-export function spoken(seconds) {
-  const left = Math.round(seconds);
-  const words = [[Math.floor(left / 86_400), "d"], [Math.floor((left % 86_400) / 3600), "h"], [Math.floor((left % 3600) / 60), "min"], [left % 60, "s"]];
-  return words.filter(([count]) => count).slice(0, 2).map(([count, unit]) => `${count} ${unit}`).join(" ") || "0 s";
-}
 
 function happened({ progress, legs, created, cancelled, amended, exits, skipped, reason, alert, by }) {
   const named = (list) => list?.map(({ leg, round, amount: size }) => `${leg}${round > 1 || leg === "slice" ? ` ${round}` : ""}${size ? ` (${amount(size, 6)})` : ""}`).join(", ");

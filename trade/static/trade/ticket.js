@@ -3,15 +3,18 @@
 import { ApiError, call, isMeant } from "./api.js";
 import { DECIMAL, plain } from "./decimals.js";
 import { Exits } from "./exits.js";
-import { amount, element, facts, percent, price, token } from "./format.js";
+import { element, percent, price, token } from "./format.js";
+import { Preview } from "./preview.js";
+import { FIELDS, Slices } from "./slices.js";
 
 const HELP = {
   market: "Executes at once at the better venue.",
   limit: "Waits until the best price reaches yours.",
   sniper: "Waits for a launch, for liquidity or for a burst of volume, then buys.",
+  twap: "Spreads an amount over a time, in slices.",
+  dca: "Trades the same amount again and again.",
 };
-const PREVIEW_MS = 220;
-const PREVIEW_EVERY_MS = 1500;
+const ERRORS = ["amount", "limitPrice", "slippageBps", "minLiquidity", "volumeFactor", "maxPriceImpactBps", "duration", "slices", "total", "startAt", "minPrice", "maxPrice", "jitterBps", "stopAfterFailures"];
 const MINT = /^[1-9A-HJ-NP-Za-km-z]{32,44}$/;
 const byId = (id) => document.getElementById(id);
 
@@ -19,10 +22,7 @@ const far = (value, now) => `${value < now ? "−" : "+"}${percent(Math.abs(valu
 
 export class Ticket {
   #pairListeners = [];
-  #timer = null;
   onTurn = () => {};
-  #previewedAt = 0;
-  #asking = null;
   #idempotency = null;
   #farPriceMeant = false;
 
@@ -31,10 +31,12 @@ export class Ticket {
     Object.assign(this, { placed, quotes, lines });
     this.form = byId("ticket");
     this.exits = new Exits(this.form, () => this.#changed(null));
+    this.slices = new Slices(this.form);
+    this.preview = new Preview(() => this.#wish());
     this.form.addEventListener("submit", (event) => { event.preventDefault(); this.#place(); });
     this.form.addEventListener("input", (event) => this.#changed(event.target));
     byId("flip").addEventListener("click", () => this.#flip());
-    byId("limit-unit").addEventListener("click", () => this.#turn());
+    for (const id of ["limit-unit", "band-unit"]) byId(id).addEventListener("click", () => this.#turn());
     this.#changed(null);
   }
 
@@ -52,9 +54,9 @@ export class Ticket {
     listener();
   }
 
-  /** New quotes have come: the preview follows, not faster than it can be read. */
+  /** New quotes have come. */
   quoted() {
-    if (Date.now() - this.#previewedAt > PREVIEW_EVERY_MS) this.#preview();
+    this.preview.quoted();
     this.#hint();
   }
 
@@ -64,12 +66,15 @@ export class Ticket {
     this.#changed(tokenIn);
   }
 
-  /** The limit counts the other token from now on; a price that stands there is turned along. */
+  /** Prices count the other token from now on; those that stand there are turned along, and the lowest is then the highest. */
   #turn() {
-    const { priceIn, limitPrice } = this.form.elements;
+    const { priceIn, limitPrice, minPrice, maxPrice } = this.form.elements;
     priceIn.value = priceIn.value === "tokenIn" ? "tokenOut" : "tokenIn";
-    const number = Number(limitPrice.value);
-    if (DECIMAL.test(limitPrice.value.trim()) && number > 0) limitPrice.value = plain(1 / number, 8);
+    for (const field of [limitPrice, minPrice, maxPrice]) {
+      const number = Number(field.value);
+      if (DECIMAL.test(field.value.trim()) && number > 0) field.value = plain(1 / number, 8);
+    }
+    [minPrice.value, maxPrice.value] = [maxPrice.value, minPrice.value];
     this.#changed(limitPrice);
   }
 
@@ -102,7 +107,7 @@ export class Ticket {
     if (field?.name === "tokenIn" || field?.name === "tokenOut") {
       const other = field.name === "tokenIn" ? elements.tokenOut : elements.tokenIn;
       if (other.value === field.value) other.selectedIndex = (other.selectedIndex + 1) % (other.options.length - 1);
-      elements.limitPrice.value = "";
+      for (const name of ["limitPrice", "minPrice", "maxPrice"]) elements[name].value = "";
       this.#pairListeners.forEach((listener) => listener());
     }
     for (const part of this.form.querySelectorAll("[data-for]")) part.hidden = !part.dataset.for.split(" ").includes(this.type);
@@ -110,25 +115,27 @@ export class Ticket {
     const { mode } = this.exits;
     const alone = mode === "alone";
     elements.exits.querySelector('[value="alone"]').disabled = this.type !== "market";
-    if (elements.exits.value !== mode) elements.exits.value = mode;
+    if (elements.exits.value !== mode && this.type !== "schedule") elements.exits.value = mode;
     byId("slippage-field").hidden = alone;
-    byId("amount-label").textContent = alone ? "You hold" : "You pay";
-    byId("type-help").textContent = alone ? "Sells what you hold at the exit that fires first." : HELP[this.type];
-    byId("place").textContent = alone ? "Place exits" : `Place ${this.type} order${mode === "entry" ? " with exits" : ""}`;
+    const scheme = this.slices.wanted ? elements.scheme.value : null;
+    byId("amount-label").textContent = alone ? "You hold" : { twap: "You pay in all", dca: "You pay each time" }[scheme] ?? "You pay";
+    byId("type-help").textContent = alone ? "Sells what you hold at the exit that fires first." : HELP[scheme ?? this.type];
+    byId("place").textContent = alone ? "Place exits" : scheme ? `Start ${scheme.toUpperCase()}` : `Place ${this.type} order${mode === "entry" ? " with exits" : ""}`;
     if (this.quotes.turn(this.turned)) this.onTurn();
     const [counted, one] = this.turned ? [elements.tokenIn, elements.tokenOut] : [elements.tokenOut, elements.tokenIn];
     byId("limit-unit").textContent = `${token(counted.value)} per ${token(one.value)} ⇄`;
     const [above, below] = elements.triggerCondition.options;
     above.textContent = `at or ${this.turned ? "below" : "above"} (limit)`;
     below.textContent = `at or ${this.turned ? "above" : "below"} (stop)`;
+    this.slices.show(this.pair.split("-"), this.turned);
     field?.closest?.(".exit")?.querySelectorAll("[aria-invalid]").forEach((input) => input.removeAttribute("aria-invalid"));
     if (field?.closest?.(".exit")) field.closest(".exit").querySelector(".error").textContent = "";
     byId("exits-error").textContent = "";
     if (field?.name) this.#error(field.name === "slippage" ? "slippageBps" : field.name, "");
+    if (field?.name === "scheme" || field?.name === "ends" || field?.name === "unit") for (const name of ["duration", "slices", "total"]) this.#error(name, "");
     this.#error("form", "");
     this.#hint();
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#preview(), PREVIEW_MS);
+    this.preview.soon();
   }
 
   /** How far the wanted price is from the present one. */
@@ -145,8 +152,8 @@ export class Ticket {
       limitPrice.value = plain(value);
       this.#changed(limitPrice);
     };
-    const line = wanted > 0 ? [{ key: "limit", tag: triggerCondition.value === "gte" ? "Limit" : "Stop", name: "Price of the order", said: now ? far(wanted, now) : "", value: wanted, colour: "accent", move: moved }] : [];
-    this.lines([...line, ...this.exits.lines(shown)]);
+    const line = wanted > 0 ? [{ key: "limit", tag: triggerCondition.value === "gte" ? "Limit" : "Stop", name: "Price of the order", said: now ? far(wanted, now) : "", value: wanted, colour: "accent", draft: true, move: moved }] : [];
+    this.lines([...line, ...this.exits.lines(shown), ...this.slices.lines(plain, (field) => this.#changed(field))]);
     if (!now) return void (byId("limit-hint").textContent = "");
     const away = wanted ? (wanted / now - 1) * 10_000 : null;
     const fires = wanted && ((triggerCondition.value === "gte") !== this.turned ? now >= wanted : now <= wanted);
@@ -164,7 +171,7 @@ export class Ticket {
       return value;
     };
     const order = { tokenIn: elements.tokenIn.value, tokenOut: elements.tokenOut.value, type: this.type, amount: decimal("amount") };
-    const places = Number(elements.tokenIn.selectedOptions[0].dataset.decimals);
+    const { places } = this;
     if (!wrong.amount && (order.amount.split(".")[1] ?? "").length > places) wrong.amount = `${token(order.tokenIn)} has ${places} decimal places.`;
     const slippage = text("slippage");
     order.slippageBps = Math.round(Number(slippage) * 100);
@@ -180,6 +187,7 @@ export class Ticket {
       if (impact && !/^\d{1,5}$/.test(impact)) wrong.maxPriceImpactBps = "A whole number of basis points, or nothing.";
       else if (impact) order.maxPriceImpactBps = Number(impact);
     }
+    if (this.slices.wanted) return this.#checked(this.slices.read(order, wrong, this), wrong);
     if (this.exits.mode !== "none") {
       order.kind = "bracket";
       order.exits = this.exits.read();
@@ -191,7 +199,11 @@ export class Ticket {
       }
     }
     if (this.type !== "market" && elements.expires.value) order.expiresAt = new Date(Date.now() + 1000 * Number(elements.expires.value)).toISOString();
-    for (const name of ["amount", "limitPrice", "slippageBps", "minLiquidity", "volumeFactor", "maxPriceImpactBps"]) this.#error(name, wrong[name] ?? "");
+    return this.#checked(order, wrong);
+  }
+
+  #checked(order, wrong) {
+    for (const name of ERRORS) this.#error(name, wrong[name] ?? "");
     return Object.keys(wrong).length ? null : order;
   }
 
@@ -199,9 +211,15 @@ export class Ticket {
     const place = byId(`${name}-error`);
     if (!place) return false;
     if (place.textContent !== message) place.textContent = message;
+    if (message && place.closest("details")) place.closest("details").open = true;
     const field = this.form.elements[name === "slippageBps" ? "slippage" : name];
     if (field instanceof HTMLInputElement) message ? field.setAttribute("aria-invalid", "true") : field.removeAttribute("aria-invalid");
     return true;
+  }
+
+  /** Decimal places of what is paid. */
+  get places() {
+    return Number(this.form.elements.tokenIn.selectedOptions[0].dataset.decimals);
   }
 
   async #place() {
@@ -219,7 +237,7 @@ export class Ticket {
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       this.#refused(error);
-      if (order.entry === false || !isMeant(error)) return;
+      if (order.entry === false || order.kind === "schedule" || !isMeant(error)) return;
       this.#farPriceMeant = true;
       await this.#place();
     } finally {
@@ -231,48 +249,28 @@ export class Ticket {
     let shown = false;
     for (const [name, messages] of Object.entries(error.details)) {
       const message = messages.join(", ");
-      shown = this.exits.refused(name, message) || this.#error(name.split(".").at(-1), message) || shown;
+      shown = this.exits.refused(name, message) || this.#error(this.#field(name), message) || shown;
     }
     if (!shown) this.#error("form", error.message);
     (this.form.querySelector("[aria-invalid]") ?? byId("place")).focus();
   }
 
-  async #preview() {
-    this.#previewedAt = Date.now();
-    const { amount: field, slippage, limitPrice, triggerCondition } = this.form.elements;
-    const value = field.value.trim().replace(",", ".");
-    const [tokenIn, tokenOut] = this.pair.split("-");
-    if (!DECIMAL.test(value) || Number(value) <= 0 || !tokenIn || !tokenOut || tokenIn === tokenOut) return this.#empty("Enter an amount to see what to expect.");
-    const query = new URLSearchParams({ amount: value, slippageBps: Math.round(Number(slippage.value) * 100) || 0 });
-    const limited = this.type === "limit" && DECIMAL.test(limitPrice.value.trim());
-    if (limited && triggerCondition.value === "gte") {
-      query.set("limitPrice", limitPrice.value.trim());
-      if (this.turned) query.set("priceIn", "tokenIn");
-    }
-    this.#asking?.abort();
-    this.#asking = new AbortController();
-    try {
-      this.#show(await call(`/api/preview/${this.pair}?${query}`, { signal: this.#asking.signal }), tokenOut);
-    } catch (error) {
-      if (error instanceof ApiError) this.#empty(error.message);
-    }
+  /** The ticket's field for what the API calls so. */
+  #field(name) {
+    const last = name.split(".").at(-1);
+    if (!this.slices.wanted) return last;
+    if (this.turned && (last === "minPrice" || last === "maxPrice")) return last === "minPrice" ? "maxPrice" : "minPrice";
+    return last === "amount" && !this.slices.spread ? "total" : FIELDS[last] ?? last;
   }
 
-  #show(preview, tokenOut) {
-    if (preview.expectedOut === null) return this.#empty(this.type === "sniper" ? "Not trading yet: the sniper waits for it." : preview.reason);
-    byId("expected").textContent = `≈ ${amount(preview.expectedOut, 6)}`;
-    facts(byId("preview").firstElementChild, [
-      [this.type === "market" ? "Price" : "Price now", `${price(preview.netPrice)} ${token(tokenOut)}`],
-      ["At least", `${amount(preview.minOut, 6)} ${token(tokenOut)}`],
-      ["Price impact", percent(preview.impactBps)],
-      ["Venue", preview.venue],
-    ]);
-    byId("preview").lastElementChild.textContent = `${preview.reason}.`;
-  }
-
-  #empty(message) {
-    byId("expected").textContent = "–";
-    byId("preview").firstElementChild.replaceChildren();
-    byId("preview").lastElementChild.textContent = message;
+  /** What the preview asks for. */
+  #wish() {
+    const { amount, slippage, limitPrice, triggerCondition } = this.form.elements;
+    const pair = this.pair.split("-");
+    const value = amount.value.trim().replace(",", ".");
+    const each = this.slices.preview(value, pair[0], this.places);
+    const limited = this.type === "limit" && DECIMAL.test(limitPrice.value.trim()) && triggerCondition.value === "gte";
+    const least = limited ? { limitPrice: limitPrice.value.trim(), ...(this.turned ? { priceIn: "tokenIn" } : {}) } : {};
+    return { amount: this.slices.wanted ? each : value, pair, type: this.type, least, slippageBps: Math.round(Number(slippage.value.replace(",", ".")) * 100) || 0 };
   }
 }
