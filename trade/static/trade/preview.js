@@ -13,7 +13,7 @@ export class Preview {
   #at = 0;
   #asking = null;
 
-  /** `wish()` is what to ask for: `{amount, pair, slippageBps, type, least}`, `least` the worst price of a limit as query of the API. */
+  /** `wish()` is what to ask for: `{amount, pair, slippageBps, type, turned, least}`, `least` the worst price of a limit as the query has it. */
   constructor(wish) {
     this.wish = wish;
   }
@@ -44,12 +44,12 @@ export class Preview {
     }
   }
 
-  #show(preview, { type, pair: [, tokenOut] }) {
+  #show(preview, { type, turned, pair: [tokenIn, tokenOut] }) {
     if (preview.expectedOut === null) return this.#empty(type === "sniper" ? "Not trading yet: the sniper waits for it." : preview.reason);
     const sliced = type === "schedule";
     byId("expected").textContent = `≈ ${amount(preview.expectedOut, 6)}${sliced ? " each" : ""}`;
     facts(byId("preview").firstElementChild, [
-      [type === "market" ? "Price" : "Price now", `${price(preview.netPrice)} ${token(tokenOut)}`],
+      [type === "market" ? "Price" : "Price now", turned ? `${price(1 / preview.netPrice)} ${token(tokenIn)}` : `${price(preview.netPrice)} ${token(tokenOut)}`],
       [sliced ? "A slice at least" : "At least", `${amount(preview.minOut, 6)} ${token(tokenOut)}`],
       ["Price impact", percent(preview.impactBps)],
       ["Venue", preview.venue],

@@ -103,7 +103,7 @@ export class Slices {
   lines(plain, changed) {
     if (!this.wanted) return [];
     return [["minPrice", "Lowest", "Lowest price of a slice"], ["maxPrice", "Highest", "Highest price of a slice"]].flatMap(([name, tag, said]) => {
-      const value = Number(this.#text(name));
+      const value = DECIMAL.test(this.#text(name)) ? Number(this.#text(name)) : NaN;
       const move = (to) => {
         this.form.elements[name].value = plain(to);
         changed(this.form.elements[name]);
@@ -163,10 +163,8 @@ export class Slices {
     if (!this.made || !all.open) return;
     const { slices, each, last, tokenIn } = this.made;
     const shown = Math.min(slices ?? ENDLESS_BARS, ROWS);
-    const row = (n) => {
-      const [from, until] = begins(n, this.made).map(clock);
-      return element("tr", {}, element("td", {}, String(n)), element("td", {}, from === until ? from : `${from} to ${until}`), element("td", { class: "num" }, `${exact(n === slices ? last : each)} ${token(tokenIn)}`));
-    };
+    byId("slices-unit").textContent = `Spends ${token(tokenIn)}`;
+    const row = (n) => element("tr", {}, element("td", {}, String(n)), element("td", {}, span(...begins(n, this.made))), element("td", { class: "num" }, exact(n === slices ? last : each)));
     const rows = Array.from({ length: shown }, (_, n) => row(n + 1));
     const more = slices === null ? "and so on" : slices > shown ? `${slices - shown - 1} more like these` : "";
     if (more) rows.push(element("tr", {}, element("td", {}, "…"), element("td", { colspan: 2 }, more)));
@@ -188,4 +186,12 @@ export class Slices {
   #text(name) {
     return this.form.elements[name].value.trim().replace(",", ".");
   }
+}
+
+/** Between two moments; the day is said once. */
+function span(from, until) {
+  const [one, other] = [clock(from), clock(until)];
+  if (one === other) return one;
+  const [day] = one.split(", ");
+  return `${one} – ${other.startsWith(`${day}, `) ? other.slice(day.length + 2) : other}`;
 }

@@ -13,8 +13,9 @@ export function cut({ total = null, each = null, slices = null }, places) {
   if (one === 0n || (all !== null && one > all)) return null;
   const text = (value) => fromUnits(value, places);
   if (all === null) return { each: text(one), last: null, slices: null, total: null };
-  const count = slices ?? Number((all + one - 1n) / one);
-  return { each: text(one), last: text(all - one * BigInt(count - 1)), slices: count, total: text(all) };
+  // More than a number of JavaScript counts exactly are possible: units stay whole until they are text.
+  const count = slices ? BigInt(slices) : (all + one - 1n) / one;
+  return { each: text(one), last: text(all - one * (count - 1n)), slices: Number(count), total: text(all) };
 }
 
 /** The first and the last moment, in ms, at which slice `n` (from 1) may begin: its jitter follows from the plan's id, which it has yet to get. */
