@@ -1,4 +1,4 @@
-"""The table of tokens. Everything that needs a token on a hot path reads `routing.world.tokens` instead, which follows it."""
+"""The tables of tokens and of permits. What needs them on a hot path reads `routing.world`, which follows them."""
 
 from django.db import models
 from django.db.models import Q
@@ -9,6 +9,8 @@ from routing.values import UNRANKED, Program
 MAX_SYMBOL, MAX_NAME = 32, 128
 MAX_DECIMALS = 18
 """Amounts of orders are stored with so many places."""
+MAX_LIQUIDITY = 10**18
+"""Of a permit; the column holds a hundred times as much."""
 
 
 class TokenRow(models.Model):
@@ -40,3 +42,25 @@ class TokenRow(models.Model):
 
     def __str__(self) -> str:
         return self.symbol if self.verified else self.mint
+
+
+class PermitRow(models.Model):
+    """See `routing.permits.Permit`. The pair's mints stand in the direction that sells for the quote token."""
+
+    base = models.CharField(max_length=44, editable=False)
+    quote = models.CharField(max_length=44, editable=False)
+    venue = models.CharField(max_length=16)
+    pool = models.CharField(max_length=44, blank=True, default="")
+    min_liquidity = models.DecimalField(max_digits=38, decimal_places=18, default=0)
+
+    class Meta:
+        db_table = "routing_permit"
+        verbose_name = "permitted venue"
+        verbose_name_plural = "permitted venues"
+        constraints = [
+            models.CheckConstraint(name="permit_min_liquidity", condition=Q(min_liquidity__range=(0, MAX_LIQUIDITY))),
+            models.UniqueConstraint(name="permit_once", fields=["base", "quote", "venue", "pool"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.venue} {self.pool}".strip()

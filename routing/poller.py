@@ -12,7 +12,7 @@ from routing.price_hashes import PairPrices
 from routing.router import Router
 from routing.selection import best_tick
 from routing.values import Pair, Refusal, Tick, VenueName
-from routing.venue import NoRoute
+from routing.venue import NOT_TRADED
 from routing.volume import VolumeAverage
 
 
@@ -36,7 +36,7 @@ class Poller:
         for venue, answer in answers.items():
             if isinstance(answer, Tick):
                 volumes[venue] = self._seen(pair.name, answer)
-            elif answer.code == NoRoute.code:
+            elif answer.code in NOT_TRADED:
                 self._last.pop((pair.name, venue), None)
         last = [tick for venue in answers if (tick := self._last.get((pair.name, venue))) is not None]
         found = prices_of(pair, last, self._router)
@@ -63,6 +63,6 @@ def listed(answers: Mapping[VenueName, Tick | Refusal]) -> bool | None:
     """Whether any venue trades the pair: a pool without liquidity does not count. None: not every venue answered."""
     if any(isinstance(answer, Tick) and answer.liquidity > 0 for answer in answers.values()):
         return True
-    if all(isinstance(answer, Tick) or answer.code == NoRoute.code for answer in answers.values()):
+    if all(isinstance(answer, Tick) or answer.code in NOT_TRADED for answer in answers.values()):
         return False
     return None

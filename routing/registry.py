@@ -1,4 +1,4 @@
-"""The tokens of this process: the table of tokens, read again within half a second of a change.
+"""The tokens and permits of this process: their tables, read again within half a second of a change.
 
 A thread of its own reads, so that a look-up costs the reading of an attribute and waits for nothing.
 """
@@ -7,13 +7,15 @@ import json
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
+from routing.permits import Permit, Permits
 from routing.tokens import Tokens
-from routing.values import Program, Token
+from routing.values import Program, Token, VenueName
 from runtime.follower import Connection, Follower
 
 log = logging.getLogger(__name__)
@@ -21,7 +23,9 @@ log = logging.getLogger(__name__)
 EVERY_S = 0.5
 """Between two looks at the version of the table: changes are promised to be seen within a second."""
 SQL = Path(__file__).parent / "sql"
-READ, VERSION, ADD = ((SQL / f"{name}.sql").read_text() for name in ("tokens", "token_version", "add_tokens"))
+READ, VERSION, ADD, PERMITS = (
+    (SQL / f"{name}.sql").read_text() for name in ("tokens", "token_version", "add_tokens", "permits")
+)
 
 
 class NotRead(psycopg.OperationalError):
@@ -35,6 +39,7 @@ class Registry:
     def __init__(self, url: Callable[[], str], built_in: Callable[[], Iterable[Token]]) -> None:
         self._built_in = built_in
         self._tokens: Tokens | None = None
+        self._permits = Permits()
         self._version: int | None = None
         self._follower = Follower("tokens", "the tokens", url, self._look, every_s=EVERY_S)
 
@@ -51,13 +56,18 @@ class Registry:
             raise NotRead("the tokens are not known yet: Postgres does not answer")
         return found
 
+    def permits(self) -> Permits:
+        """What pairs may use, as young as `current`. Raises `NotRead`: nobody trades where it must not meanwhile."""
+        self.current()
+        return self._permits
+
     def refresh(self) -> Tokens:
         """The tokens with every change that was committed before this call, if Postgres answers. Blocks."""
         self._follower.refresh()
         return self.current()
 
     def fix(self, tokens: Tokens) -> None:
-        """These are the tokens, without a table: for programs without a database."""
+        """These are the tokens, without a table and without permits: for programs without a database."""
         self._tokens = tokens
 
     def close(self) -> None:
@@ -70,7 +80,10 @@ class Registry:
         version = row[0] if row else None
         # The version is read first: a change that comes between the two is read twice, not missed.
         if version != self._version or self._tokens is None:
-            self._tokens, complete = self._read(connection)
+            tokens, complete = self._read(connection)
+            rows = connection.execute(PERMITS)
+            self._permits = Permits((base, quote, permit_of(*said)) for base, quote, *said in rows)
+            self._tokens = tokens
             self._version = version if complete else None  # Asked again until the table holds them.
 
     def _read(self, connection: Connection) -> tuple[Tokens, bool]:
@@ -88,6 +101,10 @@ class Registry:
                 return Tokens([*known, *(token for token in missing if token.mint not in mints)]), False
             known = [token_of(row) for row in connection.execute(READ)]
         return Tokens(known), True
+
+
+def permit_of(venue: str, pool: str, least: Decimal) -> Permit:
+    return Permit(VenueName(venue), pool, least)
 
 
 def token_of(row: tuple[Any, ...]) -> Token:

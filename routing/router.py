@@ -16,10 +16,11 @@ from typing import TypeVar
 from routing import metrics
 from routing.breaker import Breakers
 from routing.clock import Clock, utc_now
+from routing.permits import Permits
 from routing.price_hashes import PairPrices
 from routing.selection import select
 from routing.values import Pair, Quote, Refusal, Selection, Tick, VenueName
-from routing.venue import NoRoute, Venue, VenueError, VenueTimeout
+from routing.venue import NoRoute, Venue, VenueError, VenueNotPermitted, VenueTimeout
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -28,7 +29,7 @@ Answer = TypeVar("Answer")
 class Router:
     """`deadline_ms` bounds the comparison as a whole, `max_age_ms` the age of a quote in it.
 
-    `cached` reads what the poller saw.
+    `cached` reads what the poller saw; `permits`: what pairs may use at present.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Router:
         clock: Clock = utc_now,
         cached: Callable[[Pair], Awaitable[PairPrices | None]] | None = None,
         breakers: Breakers | None = None,
+        permits: Callable[[], Permits] = Permits,
     ) -> None:
         self._venues = {venue.name: venue for venue in venues}
         self._deadline_s = deadline_ms / 1000
@@ -47,6 +49,7 @@ class Router:
         self._clock = clock
         self._cached = cached
         self.breakers = breakers or Breakers(self._venues)
+        self._permits = permits
 
     @property
     def venues(self) -> tuple[Venue, ...]:
@@ -71,13 +74,16 @@ class Router:
         They are not enough while a venue that may be asked has none, or cannot price the amount by its own; and when no tick
         gives a quote, because a permanent refusal must be a venue's own answer.
         """
-        cached = {venue: self._price(pair, tick, amount) for venue, tick in ticks.items() if venue in self._venues}
+        barred = self._barred(pair)
+        cached = {venue: self._price(pair, tick, amount) for venue, tick in self._usable(ticks, barred)}
         priced = {venue: answer for venue, answer in cached.items() if answer is not None}
         quoted = any(isinstance(answer, Quote) for answer in priced.values())
         # A venue whose breaker is open is not worth asking for: the others' ticks are all there is.
-        if quoted and all(venue in priced or self.breakers.is_open(venue) for venue in self._venues):
-            return self._select(priced.values())
-        answers = await self._ask_all(lambda venue: venue.quote(pair, amount), self._deadline_s)
+        asked = self._venues.keys() - barred.keys()
+        if quoted and all(venue in priced or self.breakers.is_open(venue) for venue in asked):
+            return self._select([*priced.values(), *barred.values()])
+        said = await self._ask_all(lambda venue: venue.quote(pair, amount), self._deadline_s, asked)
+        answers: dict[VenueName, Quote | Refusal] = {**barred, **said}
         # A venue that fails counts with its tick while that is fresh, and its refusal is listed as well.
         failed = {venue: answer for venue, answer in answers.items() if isinstance(answer, Refusal)}
         instead = [answer for venue, answer in priced.items() if venue in failed]
@@ -88,18 +94,39 @@ class Router:
 
         Raises `NoQuote`.
         """
-        known = {venue: self._price(pair, tick, amount) for venue, tick in ticks.items() if venue in self._venues}
-        answers = {venue: answer for venue, answer in known.items() if answer is not None}
+        barred = self._barred(pair)
+        known = {venue: self._price(pair, tick, amount) for venue, tick in self._usable(ticks, barred)}
+        answers = {**barred, **{venue: answer for venue, answer in known.items() if answer is not None}}
         if unpriced := known.keys() - answers.keys():
             answers |= await self._ask_all(lambda venue: venue.quote(pair, amount), self._deadline_s, unpriced)
-        if not answers:
+        if not known:
             nowhere = NoRoute()
-            answers = {venue: Refusal(venue, nowhere.code, str(nowhere)) for venue in self._venues}
+            missing = {venue: Refusal(venue, nowhere.code, str(nowhere)) for venue in self._venues}
+            answers = {**missing, **barred}
         return self._select(answers.values())
 
     async def ticks(self, pair: Pair, *, deadline_s: float) -> dict[VenueName, Tick | Refusal]:
         """Every venue's market in the pair, asked now."""
-        return await self._ask_all(lambda venue: venue.tick(pair), deadline_s)
+        barred = self._barred(pair)
+        asked = self._venues.keys() - barred.keys()
+        return {**barred, **await self._ask_all(lambda venue: venue.tick(pair), deadline_s, asked)}
+
+    def _barred(self, pair: Pair) -> dict[VenueName, Refusal]:
+        """The venues that the pair may not use: nobody asks them."""
+        permits, found = self._permits(), dict[VenueName, Refusal]()
+        if not permits.of(pair):
+            return found
+        for venue in self._venues:
+            try:
+                permits.at(pair, venue).check_venue()
+            except VenueNotPermitted as error:
+                found[venue] = Refusal(venue, error.code, str(error), error.permanent)
+        return found
+
+    def _usable(
+        self, ticks: Mapping[VenueName, Tick], barred: Collection[VenueName]
+    ) -> Iterable[tuple[VenueName, Tick]]:
+        return ((venue, tick) for venue, tick in ticks.items() if venue in self._venues and venue not in barred)
 
     def _fresh(self, market: PairPrices) -> dict[VenueName, Tick]:
         now = self._clock()
@@ -112,6 +139,7 @@ class Router:
     def _price(self, pair: Pair, tick: Tick, amount: Decimal) -> Quote | Refusal | None:
         """What the venue makes of its tick; None: it has to be asked."""
         try:
+            self._permits().at(pair, tick.venue).check_depth(tick.liquidity)
             return self._venues[tick.venue].price(pair, tick, amount)
         except VenueError as error:
             return _refusal(tick.venue, error)
@@ -126,13 +154,13 @@ class Router:
         return select(quotes, refusals, now=self._clock(), max_age=self.max_age)
 
     async def _ask_all(
-        self, ask: Callable[[Venue], Awaitable[Answer]], deadline_s: float, only: Collection[VenueName] | None = None
+        self, ask: Callable[[Venue], Awaitable[Answer]], deadline_s: float, only: Collection[VenueName]
     ) -> dict[VenueName, Answer | Refusal]:
         asked = {
-            name: asyncio.create_task(self.ask(venue, ask))
-            for name, venue in self._venues.items()
-            if only is None or name in only
+            name: asyncio.create_task(self.ask(venue, ask)) for name, venue in self._venues.items() if name in only
         }
+        if not asked:
+            return {}
         try:
             await asyncio.wait(asked.values(), timeout=deadline_s)
         finally:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_UP, Context, Decimal, localcontext
 
 from routing.values import Pair, Quote, Refusal, Selection, Tick
-from routing.venue import QuoteDeviates, VenueError
+from routing.venue import QuoteDeviates, VenueError, VenueNotPermitted
 
 BPS = 10_000
 
@@ -28,8 +28,9 @@ class NoQuote(VenueError):
         super().__init__("; ".join(f"{refusal.venue}: {refusal.message.rstrip('.')}" for refusal in refusals))
         self.refusals = tuple(refusals)
         self.permanent = bool(refusals) and all(refusal.permanent for refusal in refusals)
-        codes = {refusal.code for refusal in refusals}
-        if len(codes) == 1:
+        # A venue that the pair may not use says nothing about the order.
+        codes = {each.code for each in refusals if each.code != VenueNotPermitted.code} or {VenueNotPermitted.code}
+        if refusals and len(codes) == 1:
             self.code = codes.pop()
 
 

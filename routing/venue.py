@@ -49,6 +49,23 @@ class NoRoute(VenueError):
     code = "NO_ROUTE"
 
 
+class VenueNotPermitted(NoRoute):
+    """An operator has not permitted the pair to use the venue, or the pool."""
+
+    code = "VENUE_NOT_PERMITTED"
+    permanent = True
+
+
+class PoolTooSmall(NoRoute):
+    """The pool holds less than an operator asks for."""
+
+    code = "POOL_TOO_SMALL"
+
+
+NOT_TRADED = frozenset({NoRoute.code, VenueNotPermitted.code, PoolTooSmall.code})
+"""Answers that say that the venue does not trade the pair at present."""
+
+
 class AmountTooSmall(VenueError):
     """The amount buys less than one base unit."""
 

@@ -18,6 +18,7 @@ from routing.balances import Balances
 from routing.chain import Chain
 from routing.controls import Controls
 from routing.gates import Finding
+from routing.permits import Permits
 from routing.prices import PriceFeed, PriceStore
 from routing.registry import Registry
 from routing.router import Router
@@ -97,6 +98,7 @@ def _mock_world() -> World:
         valid_s=settings.MOCK_VALID_S,
         cached=price_feed().market,
         tokens=tokens,
+        permits=permits,
     )
 
 
@@ -121,6 +123,7 @@ def _solana_world(controls: Controls | None = None) -> World:
         settings.RPC_URLS,
         genesis_hash=cluster(),
         tokens=tokens,
+        permits=permits,
         deadline_ms=settings.QUOTE_DEADLINE_MS,
         max_age_ms=settings.QUOTE_MAX_AGE_MS,
         max_fee_lamports=settings.MAX_FEE_LAMPORTS,
@@ -158,6 +161,11 @@ def tokens() -> Tokens:
     Keep a token or a pair no longer than for one piece of work. Raises `registry.NotRead`, which is an error of Postgres.
     """
     return registry.current()
+
+
+def permits() -> Permits:
+    """What pairs may use at present, as young as `tokens`. Raises `registry.NotRead`."""
+    return registry.permits()
 
 
 class _Opened:

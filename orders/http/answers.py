@@ -192,12 +192,19 @@ class TokensOut(Out):
     tokens: list[TokenOut]
 
 
+class PermitOut(Out):
+    venue: str
+    pool: Annotated[str | None, msgspec.Meta(description="Address of one pool; null: every pool of the venue.")]
+    min_liquidity: Annotated[str, msgspec.Meta(description="What one side of a pool must hold, in the quote token.")]
+
+
 class PairOut(Out):
     pair: str
     token_in: str
     token_out: str
     listed: Annotated[bool, msgspec.Meta(description="It is traded now.")]
     polled: Annotated[bool, msgspec.Meta(description="Its prices are always kept fresh.")]
+    permits: Annotated[list[PermitOut] | None, msgspec.Meta(description="All that it may use; null: everything.")]
 
 
 class PairsOut(Out):

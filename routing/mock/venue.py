@@ -3,7 +3,7 @@
 import asyncio
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
@@ -17,6 +17,7 @@ from routing.mock.market_file import Health
 from routing.mock.pool import quote_from_tick
 from routing.mock.settlement import Terms
 from routing.mock.tokens import market_name
+from routing.permits import Permits
 from routing.selection import bound
 from routing.signer import Signer
 from routing.values import Pair, Quote, Swap, SwapStatus, Tick, Validity, VenueName
@@ -50,6 +51,7 @@ class MockVenue:
         clock: Clock = utc_now,
         world_clock: Clock | None = None,
         rng: random.Random | None = None,
+        permits: Callable[[], Permits] = Permits,
     ) -> None:
         self.name = name
         self._market = market
@@ -60,6 +62,7 @@ class MockVenue:
         self._clock = clock
         self._world_clock = world_clock or clock
         self._rng = rng or random.Random()
+        self._permits = permits
 
     async def tick(self, pair: Pair) -> Tick:
         """See `Venue`."""
@@ -134,6 +137,7 @@ class MockVenue:
 
     def _tick(self, pair: Pair) -> Tick:
         tick = self._market.tick(pair, self.name, self._world_clock())
+        self._permits().at(pair, self.name).check_depth(tick.liquidity)
         return msgspec.structs.replace(tick, observed_at=self._clock())
 
     async def _answer(self, pair: Pair, seconds: tuple[float, float]) -> None:

@@ -11,6 +11,7 @@ from routing.mock.clock import shared_clock
 from routing.mock.market import Market
 from routing.mock.tokens import NEW, REGISTRY
 from routing.mock.venue import MockVenue
+from routing.permits import Permits
 from routing.price_hashes import PairPrices
 from routing.router import Router
 from routing.tokens import Tokens
@@ -73,13 +74,15 @@ def mock_world(
     clock: Clock | None = None,
     cached: Callable[[Pair], Awaitable[PairPrices | None]] | None = None,
     tokens: Callable[[], Tokens] = lambda: REGISTRY,
+    permits: Callable[[], Permits] = Permits,
 ) -> MockWorld:
     """Opens the world in `data_dir/mock`, making it at first use.
 
     `seed` repeats the prices, None draws one for the directory; `latency` is a factor on every wait.
     `failure_rate` (0..1) is for venues and chain alike; a built transaction is valid for `valid_s` seconds;
     `cached` reads the poller's prices. Without a `clock` quotes are dated by the wall clock, and market and chain go by a
-    clock that all processes share (`routing.mock.clock`). `tokens` gives the tokens that are known at present.
+    clock that all processes share (`routing.mock.clock`). `tokens` gives the tokens that are known at present,
+    `permits` what pairs may use.
     """
     directory = data_dir / "mock"
     world_clock = clock or shared_clock(directory)
@@ -96,8 +99,11 @@ def mock_world(
             failure_rate=failure_rate,
             clock=wall_clock,
             world_clock=world_clock,
+            permits=permits,
         )
         for name in registered()
     ]
-    router = Router(venues, deadline_ms=deadline_ms, max_age_ms=max_age_ms, clock=wall_clock, cached=cached)
+    router = Router(
+        venues, deadline_ms=deadline_ms, max_age_ms=max_age_ms, clock=wall_clock, cached=cached, permits=permits
+    )
     return MockWorld(router, market, chain, MockControls(market, chain))

@@ -15,6 +15,7 @@ from routing.clock import Clock, utc_now
 from routing.controls import Controls
 from routing.gates import Finding
 from routing.http import NoAnswer, RpcError, rpc
+from routing.permits import Permits
 from routing.price_hashes import PairPrices
 from routing.router import Router
 from routing.solana.accounts import Accounts
@@ -61,8 +62,14 @@ MAX_ACCOUNTS = 100
 class Listed:
     """Every pair that has a pool; blocking, for any thread. One look within `LISTED_AGE_S`."""
 
-    def __init__(self, urls: Sequence[str], tokens: Callable[[], Tokens], pools: Sequence[str] | None = None) -> None:
-        self._urls, self._tokens, self._named = urls, tokens, pools
+    def __init__(
+        self,
+        urls: Sequence[str],
+        tokens: Callable[[], Tokens],
+        pools: Sequence[str] | None = None,
+        permits: Callable[[], Permits] = Permits,
+    ) -> None:
+        self._urls, self._tokens, self._named, self._permits = urls, tokens, pools, permits
         self._looking = threading.Lock()
         self._looked_at, self._pairs = float("-inf"), list[Pair]()
 
@@ -91,8 +98,9 @@ class Listed:
         if self._named is None:
             return [each.mints for each in _pools(url, *scan(format_))]
         found = list[tuple[Pubkey, Pubkey]]()
-        for begin in range(0, len(self._named), MAX_ACCOUNTS):
-            asked = list(self._named[begin : begin + MAX_ACCOUNTS]), {"encoding": "base64"}
+        named = [*self._named, *sorted(self._permits().pools().difference(self._named))]
+        for begin in range(0, len(named), MAX_ACCOUNTS):
+            asked = named[begin : begin + MAX_ACCOUNTS], {"encoding": "base64"}
             held = rpc(url, "getMultipleAccounts", *asked, timeout_s=2.0, type_=At[list[Owned | None]]).value
             found += [mints for each in held if each is not None and (mints := mints_of(each, format_)) is not None]
         return found
@@ -174,6 +182,7 @@ def solana_world(
     access: Access | None = None,
     clock: Clock = utc_now,
     cached: Callable[[Pair], Awaitable[PairPrices | None]] | None = None,
+    permits: Callable[[], Permits] = Permits,
 ) -> SolanaWorld:
     """Opens no connection yet. The arguments that a cluster decides:
 
@@ -181,14 +190,21 @@ def solana_world(
     addresses; `genesis_hash`: what every node has to answer; `requests_per_s` of each node, 0: any number;
     `pools`: the addresses of all pools that are traded; None looks for them among the programs' accounts.
     `max_fee_lamports`: the most that any order pays the chain, rent apart; `fees`: how the bid for a place in a block is chosen.
-    `access`: by default all venues directly.
+    `access`: by default all venues directly. `permits`: what pairs may use at present; pools that are named there need not be
+    among `pools`.
     """
     nodes = Nodes(rpc_urls, genesis_hash=genesis_hash, per_s=requests_per_s)
     accounts, blockhashes = Accounts(nodes), Blockhashes(nodes)
     sockets = [f"ws{url.removeprefix('http')}" for url in rpc_urls] if ws_urls is None else list(ws_urls)
     chain = SolanaChain(nodes, accounts, ws_urls=sockets)
     means = Means(
-        accounts, Builder(nodes, blockhashes, KNOWN), Priority(nodes, fees), Funding(accounts), chain, max_fee_lamports
+        accounts,
+        Builder(nodes, blockhashes, KNOWN),
+        Priority(nodes, fees),
+        Funding(accounts),
+        chain,
+        max_fee_lamports,
+        permits,
     )
     access = access or Access()
     apis = list[Api]()
@@ -224,6 +240,6 @@ def solana_world(
         return over_http(name) if mode == OVER_HTTP else EitherVenue(direct(name), over_http(name), chain)
 
     venues = [venue(register(name), mode) for name, mode in access.modes.items()]
-    router = Router(venues, deadline_ms=deadline_ms, max_age_ms=max_age_ms, clock=clock, cached=cached)
-    listed, balances = Listed(rpc_urls, tokens, pools), SolanaBalances(nodes)
+    router = Router(venues, deadline_ms=deadline_ms, max_age_ms=max_age_ms, clock=clock, cached=cached, permits=permits)
+    listed, balances = Listed(rpc_urls, tokens, pools, permits), SolanaBalances(nodes)
     return SolanaWorld(router, chain, nodes, accounts, listed, balances, controls, tuple(apis))

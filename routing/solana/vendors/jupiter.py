@@ -44,6 +44,14 @@ class _Instruction(msgspec.Struct, rename="camel"):
     data: str
 
 
+class _SwapInfo(msgspec.Struct, rename="camel"):
+    amm_key: str = ""
+
+
+class _Step(msgspec.Struct, rename="camel"):
+    swap_info: _SwapInfo | None = None
+
+
 class _Built(msgspec.Struct, rename="camel"):
     input_mint: str
     in_amount: str | int
@@ -54,6 +62,13 @@ class _Built(msgspec.Struct, rename="camel"):
     """A text, as a part of 1."""
     addresses_by_lookup_table_address: dict[str, Any] | None = None
     swap_mode: str = "ExactIn"
+    route_plan: list[_Step] | None = None
+
+    @property
+    def pools(self) -> list[str]:
+        """Of every step, or none at all where one does not say."""
+        said = [step.swap_info.amm_key if step.swap_info else "" for step in self.route_plan or ()]
+        return said if all(said) else []
 
 
 class _Refused(msgspec.Struct, rename="camel"):
@@ -85,7 +100,7 @@ class Jupiter:
         self._readable(proposal.swap)
         # What the pools keep is in what is paid; Jupiter does not tell it apart.
         impact = share(built.price_impact_pct)
-        return Offer(units(built.out_amount), impact, 0, datetime.now(UTC), (wanted.taker, proposal))
+        return Offer(units(built.out_amount), impact, 0, datetime.now(UTC), (wanted.taker, proposal), built.pools)
 
     async def propose(self, wanted: Wanted, offer: Offer, *, wait_s: float) -> Proposal:
         """See `Vendor`. A quote for somebody else is asked for again: its accounts are not the wallet's."""

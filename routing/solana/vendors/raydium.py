@@ -92,6 +92,7 @@ class Raydium:
             fee_bps=max(0, min(10_000, round(data.route_plan[0].fee_rate))),
             seen_at=datetime.now(UTC),
             answer=answer.body,
+            pools=[step.pool_id for step in data.route_plan],
         )
 
     async def propose(self, wanted: Wanted, offer: Offer, *, wait_s: float) -> Proposal:

@@ -37,6 +37,8 @@ class Offer:
     seen_at: datetime
     answer: Any
     """The vendor's own, as it came: some want it back to the letter."""
+    pools: Sequence[str] = ()
+    """Addresses of those that it would be swapped in; empty where the vendor does not say."""
 
 
 @dataclass(frozen=True, slots=True)

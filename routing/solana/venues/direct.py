@@ -12,6 +12,7 @@ import msgspec
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
 
+from routing.permits import AtVenue
 from routing.signer import Signer
 from routing.solana.addresses import pubkey
 from routing.solana.builder import Built
@@ -53,8 +54,7 @@ class DirectVenue(SigningVenue[Pool]):
     async def tick(self, pair: Pair) -> Tick:
         """See `Venue`. `volume` is what the pool's reserve is seen to have moved by in the last minute."""
         pool, seen_at = await self._pool(pair)
-        quote_token = pair.quote_token
-        reserve = pool.curve.bought if quote_token == pair.token_out else pool.curve.sold
+        quote_token, reserve = pair.quote_token, _depth(pair, pool.curve)
         moved = self._traded.saw(pool.layout.address, reserve, time.monotonic())
         return Tick(
             pair=pair.name,
@@ -111,27 +111,42 @@ class DirectVenue(SigningVenue[Pool]):
         return [*prepared, self._program.swap(pool.layout, read)]
 
     async def _pool(self, pair: Pair) -> tuple[Pool, datetime]:
-        """The deepest pool of the pair, and when it was seen. Raises `NoRoute`, `VenueUnavailable`."""
+        """The deepest pool that the pair may use, and when it was seen. Raises `NoRoute`, `VenueUnavailable`."""
         sold, bought = pubkey(pair.token_in.mint), pubkey(pair.token_out.mint)
+        permit = self._means.permits().at(pair, self.name)
+        permit.check_venue()
         try:
-            addresses = await self._index.of(sold, bought)
+            named = permit.pools
+            addresses = await self._index.of(sold, bought) if named is None else [pubkey(each) for each in named]
             # Together: what is asked within one turn of the loop goes in one request.
-            read = await asyncio.gather(*(self._read(address, sold) for address in addresses))
+            read = await asyncio.gather(*(self._read(address, sold, bought) for address in addresses))
             pools = [pool for pool in read if pool is not None]
         except NO_ANSWER as error:
             raise VenueUnavailable(str(error), venue=self.name) from error
-        if not pools:
-            raise NoRoute(venue=self.name)
-        return max(pools, key=lambda found: found[0].curve.bought)
+        return self._deepest(pair, pools, permit)
 
-    async def _read(self, address: Pubkey, sold: Pubkey) -> tuple[Pool, datetime] | None:
+    def _deepest(self, pair: Pair, pools: list[tuple[Pool, datetime]], permit: AtVenue) -> tuple[Pool, datetime]:
+        """Raises `NoRoute`; where none is permitted, what is said of the deepest one."""
+        refused: NoRoute | None = None
+        for pool, seen_at in sorted(pools, key=lambda found: found[0].curve.bought, reverse=True):
+            try:
+                permit.check_depth(
+                    _amount(_depth(pair, pool.curve), pair.quote_token.decimals), str(pool.layout.address)
+                )
+                return pool, seen_at
+            except NoRoute as error:
+                refused = refused or error
+        nowhere = "" if permit.pools is None else f"no pool that {pair.name} may use can be traded now"
+        raise refused or NoRoute(nowhere, venue=self.name)
+
+    async def _read(self, address: Pubkey, sold: Pubkey, bought: Pubkey) -> tuple[Pool, datetime] | None:
         """None where it cannot be quoted (now)."""
         account = (await self._accounts.get([address], max_age_s=LAYOUT_AGE_S))[address]
         if account is None or account.owner != self._format.program:
             return None
         try:
             layout = self._format.layout(address, account.data)
-            if layout.opens_at > time.time():
+            if {side.mint for side in layout.sides} != {sold, bought} or layout.opens_at > time.time():
                 return None
             held = await self._accounts.get(layout.needs)
             seen = min(found.seen_at for found in held.values() if found is not None)
@@ -169,6 +184,11 @@ def _price(pair: Pair, curve: Curve) -> Decimal:
     """tokenOut per tokenIn, before fee and impact."""
     scale = pair.token_in.decimals - pair.token_out.decimals
     return DIGITS.divide(Decimal(curve.bought), Decimal(curve.sold)).scaleb(scale, DIGITS).normalize(DIGITS)
+
+
+def _depth(pair: Pair, curve: Curve) -> int:
+    """Base units of the pair's quote token."""
+    return curve.bought if pair.quote_token == pair.token_out else curve.sold
 
 
 def _amount(units: int, decimals: int) -> Decimal:

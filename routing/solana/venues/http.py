@@ -31,6 +31,7 @@ QUOTE_WAIT_S, BUILD_WAIT_S = 1.5, 5.0
 """For a turn at the server: a quote is compared under a deadline, a transaction is waited for."""
 OFFER_AGE_S = 1.5
 """An offer that was compared is built from, while it is so young: one request less."""
+DEPTH_AGE_S = 60.0
 ASSUMED_FEE_BPS = 25
 """Of a tick, until an offer has shown what the venue keeps: a trigger must not count on more than is paid."""
 
@@ -51,9 +52,16 @@ class HttpVenue(SigningVenue[Offer]):
         self._vendor, self._prices, self._programs = vendor, prices, programs
         self._offers = Recent[tuple[Pair, int], Offer]()
         self._fees: dict[Pair, int] = {}
+        self._depths = Recent[Pair, Decimal]()
 
     async def tick(self, pair: Pair) -> Tick:
         """See `Venue`. One request tells the prices of all pairs of a poll; volume is not told."""
+        tick = await self._told(pair)
+        self._depths[pair.pool] = tick.liquidity
+        self._means.permits().at(pair, self.name).check_depth(tick.liquidity)
+        return tick
+
+    async def _told(self, pair: Pair) -> Tick:
         mints = pair.token_in.mint, pair.token_out.mint
         try:
             found = await self._prices.get(mints)
@@ -86,9 +94,11 @@ class HttpVenue(SigningVenue[Offer]):
 
     async def _present(self, pair: Pair, amount: Decimal, wallet: Pubkey) -> tuple[Quote, Offer]:
         wanted = Wanted(pair, self._units(amount, pair.token_in), wallet)
-        offer = self._offers.get((pair, wanted.amount), None, max_age_s=OFFER_AGE_S) or await self._asked(
-            wanted, BUILD_WAIT_S
-        )
+        offer = self._offers.get((pair, wanted.amount), None, max_age_s=OFFER_AGE_S)
+        if offer is None:
+            offer = await self._asked(wanted, BUILD_WAIT_S)
+        else:
+            await self._check(pair, offer)
         return self._quoted(pair, amount, offer), offer
 
     async def _signed(self, pair: Pair, asked: Asked, way: Offer, signer: Signer, expired: int) -> Built:
@@ -96,6 +106,7 @@ class HttpVenue(SigningVenue[Offer]):
         proposal = await self._vendor.propose(wanted, way, wait_s=BUILD_WAIT_S)
         tables = await read_tables(means.accounts, proposal.tables)
         swap = self._bounded(proposal.swap, asked.least)
+        self._takes(pair, swap, way)
         prepared, source, destination = await means.funding.prepare(asked, _side(pair.token_in), _side(pair.token_out))
         looked_up = [AddressLookupTableAccount(address, list(held)) for address, held in tables.items()]
         own = {asked.wallet, source, destination}
@@ -122,14 +133,31 @@ class HttpVenue(SigningVenue[Offer]):
             raise UnsafeTransaction(str(error)) from None
         return Instruction(proposed.program_id, data, list(proposed.accounts))
 
+    def _takes(self, pair: Pair, swap: Instruction, offer: Offer) -> None:
+        """Where pools are named, the swap goes through those that were offered. Raises `UnsafeTransaction`."""
+        used = {str(meta.pubkey) for meta in swap.accounts}
+        if self._means.permits().at(pair, self.name).pools is not None and not used.issuperset(offer.pools):
+            raise UnsafeTransaction("it swaps in another pool than was offered")
+
     async def _asked(self, wanted: Wanted, wait_s: float) -> Offer:
+        self._means.permits().at(wanted.pair, self.name).check_venue()
         try:
             offer = await self._vendor.offer(wanted, wait_s=wait_s)
         except VenueError as error:
             raise _of(error, self.name) from error
+        await self._check(wanted.pair, offer)
         self._offers[wanted.pair, wanted.amount] = offer
         self._fees[wanted.pair.pool] = offer.fee_bps or ASSUMED_FEE_BPS
         return offer
+
+    async def _check(self, pair: Pair, offer: Offer) -> None:
+        """Raises `VenueNotPermitted`, `PoolTooSmall` by the venue's last tick: a depth is told of all pools together, and changes
+        slowly."""
+        permit = self._means.permits().at(pair, self.name)
+        permit.check_pools(offer.pools)
+        if permit.permits is not None:
+            known = self._depths.get(pair.pool, None, max_age_s=DEPTH_AGE_S)
+            permit.check_depth((await self._told(pair)).liquidity if known is None else known)
 
     def _quoted(self, pair: Pair, amount: Decimal, offer: Offer) -> Quote:
         out = Decimal(offer.pays).scaleb(-pair.token_out.decimals, DIGITS)

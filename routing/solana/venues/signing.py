@@ -3,13 +3,14 @@ then what the chain makes of it.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import Generic, TypeVar
 
 from solders.pubkey import Pubkey
 
+from routing.permits import Permits
 from routing.selection import bound
 from routing.signer import Signer
 from routing.solana.accounts import Accounts
@@ -31,7 +32,8 @@ Way = TypeVar("Way")
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a world's venues build and send with. `max_fee_lamports`: what an order pays the chain at most."""
+    """What a world's venues build and send with. `max_fee_lamports`: what an order pays the chain at most; `permits`: what pairs
+    may use at present."""
 
     accounts: Accounts
     builder: Builder
@@ -39,6 +41,7 @@ class Means:
     funding: Funding
     chain: SolanaChain
     max_fee_lamports: int
+    permits: Callable[[], Permits] = Permits
 
 
 class Sending:
