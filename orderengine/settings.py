@@ -68,6 +68,15 @@ def read_bool(name: str, default: bool) -> bool:
     raise ImproperlyConfigured(f"{name} must be true or false, not {text!r}")
 
 
+def read_choice(name: str, default: str, choices: tuple[str, ...]) -> str:
+    """One of the choices; one in capitals may be given in small letters."""
+    text = os.environ.get(name) or default
+    for choice in (text, text.upper()):
+        if choice in choices:
+            return choice
+    raise ImproperlyConfigured(f"{name} must be {', '.join(choices[:-1])} or {choices[-1]}, not {text!r}")
+
+
 def read_rate(name: str, default: str) -> Rate | None:
     """`600/minute`; `off` or nothing: no limit."""
     text = os.environ.get(name) or default
@@ -114,9 +123,9 @@ FLOWER_URL = os.environ.get("FLOWER_URL") or embedded_service("flowerUrl")
 FLOWER_BASIC_AUTH = os.environ.get("FLOWER_BASIC_AUTH", "")
 """`name:password` that Flower asks for; an embedded engine uses the administrator's."""
 
-EXECUTION_MODE = os.environ.get("EXECUTION_MODE") or embedded_service("executionMode") or "mock"
-if EXECUTION_MODE not in ("mock", "localnet", "devnet", "mainnet"):
-    raise ImproperlyConfigured(f"EXECUTION_MODE must be mock, localnet, devnet or mainnet, not {EXECUTION_MODE!r}")
+EXECUTION_MODE = read_choice(
+    "EXECUTION_MODE", embedded_service("executionMode") or "mock", ("mock", "localnet", "devnet", "mainnet")
+)
 if not read_bool("MAINNET_I_UNDERSTAND", False) and EXECUTION_MODE == "mainnet":
     raise ImproperlyConfigured("EXECUTION_MODE=mainnet trades real money: set MAINNET_I_UNDERSTAND=true beside it")
 CAPS_REQUIRED = EXECUTION_MODE == "mainnet"
@@ -300,10 +309,8 @@ METRICS_DIR = Path(read("METRICS_DIR", "") or DATA_DIR / "run" / "metrics")
 """Where the processes of this host meet for `GET /metrics` (`runtime.slots`)."""
 
 
-LOG_LEVEL = read("LOG_LEVEL", "INFO").upper()
-LOG_FORMAT = read("LOG_FORMAT", "auto")
-if LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR") or LOG_FORMAT not in ("auto", "json", "console"):
-    raise ImproperlyConfigured("LOG_LEVEL is DEBUG, INFO, WARNING or ERROR; LOG_FORMAT is auto, json or console")
+LOG_LEVEL = read_choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+LOG_FORMAT = read_choice("LOG_FORMAT", "auto", ("auto", "json", "console"))
 LOGGING = logs.configuration(level=LOG_LEVEL, form=LOG_FORMAT)
 LOGGING_CONFIG = "orderengine.logs.configure"
 SENTRY_DSN = read("SENTRY_DSN", "")
@@ -483,11 +490,9 @@ RPC_REQUESTS_PER_S = read_float("RPC_REQUESTS_PER_S", 0, most=100_000)
 """What a node allows; calls that are read go to another one beyond it. 0: any number."""
 MAX_FEE_LAMPORTS = read_int("MAX_FEE_LAMPORTS", 1_000_000, least=5_000, most=10**12)
 """What any order pays the chain at most for one attempt, rent apart. What is dearer is not signed. 10⁹ lamports are 1 SOL."""
-FEE_STRATEGY = read("FEE_STRATEGY", "auto")
+FEE_STRATEGY = read_choice("FEE_STRATEGY", "auto", ("none", "fixed", "percentile", "auto"))
 """How a compute unit's price is chosen. `none`: next to nothing; `fixed`: `FEE_PRICE`; `percentile`: `FEE_PERCENTILE` of what
 recent blocks took from those that write the same pool; `auto`: 50 % of them. All but `none` rise after a transaction expired."""
-if FEE_STRATEGY not in ("none", "fixed", "percentile", "auto"):
-    raise ImproperlyConfigured(f"FEE_STRATEGY must be none, fixed, percentile or auto, not {FEE_STRATEGY!r}")
 FEE_PRICE = read_int("FEE_PRICE", 1_000, most=1_000_000_000)
 """Micro-lamports a compute unit: the price of `fixed`, and the least of `percentile` and `auto`."""
 FEE_PERCENTILE = read_int("FEE_PERCENTILE", 75, least=1, most=100)
@@ -496,19 +501,12 @@ TIP_LAMPORTS = read_int("TIP_LAMPORTS", 0, most=10**9)
 SNIPER_GATES = read_bool("SNIPER_GATES", True)
 """Whether a sniper looks at a token that is not verified before it buys, and leaves it alone where its maker can make more of it,
 freeze or take it, keep a part of each transfer or stop them. On a chain only."""
-VENUE_RAYDIUM = read("VENUE_RAYDIUM", "direct")
+VENUE_RAYDIUM = read_choice("VENUE_RAYDIUM", "direct", ("direct", "http", "both"))
 """`direct`: its pools are read and traded on the chain; `http`: its trade API is asked; `both`: whichever offers more."""
-VENUE_METEORA = read("VENUE_METEORA", "direct")
+VENUE_METEORA = read_choice("VENUE_METEORA", "direct", ("direct", "http", "both"))
 """The same; over HTTP by Jupiter's API, for Meteora has none that swaps."""
-VENUE_JUPITER = read("VENUE_JUPITER", "off")
+VENUE_JUPITER = read_choice("VENUE_JUPITER", "off", ("off", "http"))
 """`http`: Jupiter is a venue of its own, over all pools that it knows."""
-for name, value, allowed in (
-    ("VENUE_RAYDIUM", VENUE_RAYDIUM, ("direct", "http", "both")),
-    ("VENUE_METEORA", VENUE_METEORA, ("direct", "http", "both")),
-    ("VENUE_JUPITER", VENUE_JUPITER, ("off", "http")),
-):
-    if value not in allowed:
-        raise ImproperlyConfigured(f"{name} must be {' or '.join(allowed)}, not {value!r}")
 RAYDIUM_URL = read("RAYDIUM_URL", "")
 """Of its trade API; unset: that of the mode."""
 JUPITER_URL = read("JUPITER_URL", "")

@@ -12,6 +12,7 @@ SETTINGS = BASE / "orderengine" / "settings.py"
 PAGE = BASE / "docs" / "configuration.md"
 KINDS = {
     "read": "text",
+    "read_choice": "one of",
     "read_int": "whole number",
     "read_float": "number",
     "read_bool": "true or false",
@@ -56,8 +57,8 @@ MEANINGS = {
     "DEBUG": "Django's debugging pages. Never on a server.",
     "SECRET_KEY": "Signs sessions; an embedded engine makes its own, elsewhere it must be set.",
     "DATABASE_POOL": "Connections a process keeps for REST and admin, at most.",
-    "LOG_FORMAT": "`json`, `console`, or `auto`: what suits where the log goes.",
-    "LOG_LEVEL": "`DEBUG`, `INFO`, `WARNING` or `ERROR`.",
+    "LOG_FORMAT": "`auto`: what suits where the log goes.",
+    "LOG_LEVEL": "What is less urgent is not logged.",
     "OTEL_EXPORTER_OTLP_ENDPOINT": "Where traces go; without it there are none.",
     "OTEL_SAMPLE_RATE": "Share of traces that are kept, 0 to 1.",
     "SENTRY_DSN": "Where errors are reported; without it nowhere.",
@@ -110,7 +111,11 @@ def calls(node: ast.AST) -> Iterator[tuple[str, str, str]]:
         name = call.args[0].value
         if called in KINDS and from_environment and isinstance(name, str) and name.isupper():
             default = ast.unparse(call.args[1]) if len(call.args) > 1 else ""
-            yield name, KINDS[called], default
+            yield name, one_of(call.args[2]) if called == "read_choice" else KINDS[called], default
+
+
+def one_of(choices: ast.expr) -> str:
+    return "one of " + ", ".join(f"`{choice}`" for choice in ast.literal_eval(choices))
 
 
 def sections() -> Iterator[tuple[str, list[Variable]]]:
