@@ -5,11 +5,9 @@ import gzip
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,43 +17,34 @@ import pytest
 from solders.keypair import Keypair
 
 from tests.engine import BASE_DIR, Engine
+from tests.serving import Asked, Said, serving
 from wallets.keys import sealed
 
 STARTED_S = 60
 
 
-class Sentry(ThreadingHTTPServer):
+class Sentry:
     """Keeps what is reported."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
-        server = self
+        self.url = ""
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                server.bodies.append(gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body)
-                self.send_response(200)
-                self.end_headers()
-                self.wfile.write(b"{}")
-
-            def log_message(self, *arguments: Any) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+    def answer(self, asked: Asked) -> Said:
+        packed = asked.headers.get("Content-Encoding") == "gzip"
+        self.bodies.append(gzip.decompress(asked.body) if packed else asked.body)
+        return Said(b"{}")
 
     @property
     def dsn(self) -> str:
-        return f"http://key@127.0.0.1:{self.server_address[1]}/1"
+        return self.url.replace("//", "//key@") + "/1"
 
 
 @pytest.fixture
 def sentry() -> Iterator[Sentry]:
     made = Sentry()
-    yield made
-    made.shutdown()
-    made.server_close()
+    with serving(made.answer) as made.url:
+        yield made
 
 
 def forms_of(secret: bytes) -> list[bytes]:

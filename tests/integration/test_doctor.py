@@ -2,9 +2,8 @@
 
 import json
 import shutil
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from routing.cluster import cluster
 from routing.solana.nodes import NO_HISTORY
 from routing.world import _Opened
 from tests.localnet.node import Localnet
+from tests.serving import Asked, Said, serving
 from wallets.models import Wallet
 
 Serve = Callable[[dict[str, Any]], str]
@@ -49,34 +49,17 @@ def engine(
 @pytest.fixture
 def serve(node: Localnet) -> Iterator[Serve]:
     """Starts a node that answers as the localnet does, apart from these answers by method; its URL."""
-    servers: list[ThreadingHTTPServer] = []
+    with ExitStack() as servers:
 
-    def start(instead: dict[str, Any]) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                call = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                said = instead.get(call["method"])
-                if said is None:
-                    answer = node.rpc(call["method"], *call["params"])
-                    said = {"result": answer}
-                body = json.dumps({"jsonrpc": "2.0", "id": call["id"], **said}).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+        def start(instead: dict[str, Any]) -> str:
+            def answer(asked: Asked) -> Said:
+                call = json.loads(asked.body)
+                said = instead.get(call["method"]) or {"result": node.rpc(call["method"], *call["params"])}
+                return Said(json.dumps({"jsonrpc": "2.0", "id": call["id"], **said}).encode())
 
-            def log_message(self, *_: Any) -> None:
-                """Quiet."""
+            return servers.enter_context(serving(answer))
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+        yield start
 
 
 def wallet() -> Wallet:

@@ -2,9 +2,7 @@
 
 import asyncio
 import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +23,7 @@ from orders.streams.snapshots import Reader
 from orders.streams.subscriptions import Subscriptions
 from tests.factories import accepted, limit_order
 from tests.integration.test_streams import Browser
+from tests.serving import Said, serving
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:No directory at"),
@@ -61,19 +60,6 @@ MATRIX = {
 CELLS = [(what, who, wanted) for what, row in MATRIX.items() for who, wanted in zip(WHO, row, strict=True)]
 
 
-class Answers(BaseHTTPRequestHandler):
-    """Stands where Flower would listen."""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.end_headers()
-
-    do_POST = do_GET
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-
 @pytest.fixture(autouse=True)
 def public(database: Connection, settings: Settings) -> Iterator[None]:
     """As on a public address: nobody acts as `demo`."""
@@ -87,11 +73,10 @@ def public(database: Connection, settings: Settings) -> Iterator[None]:
 
 @pytest.fixture
 def flower(settings: Settings) -> Iterator[None]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        settings.FLOWER_URL = f"http://127.0.0.1:{server.server_port}/flower"
+    """Stands where Flower would listen."""
+    with serving(lambda _: Said()) as url:
+        settings.FLOWER_URL = f"{url}/flower"
         yield
-        server.shutdown()
 
 
 def person(who: str, *, group: str | None = None, account: bool = True, **fields: Any) -> User:

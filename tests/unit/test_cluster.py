@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import ExitStack
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
 
 from routing.cluster import GENESIS, TESTNET, ClusterUnknown, cluster
+from tests.serving import Said, serving
 
 OWN = "7" * 44
 Node = Callable[[str], str]
@@ -18,29 +18,13 @@ Node = Callable[[str], str]
 @pytest.fixture
 def node() -> Iterator[Node]:
     """Starts a node that says a genesis hash; its URL."""
-    servers: list[HTTPServer] = []
+    with ExitStack() as servers:
 
-    def start(genesis: str) -> str:
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.dumps({"jsonrpc": "2.0", "id": 1, "result": genesis}).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+        def start(genesis: str) -> str:
+            body = json.dumps({"jsonrpc": "2.0", "id": 1, "result": genesis}).encode()
+            return servers.enter_context(serving(lambda _: Said(body)))
 
-            def log_message(self, *_: Any) -> None:
-                """Quiet."""
-
-        server = HTTPServer(("127.0.0.1", 0), Handler)
-        servers.append(server)
-        Thread(target=server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{server.server_port}"
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+        yield start
 
 
 @pytest.fixture(autouse=True)

@@ -1,16 +1,15 @@
 """Answers of servers that are too large, too late, elsewhere or nonsense, from one that really gives them."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from routing.http import NoAnswer, RpcError, TimedOut, rpc
 from routing.solana.http import HttpClient
+from tests.serving import Asked, Said, serving
 
 KEY = "q1w2e3r4t5"
 FAULT = json.dumps({"jsonrpc": "2.0", "id": 1, "error": {"code": -32602, "message": "bad params"}}).encode()
@@ -23,33 +22,29 @@ ANSWERS = {
 }
 
 
-class Server(BaseHTTPRequestHandler):
-    asked: list[str] = []
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        path = self.path.partition("?")[0]
-        self.asked.append(path)
-        if path == "/late":
-            time.sleep(1)
-        status, body = ANSWERS.get(path, (307, b""))
-        self.send_response(status)
-        self.send_header("Location", "/good")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Quiet."""
+Serve = tuple[str, list[str]]
+"""A server's URL, and the paths that it was asked for."""
 
 
 @pytest.fixture
-def url() -> Iterator[str]:
-    Server.asked.clear()
-    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
+def server() -> Iterator[Serve]:
+    paths: list[str] = []
+
+    def answer(asked: Asked) -> Said:
+        path = asked.path.partition("?")[0]
+        paths.append(path)
+        if path == "/late":
+            time.sleep(1)
+        status, body = ANSWERS.get(path, (307, b""))
+        return Said(body, status, {"Location": "/good"})
+
+    with serving(answer) as url:
+        yield url, paths
+
+
+@pytest.fixture
+def url(server: Serve) -> str:
+    return server[0]
 
 
 @pytest.fixture
@@ -66,11 +61,12 @@ async def test_an_answer_that_is_too_large_or_too_late_is_none(url: str, client:
         await client.ask(f"{url}/late", body=b"{}", timeout_s=0.2)
 
 
-async def test_a_body_is_not_sent_on_to_elsewhere(url: str, client: HttpClient) -> None:
+async def test_a_body_is_not_sent_on_to_elsewhere(server: Serve, client: HttpClient) -> None:
+    url, paths = server
     assert (await client.ask(f"{url}/elsewhere", body=b"{}", timeout_s=5)).status == 307
     with pytest.raises(NoAnswer, match="HTTP 307|no answer of a node"):
         rpc(f"{url}/elsewhere", "getSlot", timeout_s=5)
-    assert Server.asked == ["/elsewhere", "/elsewhere"]
+    assert paths == ["/elsewhere", "/elsewhere"]
 
 
 def test_a_call_that_blocks_has_a_result_an_error_of_the_node_or_none(url: str) -> None:

@@ -2,9 +2,7 @@
 
 import base64
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,51 +11,39 @@ from solders.keypair import Keypair
 from solders.signature import Signature
 
 from routing.signer import SigningFailed
+from tests.serving import Asked, Said, serving
 from wallets.keys import remote
 from wallets.keys.local import KeyRefused
 
 TOKEN = "hvs.the-token-of-vault"
 
 
-class Vault(ThreadingHTTPServer):
+class Vault:
     """Signs with its key what comes with the token."""
 
     def __init__(self) -> None:
-        self.pair, self.asked = Keypair(), 0
+        self.pair, self.asked, self.url = Keypair(), 0, ""
         self.signs_with = self.pair
-        server = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                server.asked += 1
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                known = self.headers["X-Vault-Token"] == TOKEN and self.path == "/v1/transit/sign/trading"
-                signature = bytes(server.signs_with.sign_message(base64.b64decode(body["input"])))
-                said = {"data": {"signature": f"vault:v1:{base64.b64encode(signature).decode()}"}} if known else {}
-                self.send_response(200 if known else 403)
-                self.send_header("Content-Type", "application/json")
-                self.end_headers()
-                self.wfile.write(json.dumps(said).encode())
-
-            def log_message(self, *arguments: Any) -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+    def answer(self, asked: Asked) -> Said:
+        self.asked += 1
+        known = asked.headers["X-Vault-Token"] == TOKEN and asked.path == "/v1/transit/sign/trading"
+        signature = bytes(self.signs_with.sign_message(base64.b64decode(json.loads(asked.body)["input"])))
+        said = {"data": {"signature": f"vault:v1:{base64.b64encode(signature).decode()}"}} if known else {}
+        return Said(json.dumps(said).encode(), 200 if known else 403, {"Content-Type": "application/json"})
 
 
 @pytest.fixture
 def vault() -> Iterator[Vault]:
     made = Vault()
-    yield made
-    made.shutdown()
-    made.server_close()
+    with serving(made.answer) as made.url:
+        yield made
 
 
 def described(folder: Path, vault: Vault, *, mode: int = 0o600, **fields: Any) -> Path:
     values = {
         "backend": "vault",
-        "api_base_url": f"http://127.0.0.1:{vault.server_address[1]}",
+        "api_base_url": vault.url,
         "token": TOKEN,
         "key_name": "trading",
     }

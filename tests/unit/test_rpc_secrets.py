@@ -1,37 +1,21 @@
 """A node's address may hold a key: no error says it, for errors reach clients as the reason why an order failed."""
 
-import http.server
-import threading
 from collections.abc import Iterator
 
 import pytest
 
 from routing.http import NoAnswer
 from routing.solana.rpc import Node
+from tests.serving import Said, serving
 
 KEY = "q1w2e3r4t5"
 
 
-class Elsewhere(http.server.BaseHTTPRequestHandler):
-    """Sends everybody on, for ever."""
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(307)
-        self.send_header("Location", self.path)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def redirecting() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/?api-key={KEY}"
-        server.shutdown()
+    """Sends everybody on, for ever."""
+    with serving(lambda asked: Said(status=307, headers={"Location": asked.path})) as url:
+        yield f"{url}/?api-key={KEY}"
 
 
 async def refusal(url: str) -> str:

@@ -1,9 +1,6 @@
 """Pages elsewhere against an engine in local mode, where no key is needed: from a real browser, and header by header."""
 
-import http.server
-import threading
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +10,7 @@ from websockets.sync.client import connect
 
 from tests.browser.conftest import chromium, flags
 from tests.engine import Engine
+from tests.serving import Said, serving
 
 ORDER = {"tokenIn": "SOL", "tokenOut": "USDC", "amount": "1"}
 ATTACK = """
@@ -41,22 +39,8 @@ def elsewhere(engine: Engine) -> Iterator[str]:
         f'<iframe sandbox="allow-scripts" srcdoc="{attack}"></iframe>'
     ).encode()
 
-    class Page(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.end_headers()
-            self.wfile.write(page)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+    with serving(lambda _: Said(page, headers={"Content-Type": "text/html; charset=utf-8"})) as url:
+        yield f"{url}/"
 
 
 @pytest.mark.skipif(chromium() is None, reason="no Chromium here")

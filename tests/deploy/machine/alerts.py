@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -11,31 +11,12 @@ import yaml
 
 from tests.deploy.machine.server import Server
 from tests.engine import BASE_DIR
+from tests.serving import Asked, Said, serving
 from tests.waiting import until
 
 PROMETHEUS = "http://127.0.0.1:9090"
 RECEIVER = 9099
 RULES = BASE_DIR / "deploy" / "prometheus" / "alerts.yml"
-
-
-class Receiver(ThreadingHTTPServer):
-    """Where Alertmanager sends: (alert, firing or resolved)."""
-
-    def __init__(self) -> None:
-        self.received: set[tuple[str, str]] = set()
-        super().__init__(("127.0.0.1", RECEIVER), Hook)
-
-
-class Hook(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        server: Any = self.server
-        server.received |= {(alert["labels"]["alertname"], alert["status"]) for alert in said["alerts"]}
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *arguments: Any) -> None:
-        pass
 
 
 def rules() -> list[dict[str, Any]]:
@@ -58,7 +39,9 @@ class Watch:
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self.receiver = Receiver()
+        self.received: set[tuple[str, str]] = set()
+        """What Alertmanager sent: (alert, firing or resolved)."""
+        self._receiver = ExitStack()
         self._http = httpx.Client(base_url=PROMETHEUS, timeout=10)
         self.firing: set[str] = set()
         self.caused: dict[str, tuple[str, float]] = {}
@@ -66,7 +49,7 @@ class Watch:
         self.mended: dict[str, float] = {}
         self.resolved: dict[str, float] = {}
         self._ended = threading.Event()
-        self._threads = [threading.Thread(target=self._ask), threading.Thread(target=self.receiver.serve_forever)]
+        self._asking = threading.Thread(target=self._ask)
 
     def start(self) -> None:
         """Prometheus, Alertmanager and the exporter by the documented block; then the shorter waits."""
@@ -84,16 +67,19 @@ class Watch:
             "systemctl restart prometheus prometheus-alertmanager\n"
         )
         until(lambda: self._server.machine.run(f"curl -fs {PROMETHEUS}/-/ready", check=False).returncode == 0, 60, 0.5)
-        for thread in self._threads:
-            thread.start()
+        self._receiver.enter_context(serving(self._receive, port=RECEIVER))
+        self._asking.start()
 
     def stop(self) -> None:
         self._ended.set()
-        self.receiver.shutdown()
-        for thread in self._threads:
-            thread.join()
-        self.receiver.server_close()
+        self._receiver.close()
+        self._asking.join()
         self._http.close()
+
+    def _receive(self, asked: Asked) -> Said:
+        alerts = json.loads(asked.body)["alerts"]
+        self.received |= {(alert["labels"]["alertname"], alert["status"]) for alert in alerts}
+        return Said()
 
     def value(self, expression: str) -> list[Any]:
         """[{metric, value}] of an instant query."""

@@ -248,7 +248,7 @@ def test_every_alert_has_fired_and_is_gone(watch: Watch, server: Server, say: Sa
         def arrived() -> bool:
             # AcceptRefused is kept back while DependencyDown says that it is Postgres.
             expected = {(name, state) for name in names - {"AcceptRefused"} for state in ("firing", "resolved")}
-            return expected <= watch.receiver.received
+            return expected <= watch.received
 
         until(arrived, 60, 1)
     finally:
