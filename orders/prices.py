@@ -102,19 +102,25 @@ class Quotes:
         return self._router.now() - market.best.observed_at if market.best else timedelta.max
 
 
-def present(pair: Pair) -> PairPrices:
-    """The poller's prices while they are fresh, else the venues' own, else the last known."""
+async def latest(pair: Pair) -> PairPrices:
+    """The poller's prices while they are fresh, else the venues' own, else the last known. For requests of their own, where no
+    other asks at the same time: `Quotes` shares answers."""
     router, store = world().router, price_store()
     cached = None
     try:
-        cached = store.read([pair.name]).get(pair.name)
+        cached = (await asyncio.to_thread(store.read, [pair.name])).get(pair.name)
         if cached and cached.best and router.now() - cached.best.observed_at <= router.max_age:
             return cached
-        store.watch(pair.name)
+        await asyncio.to_thread(store.watch, pair.name)
     except redis.RedisError as error:
         log.warning("no cached prices: %s", error)
-    asked = prices_of(pair, async_to_sync(router.ticks)(pair, deadline_s=ASK_S).values(), router)
+    asked = prices_of(pair, (await router.ticks(pair, deadline_s=ASK_S)).values(), router)
     return cached if cached and not asked.ticks else asked
+
+
+def present(pair: Pair) -> PairPrices:
+    """`latest`, blocking."""
+    return async_to_sync(latest)(pair)
 
 
 class Priced(Protocol):

@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol
 
+from asgiref.sync import async_to_sync
 from msgspec.structs import replace
 
 from orders.errors import ApiError
 from orders.ledger.values import Worth
-from orders.prices import present
+from orders.prices import latest
 from risk.rules import rules
 from risk.values import Asked, Denial, Rule, TradingState, denial_of, reduces
 from risk.worth import quote_tokens, valuation
@@ -42,9 +43,17 @@ def denied(denial: Denial) -> ApiError:
     return ApiError(denial.code, denial.message, {name: [figure] for name, figure in denial.figures.items()})
 
 
-async def check_risk(account_id: int, order: Terms, market: Callable[[Pair], Awaitable[PairPrices]]) -> None:
-    """Costs a look-up in memory where there are no rules. Raises `ApiError` with a code of `risk.values.MESSAGES`."""
+Market = Callable[[Pair], Awaitable[PairPrices]]
+
+
+async def check_risk(account_id: int, order: Terms, market: Market = latest, *, may_trade: bool = False) -> None:
+    """Costs a look-up in memory where there are no rules. Raises `ApiError` with a code of `risk.values.MESSAGES`.
+
+    `may_trade`: it was accepted before, so the trading state does not matter.
+    """
     found = rules.of(account_id)
+    if may_trade:
+        found = [replace(rule, state=TradingState.ACTIVE) for rule in found]
     if not found:
         return
     pair = _pair_to_price(found, order)
@@ -54,16 +63,8 @@ async def check_risk(account_id: int, order: Terms, market: Callable[[Pair], Awa
 
 
 def check_risk_now(account_id: int, order: Terms, *, may_trade: bool = False) -> None:
-    """The same, blocking. `may_trade`: it was accepted before, so the trading state does not matter."""
-    found = rules.of(account_id)
-    if may_trade:
-        found = [replace(rule, state=TradingState.ACTIVE) for rule in found]
-    if not found:
-        return
-    pair = _pair_to_price(found, order)
-    best = None if pair is None else present(pair).best
-    prices = valuation.prices() if _counts_money(found) else {}
-    _check(found, order, None if best is None else best.net_price, prices)
+    """`check_risk`, blocking."""
+    async_to_sync(check_risk)(account_id, order, may_trade=may_trade)
 
 
 def worth() -> Worth:
