@@ -1,4 +1,7 @@
-"""`python -m tests.chaos.mutations [GUARD …]`: with a guard switched off the suite must go red, else exit code 1."""
+"""`python -m tests.chaos.mutations [GUARD …]`: with a guard switched off the suite must go red, else exit code 1.
+
+Red is what the suite asserts; a test that meets an error, such as a statement that Postgres does not understand, is not.
+"""
 
 import asyncio
 import dataclasses
@@ -17,7 +20,7 @@ from tests.chaos.faults import SHAPES
 from tests.chaos.faults.plans import make
 from tests.chaos.faults.postgres import dead_executors
 from tests.chaos.faults.registry import thaw
-from tests.chaos.guards_off import real_chain, risk_statements
+from tests.chaos.guards_off import real_chain, risk_statements, verdict
 from tests.chaos.plan_load import RACE
 from tests.chaos.trial import Fault, Trial, run
 
@@ -72,26 +75,39 @@ TRIALS = {
 }
 
 
-async def violations(guard: str, folder: Path) -> list[str]:
+def without(guard: str, file: Path) -> dict[str, str]:
+    """The environment in which the guard is off, and `guards_off.verdict` writes to the file."""
+    return {"GUARD_OFF": guard, "GUARD_VERDICT": str(file), "PYTHONPATH": str(HERE)}
+
+
+async def violations(guard: str, folder: Path, file: Path) -> list[str]:
     fault, _ = TRIALS[guard]
     shape = SHAPES[fault.shape]
     # A transaction is to be valid still when its worker is thawed, however late a busy machine counts it as crashed.
-    unguarded = {"GUARD_OFF": guard, "PYTHONPATH": str(HERE), "MOCK_VALID_S": "90"}
+    unguarded = {**without(guard, file), "MOCK_VALID_S": "90"}
     shape = dataclasses.replace(shape, environment={**shape.environment, **unguarded})
     async with Arena(shape, random.Random(1), folder / guard).running() as arena:
         return (await run(fault, arena, random.Random(1))).violations
 
 
-def test_is_red(guard: str) -> bool:
-    """Whether the guard's test fails without it."""
-    unguarded = {"GUARD_OFF": guard, "PYTHONPATH": str(HERE)}
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", TESTS[guard]]
-    done = subprocess.run(command, env={**os.environ, **unguarded}, capture_output=True, text=True, timeout=600)
-    # A program that ends by an error exits with 1, too: it has tested nothing.
-    red = done.returncode == 1 and " failed" in done.stdout
+def test_is_red(guard: str, file: Path) -> bool:
+    """Whether the guard's test fails without it, by what it asserts and not by an error."""
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", "-p", "reporting"]
+    done = subprocess.run(
+        [*command, TESTS[guard]],
+        env={**os.environ, **without(guard, file)},
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    asserted, errors = verdict.read(file)
+    red = done.returncode == 1 and asserted and not errors
     name = TESTS[guard].rpartition("::")[2]
-    print(f"without {guard}: {name} {'is red' if red else f'STAYS GREEN (exit code {done.returncode})'}", flush=True)
-    if not red and done.returncode:
+    said = "is red" if red else "MEETS AN ERROR" if errors else f"STAYS GREEN (exit code {done.returncode})"
+    print(f"without {guard}: {name} {said}", flush=True)
+    for each in errors[:2]:
+        print(f"    {each}", flush=True)
+    if not (red or errors) and done.returncode:
         print(done.stdout[-2_000:] + done.stderr[-2_000:], flush=True)
     return red
 
@@ -101,18 +117,18 @@ def main() -> int:
     unnoticed = 0
     try:
         for guard in sys.argv[1:] or [*TRIALS, *TESTS]:
+            file = root / f"{guard}.verdict"
             if guard in TESTS:
-                unnoticed += not test_is_red(guard)
+                unnoticed += not test_is_red(guard, file)
                 continue
             fault, invariant = TRIALS[guard]
-            found = asyncio.run(violations(guard, root))
+            found = asyncio.run(violations(guard, root, file))
+            _, errors = verdict.read(file)
             expected = [each for each in found if each.startswith(invariant)]
-            unnoticed += not expected
-            print(
-                f"without {guard}: {fault.name} {'is red' if expected else 'STAYS GREEN'}, {len(found)} violations",
-                flush=True,
-            )
-            for each in (expected or found)[:2]:
+            unnoticed += bool(errors) or not expected
+            said = "MEETS AN ERROR" if errors else "is red" if expected else "STAYS GREEN"
+            print(f"without {guard}: {fault.name} {said}, {len(found)} violations", flush=True)
+            for each in (errors or expected or found)[:2]:
                 print(f"    {each}", flush=True)
     finally:
         shutil.rmtree(root, ignore_errors=True)

@@ -15,6 +15,7 @@ from typing import Any
 
 import real_chain  # type: ignore[import-not-found]
 import risk_statements  # type: ignore[import-not-found]
+import verdict  # type: ignore[import-not-found]
 
 
 def no_fence(ledger: Any) -> None:
@@ -132,5 +133,7 @@ class After(importlib.abc.MetaPathFinder):
         return spec
 
 
-for module_name, switch_off in GUARDS[os.environ["GUARD_OFF"]].items():
-    sys.meta_path.insert(0, After(module_name, switch_off))
+WATCHED = {"psycopg.errors": verdict.watch_statements}
+"""What Postgres does not understand is no proof that a guard is missed."""
+for module_name, change in (GUARDS[os.environ["GUARD_OFF"]] | WATCHED).items():
+    sys.meta_path.insert(0, After(module_name, change))
