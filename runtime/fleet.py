@@ -38,6 +38,7 @@ ORDERS = Kind(
     count_variable="WORKERS_ORDERS",
     signs=True,
 )
+WEBHOOKS = Kind("webhooks", nice=10)
 KINDS: tuple[Kind, ...] = (
     WEB,
     ORDERS,
@@ -46,7 +47,7 @@ KINDS: tuple[Kind, ...] = (
     Kind("beat"),
     Kind("limit", queue="limit", tasks=("match_limits",)),
     Kind("sniper", queue="sniper", tasks=("match_snipers",)),
-    Kind("webhooks", nice=10),
+    WEBHOOKS,
     Kind("flower", nice=10),
 )
 """In the order in which they start."""

@@ -9,6 +9,11 @@ ATTEMPTS = Counter("orderengine_webhook_attempts", "Requests to webhooks, by wha
 WAITING = Gauge(
     "orderengine_webhooks_waiting", "Deliveries that wait, counted twice a minute.", multiprocess_mode="livesum"
 )
+TURN_AT = Gauge(
+    "orderengine_webhooks_turn_timestamp_seconds",
+    "When the sender last ended a turn, in Unix seconds. One that stands by has none.",
+    multiprocess_mode="livemax",
+)
 FAILING = Gauge(
     "orderengine_webhooks_failing", "Webhooks that do not answer and are asked rarely.", multiprocess_mode="livesum"
 )

@@ -111,6 +111,7 @@ class Sender:
                 metrics.FAILING.set(failing)
                 upkeep_at = self._now() + UPKEEP_S
             await self._send(store)
+            metrics.TURN_AT.set_to_current_time()
             with contextlib.suppress(TimeoutError):
                 pause = LOOK_EVERY_S if self._work else STANDBY_S
                 await asyncio.wait_for(self._wake.wait(), min(pause, max(GATHER_S, look_at - self._now())))

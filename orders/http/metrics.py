@@ -172,7 +172,8 @@ def from_broker() -> list[GaugeMetricFamily]:
 def processes(directory: Path) -> GaugeMetricFamily:
     """Every kind is there, also with 0: an alert can ask for the missing one."""
     living = slots.living(directory)
-    kinds = [(kind.name, float(living.get(kind.name, 0))) for kind in fleet.KINDS if kind.queue or kind is fleet.WEB]
+    shown = [kind for kind in fleet.KINDS if kind.queue or kind in (fleet.WEB, fleet.WEBHOOKS)]
+    kinds = [(kind.name, float(living.get(kind.name, 0))) for kind in shown]
     return labelled("processes_alive", "Living processes that share this host's metrics, by kind.", "kind", kinds)
 
 

@@ -1,5 +1,7 @@
 """`GET /metrics` covers every process, moves with load, and the dashboards and alerts ask for nothing else."""
 
+import time
+
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -44,6 +46,8 @@ def test_a_scrape_during_load_moves_across_all_processes(start_engine) -> None: 
         assert after[f"orderengine_stage_seconds_count{{stage={stage}}}"] >= 300
     for group in ("accept", "claim", "record"):
         assert after[f"orderengine_group_commit_size_count{{group={group}}}"] >= 1
+    assert after["orderengine_processes_alive{kind=webhooks}"] == 1
+    assert time.time() - after["orderengine_webhooks_turn_timestamp_seconds{}"] < 30, "with nobody to be told as well"
     old = engine.kill("orders-1")
     engine.wait_restarted("orders-1", old)
     assert scrape(engine)["orderengine_orders_final_total{status=confirmed}"] == 300, "a dead worker's count remains"

@@ -13,13 +13,15 @@ from orders import metrics as order_metrics
 from orders.http import metrics as endpoint
 from routing import metrics as routing_metrics
 from runtime import metrics as runtime_metrics
+from webhooks import metrics as webhook_metrics
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 NAME = re.compile(r"\borderengine_\w+")
 
 
 def every_metric() -> list[Any]:
-    return [value for module in (order_metrics, routing_metrics, runtime_metrics) for value in vars(module).values()]
+    modules = (order_metrics, routing_metrics, runtime_metrics, webhook_metrics)
+    return [value for module in modules for value in vars(module).values()]
 
 
 def known() -> set[str]:

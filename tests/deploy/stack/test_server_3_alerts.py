@@ -92,6 +92,14 @@ def test_executors_and_dbsync_are_gone(watch: Watch, server: Server) -> None:
     watch.mend("ConfirmSlow", "TriggersLate", "ExecutorLost")
 
 
+def test_nobody_sends_webhooks(watch: Watch, server: Server) -> None:
+    watch.cause("`webhooks` stopped", "WebhooksMissing")
+    server.systemctl("stop", "orderengine@webhooks")
+    watch.fire("WebhooksMissing")
+    server.systemctl("start", "orderengine@webhooks")
+    watch.mend("WebhooksMissing")
+
+
 def test_both_venues_fail(watch: Watch, server: Server) -> None:
     names = ("VenueDown", "QuotesStale", "OrdersFailing", "DeadLetters")
     with server.staff() as staff:
