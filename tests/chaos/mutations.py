@@ -1,6 +1,6 @@
 """`python -m tests.chaos.mutations [GUARD …]`: with a guard switched off the suite must go red, else exit code 1.
 
-Red is what the suite asserts; a test that meets an error, such as a statement that Postgres does not understand, is not.
+A test is not red whose edit is nonsense, such as a statement that Postgres does not understand.
 """
 
 import asyncio
@@ -91,7 +91,7 @@ async def violations(guard: str, folder: Path, file: Path) -> list[str]:
 
 
 def test_is_red(guard: str, file: Path) -> bool:
-    """Whether the guard's test fails without it, by what it asserts and not by an error."""
+    """Whether the guard's test fails without it, and not because the edit is nonsense."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", "-p", "reporting"]
     done = subprocess.run(
         [*command, TESTS[guard]],
@@ -100,10 +100,10 @@ def test_is_red(guard: str, file: Path) -> bool:
         text=True,
         timeout=600,
     )
-    asserted, errors = verdict.read(file)
-    red = done.returncode == 1 and asserted and not errors
+    failed, errors = verdict.read(file)
+    red = done.returncode == 1 and failed and not errors
     name = TESTS[guard].rpartition("::")[2]
-    said = "is red" if red else "MEETS AN ERROR" if errors else f"STAYS GREEN (exit code {done.returncode})"
+    said = "is red" if red else "IS NONSENSE" if errors else f"STAYS GREEN (exit code {done.returncode})"
     print(f"without {guard}: {name} {said}", flush=True)
     for each in errors[:2]:
         print(f"    {each}", flush=True)
@@ -126,7 +126,7 @@ def main() -> int:
             _, errors = verdict.read(file)
             expected = [each for each in found if each.startswith(invariant)]
             unnoticed += bool(errors) or not expected
-            said = "MEETS AN ERROR" if errors else "is red" if expected else "STAYS GREEN"
+            said = "IS NONSENSE" if errors else "is red" if expected else "STAYS GREEN"
             print(f"without {guard}: {fault.name} {said}, {len(found)} violations", flush=True)
             for each in (errors or expected or found)[:2]:
                 print(f"    {each}", flush=True)

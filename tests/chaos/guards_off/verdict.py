@@ -1,7 +1,8 @@
 """What a guard's test came to without the guard: lines in the file that `GUARD_VERDICT` names, from every process of the test.
 
-Without a guard a test has to fail by what it asserts. One that meets an error has tested nothing: an edit that Postgres does not
-understand may end the test, or be logged by the engine, so that what the test waits for never comes.
+Without a guard a test has to fail: by what it asserts, or by what the engine raises then. One whose edit is nonsense has tested
+nothing. A statement that Postgres does not understand may end the test, or be logged by the engine, so that what the test waits
+for never comes.
 """
 
 import os
@@ -32,7 +33,7 @@ def watch_statements(errors: Any) -> None:
 
 
 def read(file: Path) -> tuple[bool, list[str]]:
-    """(whether a test failed by what it asserts, the errors beside that)."""
+    """(whether a test failed, what was nonsense beside that)."""
     lines = file.read_text().splitlines() if file.exists() else []
     errors = [line.removeprefix("error ") for line in lines if line.startswith("error ")]
-    return any(line.startswith("asserted ") for line in lines), errors
+    return any(line.startswith("failed ") for line in lines), errors
