@@ -78,7 +78,7 @@ app.conf.update(
 # Two lines a task would cost more than the task does.
 for name in ("celery.worker.strategy", "celery.app.trace"):
     logging.getLogger(name).setLevel(logging.WARNING)
-app.autodiscover_tasks(["orders", "routing", "triggers"])
+app.autodiscover_tasks(["books", "orders", "routing", "triggers"])
 
 
 class Liveness(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -197,8 +197,10 @@ def drain_owners(**_: Any) -> None:
 
 @worker_shutdown.connect
 def close_owners(**_: Any) -> None:
+    from books import tasks as book_tasks
     from orders import tasks
     from triggers import tasks as trigger_tasks
 
     tasks.owners.close()
     trigger_tasks.owners.close()
+    book_tasks.owners.close()

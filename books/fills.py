@@ -93,7 +93,10 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     token: Token | None = None
     pair: Pair | None = None
 
-    def parameters(self, *, cursor: UUID | None = None, newest: bool = False) -> dict[str, Any]:
+    def parameters(
+        self, *, cursor: UUID | None = None, at: datetime | None = None, newest: bool = False
+    ) -> dict[str, Any]:
+        """`cursor`: the order of the fill before, whose time is `at`, if that is known."""
         return {
             "account": self.account_id,
             "since": self.since,
@@ -104,6 +107,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
             "sold": None if self.pair is None else stored_as(self.pair.token_in.mint),
             "bought": None if self.pair is None else stored_as(self.pair.token_out.mint),
             "cursor": cursor,
+            "at": at,
             "newest": newest,
         }
 
@@ -133,12 +137,26 @@ def page(wanted: Wanted, *, limit: int, newest: bool, cursor: UUID | None) -> li
         return [Fill(*row) for row in rows.fetchall()]
 
 
-def batches(connection: psycopg.Connection[Any], wanted: Wanted) -> Iterator[list[Fill]]:
-    """All fills, the oldest first, of one snapshot of the database."""
-    with connection.transaction(), connection.cursor("fills") as cursor:
-        cursor.execute(statement(newest=False), wanted.parameters())
-        while rows := cursor.fetchmany(BATCH):
-            yield [Fill(*row) for row in rows]
+def batches(
+    connection: psycopg.Connection[Any], wanted: Wanted, *, after: tuple[datetime, UUID] | None = None
+) -> Iterator[list[Fill]]:
+    """All fills, the oldest first, of one snapshot of the database; those after the fill of that time and order."""
+    at, cursor = after or (None, None)
+    with connection.transaction(), connection.cursor("fills") as rows:
+        rows.execute(statement(newest=False), wanted.parameters(cursor=cursor, at=at))
+        while found := rows.fetchmany(BATCH):
+            yield [Fill(*row) for row in found]
+
+
+def some(
+    connection: psycopg.Connection[Any], wanted: Wanted, *, after: tuple[datetime, UUID] | None, most: int
+) -> list[Fill]:
+    """The oldest ones of these."""
+    at, cursor = after or (None, None)
+    rows = connection.execute(
+        statement(newest=False) + " LIMIT %(limit)s", wanted.parameters(cursor=cursor, at=at) | {"limit": most}
+    )
+    return [Fill(*row) for row in rows]
 
 
 FEES = msgspec.json.Decoder(list[FeeOut])

@@ -1,17 +1,14 @@
-"""The books of an account, from its fills. They are folded anew each time, so that they cannot differ from the fills."""
+"""The books of an account, folded from its fills: those after its newest checkpoint, so that an answer takes no longer for an
+account that has traded for years."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
-import msgspec
 import psycopg
 
-from books.fills import Fill, Wanted, batches, fees_of
-from books.statement import Books, Entry
-from orders.mints import mint_of
-from routing.values import UNRANKED, precedence
-from routing.world import tokens
+from books.checkpoints import entry_of, newest, rank, well_quoted
+from books.fills import EARLIEST, LATEST, Wanted, batches
+from books.statement import Books
 
 
 def books(
@@ -21,24 +18,16 @@ def books(
     *,
     period: str | None = None,
     since: datetime | None = None,
-    until: datetime | None = None,
+    until: datetime = LATEST,
 ) -> Books:
     """`since` and `until` bound a statement; positions are of all fills before `until`."""
-    found = Books(rank, period=period, since=since)
-    wanted = Wanted(account_id=account_id, mode=mode)
-    if until is not None:
-        wanted = msgspec.structs.replace(wanted, until=until)
-    for batch in batches(connection, wanted):
+    begun = newest(connection, account_id, mode, until if since is None else since)
+    held = [] if begun is None else begun.held
+    if not well_quoted(held):
+        begun, held = None, []
+    found = Books(rank, period=period, since=since, held=held)
+    wanted = Wanted(account_id=account_id, mode=mode, since=EARLIEST if begun is None else begun.at, until=until)
+    for batch in batches(connection, wanted, after=None if begun is None else begun.last):
         for fill in batch:
             found.take(entry_of(fill))
     return found
-
-
-def rank(mint: str) -> tuple[int, str]:
-    token = tokens().resolve(mint)
-    return (UNRANKED, mint) if token is None else precedence(token)
-
-
-def entry_of(fill: Fill) -> Entry:
-    fees = tuple((fee.kind, fee.token, Decimal(fee.amount)) for fee in fees_of(fill))
-    return Entry(fill.at, mint_of(fill.token_in), mint_of(fill.token_out), fill.amount_in, fill.amount_out, fees)

@@ -8,6 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
+import msgspec
+
 from books.positions import ZERO, Position, Precedence, Trade, added, trade_of, traded
 
 PERIODS = ("day", "hour")
@@ -59,16 +61,65 @@ Key = tuple[str, str]
 """(base, quote), mints."""
 
 
+class Held(msgspec.Struct, frozen=True, array_like=True):
+    """A position with its line of all time: what a fold goes on from."""
+
+    base: str
+    quote: str
+    position: Position
+    bought: Decimal
+    sold: Decimal
+    paid: Decimal
+    received: Decimal
+    fills: int
+    fees: list[tuple[str, str, Decimal]]
+
+    def line(self) -> Line:
+        line = Line(Position())
+        line.closing, line.fills = self.position, self.fills
+        line.bought, line.sold, line.paid, line.received = self.bought, self.sold, self.paid, self.received
+        line.fees = {(kind, token): amount for kind, token, amount in self.fees}
+        return line
+
+
 class Books:
     """Positions since the first fill, and a statement's lines from `since` on; without `period` one line of each position, of
-    all time."""
+    all time. `held`: what the fills before those that it takes come to."""
 
-    def __init__(self, precedence: Precedence, *, period: str | None = None, since: datetime | None = None) -> None:
+    def __init__(
+        self,
+        precedence: Precedence,
+        *,
+        period: str | None = None,
+        since: datetime | None = None,
+        held: Iterable[Held] = (),
+    ) -> None:
         self._precedence = precedence
         self._period = period
         self._since = since
         self.positions: dict[Key, Position] = {}
         self.lines: dict[tuple[datetime | None, Key], Line] = {}
+        for each in held:
+            key = each.base, each.quote
+            self.positions[key] = each.position
+            if period is None and since is None:
+                self.lines[(None, key)] = each.line()
+
+    def held(self) -> list[Held]:
+        """Of books without a period."""
+        return [
+            Held(
+                *key,
+                line.closing,
+                line.bought,
+                line.sold,
+                line.paid,
+                line.received,
+                line.fills,
+                [(*fee, amount) for fee, amount in line.fees.items()],
+            )
+            for (_, key), line in self.lines.items()
+        ]
 
     def take(self, entry: Entry) -> None:
         """Fills are given in the order of time."""

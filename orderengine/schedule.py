@@ -62,6 +62,7 @@ ENTRIES = (
     Entry("expire_orders", "dbsync", 500),
     Entry("keep_book", "dbsync", 1_000),
     Entry("step_plans", "dbsync", 500),
+    Entry("keep_books", "dbsync", 1_000),
     Entry("prune", "dbsync", 600_000),
 )
 OWN_TASKS = frozenset(entry.task for entry in ENTRIES)

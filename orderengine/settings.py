@@ -580,6 +580,8 @@ RECONCILE_BACKLOG_GRACE_S = 20.0
 """While the broker still holds dispatches, an order's own is most likely among them."""
 RETENTION_DAYS = read_int("RETENTION_DAYS", 0, most=36_500)
 """Finished orders are purged after so many days; 0 keeps them."""
+CHECKPOINT_FILLS = read_int("CHECKPOINT_FILLS", 10_000, least=1)
+"""Fills of an account from one checkpoint of its books to the next; an answer folds those after the newest one."""
 DRAIN_S = read_float("DRAIN_S", 5.0)
 MAX_BODY_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 FILES_BESIDE_SOCKETS = 512

@@ -42,7 +42,9 @@ WEBHOOKS = Kind("webhooks", nice=10)
 KINDS: tuple[Kind, ...] = (
     WEB,
     ORDERS,
-    Kind("dbsync", queue="dbsync", tasks=("reconcile", "expire_orders", "keep_book", "step_plans", "prune")),
+    Kind(
+        "dbsync", queue="dbsync", tasks=("reconcile", "expire_orders", "keep_book", "keep_books", "step_plans", "prune")
+    ),
     Kind("quotes", queue="quotes", tasks=("poll_quotes",)),
     Kind("beat"),
     Kind("limit", queue="limit", tasks=("match_limits",)),

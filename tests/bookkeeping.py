@@ -19,7 +19,7 @@ from tests.onchain import OnChain, units
 
 FILLS = (Path(books.__file__).parent / "sql" / "fills.sql").read_text() + " ORDER BY at, id"
 RANKS = {token.mint: precedence(token) for token in REGISTRY.tokens}
-ALL = dict.fromkeys(("mode", "venue", "token", "sold", "bought", "cursor")) | {
+ALL = dict.fromkeys(("mode", "venue", "token", "sold", "bought", "cursor", "at")) | {
     "since": datetime(1970, 1, 1, tzinfo=UTC),
     "until": datetime(9999, 1, 1, tzinfo=UTC),
     "newest": False,

@@ -32,8 +32,8 @@ hypothesis.settings.load_profile("orderengine")
 
 TABLES = (
     "orders_order, orders_orderevent, orders_transaction, orders_deadletter, orders_executor, orders_plan, orders_planevent,"
-    " orders_pairhigh, orders_deadman, orders_reservation, orders_alert, orders_keptfill, risk_rule, risk_budget,"
-    " risk_spend, risk_change, wallets_walletkey, wallets_wallet, accounts_ticket,"
+    " orders_pairhigh, orders_deadman, orders_reservation, orders_alert, orders_keptfill, books_checkpoint, risk_rule,"
+    " risk_budget, risk_spend, risk_change, wallets_walletkey, wallets_wallet, accounts_ticket,"
     " webhooks_delivery, webhooks_endpoint, webhooks_feed"
 )
 

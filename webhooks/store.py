@@ -16,7 +16,8 @@ from webhooks.body import Due
 from webhooks.post import MAX_SAID
 
 query = partial(queries.query, folder=Path(__file__).parent / "sql")
-HORIZON, RAISE, NOTE, TAKE = map(query, ("horizon", "raise", "note", "take"))
+HORIZON = queries.query("horizon")
+RAISE, NOTE, TAKE = map(query, ("raise", "note", "take"))
 DONE, PARK, PURGE = map(query, ("done", "park", "purge"))
 GRACE_S = 1.0
 """From a statement's arrival at Postgres to its showing as a transaction, on a machine that is short of processors."""
@@ -32,6 +33,7 @@ SELECT id, url, types, secret, CASE WHEN previous_until > now() THEN previous_se
     failing_since IS NOT NULL AS failing, replay_from, replay_to
 FROM webhooks_endpoint WHERE enabled
 """
+LISTENING = "SELECT min(since) FROM webhooks_endpoint WHERE enabled"
 KNOWN = "SELECT until FROM webhooks_feed"
 KNOW = "INSERT INTO webhooks_feed (id, until) VALUES (1, %s) ON CONFLICT (id) DO UPDATE SET until = EXCLUDED.until"
 FAILING = """
@@ -114,9 +116,10 @@ class Store:
 
     async def note(self) -> int:
         """Notes what was committed since the last time, for everybody who wants it; returns how many deliveries are new."""
-        until, anybody_since = await self._row(HORIZON, {"grace_s": GRACE_S})
+        [anybody_since] = await self._row(LISTENING)
         if anybody_since is None:
             return 0
+        until, _ = await self._row(HORIZON, {"grace_s": GRACE_S})
         since = max(await self._known_until(until), anybody_since)
         await self._connection.execute(RAISE, {"since": since})
         noted = await self._connection.execute(NOTE, {"since": since, "until": "infinity", "endpoint": None})

@@ -1,7 +1,7 @@
 -- An account's fills: what its confirmed orders traded, once each; those of orders that retention has purged included.
 -- Takes:   account; since, until (timestamptz): fills of then or later, and before; mode, venue, token and pair, each null where it
 --          is not asked for: tokens and pairs as arrays of what rows may call them (`orders.mints.stored_as`); cursor (uuid or null): the
---          order whose fill ended the page before; newest (boolean): the newest first.
+--          order whose fill ended the page before, and at (timestamptz or null): that fill's time, where it is known; newest (boolean): the newest first.
 -- Returns: the columns of `books.fills.Fill`. `at` is when the ledger recorded it: the time of the event `confirmed`.
 -- Locks:   nothing.
 WITH fill AS NOT MATERIALIZED (
@@ -15,7 +15,7 @@ WITH fill AS NOT MATERIALIZED (
     FROM orders_keptfill
     WHERE account_id = %(account)s AND at >= %(since)s AND at < %(until)s
 ), before AS (
-    SELECT COALESCE((SELECT finished_at FROM orders_order WHERE id = %(cursor)s::uuid AND account_id = %(account)s),
+    SELECT COALESCE(%(at)s::timestamptz, (SELECT finished_at FROM orders_order WHERE id = %(cursor)s::uuid AND account_id = %(account)s),
         (SELECT at FROM orders_keptfill WHERE id = %(cursor)s::uuid AND account_id = %(account)s)) AS at
 )
 SELECT id, seq, at, type, client_order_id, token_in, token_out, amount_in, amount_out, executed_price, venue, fee, fees::text, tx_hash,

@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from books.positions import PLACE, ZERO, Position, trade_of, traded, unrealised
-from books.statement import Books, Entry
+from books.statement import Books, Entry, Held
 from routing.mock.tokens import BONK, REGISTRY, SOL, USDC
 from routing.values import precedence
 
@@ -109,3 +110,24 @@ def test_lines_add_up_to_positions(made: list[tuple[Decimal, Decimal, bool]], sk
     assert sum(line.fills for line in lines) == max(0, len(made) - skipped)
     if lines:
         assert lines[-1].closing == books.positions[(SOL.mint, USDC.mint)]
+
+
+@given(trades, st.lists(st.integers(0, 30), max_size=3))
+def test_books_go_on_from_a_checkpoint_as_if_there_was_none(
+    made: list[tuple[Decimal, Decimal, bool]], cuts: list[int]
+) -> None:
+    """Wherever they are cut, written down and read again: each position and each sum is the same, to the last place."""
+    rank = {token.mint: precedence(token) for token in REGISTRY.tokens}
+    began = datetime(2026, 11, 1, tzinfo=UTC)
+    whole, parts = Books(rank.__getitem__), Books(rank.__getitem__)
+    for n, (amount, paid, buys) in enumerate(made):
+        base, quote = [(SOL, USDC), (BONK, USDC), (BONK, SOL)][n % 3]
+        sides = (quote.mint, base.mint, paid, amount) if buys else (base.mint, quote.mint, amount, paid)
+        entry = Entry(began, *sides, (("network", SOL.mint, Decimal("0.000005")), ("venue", sides[1], paid)))
+        if n in cuts:
+            written = msgspec.json.encode(parts.held())
+            parts = Books(rank.__getitem__, held=msgspec.json.decode(written, type=list[Held]))
+        whole.take(entry)
+        parts.take(entry)
+    assert parts.positions == whole.positions
+    assert parts.held() == whole.held()

@@ -1,0 +1,47 @@
+"""Follows the fills in a worker process of the queue `dbsync`."""
+
+import threading
+from datetime import datetime
+from typing import Any
+
+import psycopg
+
+from books.keeper import Keeper
+from orders.ledger import queries
+from orders.ledger.session import Session
+
+HORIZON = queries.query("horizon")
+GRACE_S = 1.0
+"""From a statement's arrival at Postgres to its showing as a transaction, on a machine that is short of processors."""
+STATEMENT_TIMEOUT_MS = 10_000
+
+
+class Following:
+    """Made by the first task, closed when the worker stops. Its calls come from the threads of Celery's pool."""
+
+    def __init__(self, settings: Any) -> None:
+        self._session = Session(settings.DATABASE_URL, name="books", statement_timeout_ms=STATEMENT_TIMEOUT_MS)
+        self._keeper = Keeper(settings.EXECUTION_MODE, settings.CHECKPOINT_FILLS)
+        self._running = threading.Lock()
+
+    def close(self) -> None:
+        self._session.close()
+
+    def run(self) -> None:
+        """Nothing while another call of this process is at it."""
+        if self._running.acquire(blocking=False):
+            try:
+                self._session.run(self._follow)
+            finally:
+                self._running.release()
+
+    def _follow(self, connection: psycopg.Connection[Any]) -> None:
+        horizon, now = horizon_of(connection)
+        self._keeper.keep(connection, now, horizon)
+
+
+def horizon_of(connection: psycopg.Connection[Any]) -> tuple[datetime, datetime]:
+    """(Before which no fill can appear any more, now): by Postgres' clock."""
+    row = connection.execute(HORIZON, {"grace_s": GRACE_S}).fetchone()
+    assert row is not None
+    return row[0], row[1]
