@@ -34,6 +34,7 @@ BENCHMARKS = (
     "growth",
     "chain",
     "webhooks",
+    "books",
 )
 
 
