@@ -18,7 +18,8 @@ INSERT INTO orders_order (id, account_id, request_hash, type, token_in, token_ou
     attempts, resting, created_at, updated_at, finished_at, tx_hash, amount_in, amount_out, executed_price, fee, venue, mode)
 SELECT overlay(gen_random_uuid()::text placing '0190a0b0' from 1 for 8)::uuid,
     (SELECT id FROM accounts_account WHERE name = 'demo'), '', 'market', CASE WHEN buys THEN %(usdc)s ELSE %(sol)s END,
-    CASE WHEN buys THEN %(sol)s ELSE %(usdc)s END, 1, 50, 'confirmed', 5, 1, 1, false, at, at, at, 'signature-' || n, gives, takes, takes / gives, 0.4, 'RAYDIUM', 'mock'
+    CASE WHEN buys THEN %(sol)s ELSE %(usdc)s END, 1, 50, 'confirmed', 5, 1, 1, false,
+    at, at, at, 'signature-' || n, gives, takes, takes / gives, 0.4, 'RAYDIUM', 'mock'
 FROM generate_series(1, %(many)s) AS n
 CROSS JOIN LATERAL (SELECT now() - interval '400 days' + n * interval '30 s' AS at, n %% 2 = 0 AS buys) t
 CROSS JOIN LATERAL (SELECT CASE WHEN buys THEN 150.123456 ELSE 1 END + n %% 97 / 1000.0 AS gives,
@@ -42,10 +43,8 @@ def run(quick: bool) -> list[Figure]:
         seconds, cpu = time.monotonic() - started, spent(before, engine.cpu())["dbsync"]
         figures = {path: took(engine, path, LOOKS) for path in ("/api/positions", "/api/account")}
         same = answer(engine, "/api/positions") == whole
-    print(
-        f"  {many:,} fills: {without[0]:,.0f} ms without, {[percentile(each, 50) for each in figures.values()]} with; written in {seconds:.0f} s",
-        flush=True,
-    )
+    medians = ", ".join(f"{path} {percentile(times, 50):.0f} ms" for path, times in figures.items())
+    print(f"  {many:,} fills: {without[0]:,.0f} ms; with checkpoints {medians}; written in {seconds:.0f} s", flush=True)
     of = f"of an account with {many:,} fills"
     return [
         Figure("books.without", f"positions {of}, all folded", without[0], "ms"),
