@@ -11,6 +11,8 @@ from localnet.formats import CPMM, DAMM_V2, Format
 
 RENT_LAMPORTS = 2_039_280
 """Of a token account of 165 bytes."""
+ACCOUNT_KIND = b"\x02"
+"""Token-2022 says behind the classic part whether it is an account or a mint."""
 CONFIG_DISCRIMINATOR = bytes.fromhex("daf42168cbcb2b6f")
 CONFIG_SIZE = 236
 
@@ -19,12 +21,16 @@ def owned(lamports: int, data: bytes, owner: Pubkey) -> Account:
     return Account(lamports=lamports, data=data, owner=owner, executable=False)
 
 
-def token_account(mint: Pubkey, owner: Pubkey, amount: int, program: Pubkey = TOKEN) -> Account:
-    """With `amount` base units; one of wrapped SOL holds its lamports as well."""
+def token_account(
+    mint: Pubkey, owner: Pubkey, amount: int, program: Pubkey = TOKEN, extensions: bytes = b""
+) -> Account:
+    """With `amount` base units; one of wrapped SOL holds its lamports as well. `extensions`: of Token-2022, as it packs them."""
     native = mint == WRAPPED_SOL
     state = TokenAccount(
         mint, owner, amount, None, TokenAccountState.Initialized, RENT_LAMPORTS if native else None, 0, None
     )
+    if extensions:
+        return owned(2 * RENT_LAMPORTS, bytes(state) + ACCOUNT_KIND + extensions, program)
     return owned(RENT_LAMPORTS + (amount if native else 0), bytes(state), program)
 
 
@@ -44,8 +50,12 @@ def pool_data(
     decimals: tuple[int, int],
     rate: int,
     opens_at: int = 0,
+    lp: int = 0,
 ) -> bytes:
-    """The pool's account; `opens_at` in Unix seconds is told to clients and not enforced by the program."""
+    """The pool's account; `opens_at` in Unix seconds is told to clients and not enforced by the program.
+
+    `lp`: how many LP tokens were made for what lies in it, at Raydium; whoever burns some does not change it.
+    """
     layout = format_.layout
     data = bytearray(layout.size)
     data[:8] = layout.discriminator
@@ -59,6 +69,8 @@ def pool_data(
         data[296:328] = bytes(observation(pool_of(format_, config, mints)))
         # Bump, status, decimals of the LP mint and of both sides; then, at 373, when it opens.
         data[layout.bump : layout.bump + 5] = struct.pack("<BBBBB", format_.authority[1], 0, 9, *decimals)
+        data[136:168] = bytes(lp_mint(pool_of(format_, config, mints)))
+        data[333:341] = struct.pack("<Q", lp)
         data[373:381] = struct.pack("<Q", opens_at)
     else:
         data[layout.fee : layout.fee + 8] = struct.pack("<Q", rate)
@@ -80,6 +92,10 @@ def config_of(format_: Format) -> Pubkey:
 
 def observation(pool: Pubkey) -> Pubkey:
     return Pubkey.find_program_address([b"observation", bytes(pool)], CPMM.program)[0]
+
+
+def lp_mint(pool: Pubkey) -> Pubkey:
+    return Pubkey.find_program_address([b"pool_lp_mint", bytes(pool)], CPMM.program)[0]
 
 
 EVENT_AUTHORITY = Pubkey.find_program_address([b"__event_authority"], DAMM_V2.program)[0]

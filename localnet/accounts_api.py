@@ -16,9 +16,11 @@ METHODS = (
     "getProgramAccounts",
     "getTokenAccountBalance",
     "getTokenAccountsByOwner",
+    "getTokenLargestAccounts",
     "getTokenSupply",
 )
 MAX_ACCOUNTS = 100
+MAX_LARGEST = 20
 
 
 def getAccountInfo(node: Node, address: str, config: Config = None) -> Any:
@@ -71,6 +73,21 @@ def getTokenSupply(node: Node, mint: str, config: Config = None) -> Any:
     if account is None or account.owner not in TOKEN_PROGRAMS or is_token_account(account):
         raise RpcError(-32602, "Invalid param: not a Token mint")
     return node.wrap(ui_amount(int.from_bytes(account.data[36:44], "little"), account.data[44]), config)
+
+
+def getTokenLargestAccounts(node: Node, mint: str, config: Config = None) -> Any:
+    account, wanted = node.chain.get(pubkey(mint)), bytes(pubkey(mint))
+    if account is None or account.owner not in TOKEN_PROGRAMS or is_token_account(account):
+        raise RpcError(-32602, "Invalid param: not a Token mint")
+    held = [
+        (int.from_bytes(each.data[64:72], "little"), str(address))
+        for address, each in node.chain.svm.get_program_accounts(account.owner)
+        if is_token_account(each) and bytes(each.data[:32]) == wanted
+    ]
+    largest = sorted(held, reverse=True)[:MAX_LARGEST]
+    return node.wrap(
+        [{"address": address} | ui_amount(amount, account.data[44]) for amount, address in largest], config
+    )
 
 
 def getTokenAccountsByOwner(node: Node, owner: str, which: dict[str, str], config: Config = None) -> Any:

@@ -1,5 +1,6 @@
 """What a test or an operator may do to the chain: faults, prices, money, pools, blocks by hand."""
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from decimal import Decimal, InvalidOperation
@@ -14,7 +15,7 @@ from localnet.chain import Chain
 from localnet.factory import KINDS
 from localnet.faults import Fault
 from localnet.formats import FORMATS
-from localnet.genesis import DEPTH, TOKENS, Token, give, make_pool, make_token, token_of
+from localnet.genesis import DEPTH, TOKENS, Token, give, kind_of, make_pool, make_token, token_of
 from localnet.market_maker import MarketMaker
 from localnet.node import Node
 
@@ -58,7 +59,7 @@ class Control:
         return {"left": faults.left}
 
     def pool(self, query: dict[str, str], body: Any) -> Any:
-        """`{"venue", "base", "quote", "price", "depth"?}`: trades the pool to a price, quote per base.
+        """`{"venue", "base", "quote", "price", "depth"?, "lpBurntPercent"?}`: trades the pool to a price, quote per base.
 
         With `depth`, and where there is none yet, makes one that holds so much of quote.
         """
@@ -68,7 +69,8 @@ class Control:
         price = _decimal(body, "price")
         if "depth" in body or self._pool(body["venue"], tokens) is None:
             depth = _decimal(body, "depth") if "depth" in body else NEW_DEPTH
-            return {"pool": str(self._make(body["venue"], tokens, price, depth))}
+            burnt = _whole(body, "lpBurntPercent", 0, 100) if "lpBurntPercent" in body else 0
+            return {"pool": str(self._make(body["venue"], tokens, price, depth, lp_burnt_percent=burnt))}
         return {"swaps": self._market.trade_to(body["venue"], tokens, _per_unit(price, tokens))}
 
     def market(self, query: dict[str, str], body: Any) -> Any:
@@ -143,9 +145,13 @@ class Control:
     def _pool(self, venue: str, tokens: tuple[Token, Token]) -> pools.Pool | None:
         return pools.find(self._chain.get, FORMATS[venue], tokens[0].mint, tokens[1].mint)
 
-    def _make(self, venue: str, tokens: tuple[Token, Token], price: Decimal, depth: Decimal) -> Pubkey:
+    def _make(
+        self, venue: str, tokens: tuple[Token, Token], price: Decimal, depth: Decimal, *, lp_burnt_percent: int = 0
+    ) -> Pubkey:
         base, quote = tokens
-        return make_pool(self._chain, venue, tokens, (base.units(depth / price), quote.units(depth)))
+        opens_at = int(time.time()) + max(kind_of(self._chain, token.mint).opens_in_s for token in tokens)
+        reserves = base.units(depth / price), quote.units(depth)
+        return make_pool(self._chain, venue, tokens, reserves, opens_at=opens_at, lp_burnt_percent=lp_burnt_percent)
 
     def _close(self, venue: str, tokens: tuple[Token, Token]) -> bool:
         """Takes the pool's account and what it holds off the chain."""

@@ -1,7 +1,8 @@
-"""Mints that their makers keep power over, for programs that look before they buy."""
+"""Tokens that are not what they seem, for programs that look before they buy."""
 
 import struct
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from solders.pubkey import Pubkey
 from solders.token.state import Mint
@@ -29,18 +30,45 @@ def _fee(bps: int) -> bytes:
     return bytes(MAKER) * 2 + struct.pack("<Q", 0) + fee * 2
 
 
-KINDS: Mapping[str, tuple[Pubkey, Callable[[int], bytes]]] = {
-    "good": (TOKEN, classic),
-    "mintable": (TOKEN, lambda decimals: classic(decimals, mint=MAKER)),
-    "freezable": (TOKEN, lambda decimals: classic(decimals, freeze=MAKER)),
-    "taxed": (TOKEN_2022, lambda decimals: extended(decimals, 1, _fee(1_000))),
-    "taxable": (TOKEN_2022, lambda decimals: extended(decimals, 1, _fee(0))),
-    "frozen": (TOKEN_2022, lambda decimals: extended(decimals, 6, b"\x02", freeze=MAKER)),
-    "bound": (TOKEN_2022, lambda decimals: extended(decimals, 9, b"")),
-    "delegated": (TOKEN_2022, lambda decimals: extended(decimals, 12, bytes(MAKER))),
-    "hooked": (TOKEN_2022, lambda decimals: extended(decimals, 14, bytes(MAKER) * 2)),
-    "pausable": (TOKEN_2022, lambda decimals: extended(decimals, 26, bytes(MAKER) + b"\0")),
-    "unheard-of": (TOKEN_2022, lambda decimals: extended(decimals, 999, b"?")),
-    "harmless": (TOKEN_2022, lambda decimals: extended(decimals, 18, bytes(64))),
+def _extension(kind: int, value: bytes) -> bytes:
+    return struct.pack("<HH", kind, len(value)) + value
+
+
+class Kind(NamedTuple):
+    program: Pubkey
+    mint: Callable[[int], bytes]
+    """Decimals → the data of its account."""
+    held: bytes = b""
+    """Extensions that each of its token accounts has, as Token-2022 asks for the mint's."""
+    vault: bytes = b""
+    """Those that the vaults of its pools have besides."""
+    opens_in_s: int = 0
+    """Its pools open so many seconds after they were made."""
+    hoarded: int = 0
+    """Base units that its maker has."""
+
+
+LATE_S = 6
+NO_MEMO_NO_TOKENS = _extension(8, b"\x01")
+"""An account that takes nothing without a memo before it, which no pool program writes: what is bought cannot be sold again."""
+POINTER = bytes(64)
+"""Metadata that nobody keeps: an extension that hurts nobody."""
+KINDS: Mapping[str, Kind] = {
+    "good": Kind(TOKEN, classic),
+    "mintable": Kind(TOKEN, lambda decimals: classic(decimals, mint=MAKER)),
+    "freezable": Kind(TOKEN, lambda decimals: classic(decimals, freeze=MAKER)),
+    "taxed": Kind(TOKEN_2022, lambda decimals: extended(decimals, 1, _fee(1_000)), held=_extension(2, bytes(8))),
+    "taxable": Kind(TOKEN_2022, lambda decimals: extended(decimals, 1, _fee(0)), held=_extension(2, bytes(8))),
+    "frozen": Kind(TOKEN_2022, lambda decimals: extended(decimals, 6, b"\x02", freeze=MAKER)),
+    "bound": Kind(TOKEN_2022, lambda decimals: extended(decimals, 9, b""), held=_extension(13, b"")),
+    "delegated": Kind(TOKEN_2022, lambda decimals: extended(decimals, 12, bytes(MAKER))),
+    "hooked": Kind(TOKEN_2022, lambda decimals: extended(decimals, 14, bytes(MAKER) * 2), held=_extension(15, b"\0")),
+    "pausable": Kind(
+        TOKEN_2022, lambda decimals: extended(decimals, 26, bytes(MAKER) + b"\0"), held=_extension(27, b"")
+    ),
+    "unheard-of": Kind(TOKEN_2022, lambda decimals: extended(decimals, 999, b"?")),
+    "harmless": Kind(TOKEN_2022, lambda decimals: extended(decimals, 18, POINTER)),
+    "unsellable": Kind(TOKEN_2022, lambda decimals: extended(decimals, 18, POINTER), vault=NO_MEMO_NO_TOKENS),
+    "late": Kind(TOKEN, classic, opens_in_s=LATE_S),
+    "hoarded": Kind(TOKEN, classic, hoarded=SUPPLY * 6 // 10),
 }
-"""Kind → (program, decimals → account data)."""

@@ -126,7 +126,9 @@ class MarketMaker:
                 assert token is not None
                 give(self._chain, key, token, WEALTH)
                 self._wealthy.add(str(side.mint))
-        source, destination = (get_associated_token_address(key, side.mint) for side in (pool.sold, pool.bought))
+        source, destination = (
+            get_associated_token_address(key, side.mint, side.program) for side in (pool.sold, pool.bought)
+        )
         self._count += 1
         memo = Instruction(MEMO, f"market/{self._count}".encode(), [])
         swap = pool.swap(amount, 0, key, source, destination)

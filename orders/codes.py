@@ -80,7 +80,8 @@ FAILURES: Mapping[str, str] = {
     "WALLET_KEY_UNUSABLE": "The wallet's key cannot be used; the engine's log says why.",
     "NOT_SIGNED": "The wallet's remote signer did not sign.",
     "UNSAFE_TRANSACTION": "The transaction would do more than was asked for, so it was not signed.",
-    "GATE_FAILED": "A sniper did not buy a token whose maker keeps power over its holders; `details` names each gate.",
+    "GATE_FAILED": "A sniper did not buy a token that fails one of the order's gates; `details` names each.",
+    "GATE_TIMEOUT": "What a sniper has to know of the token could not be told in time; `details` names each gate.",
     "SIMULATION_FAILED": "The transaction failed in the simulation, so it was not signed.",
     "SWAP_REFUSED": "The chain refused the transaction; it never landed.",
     "SUBMIT_UNKNOWN": "Sending ended without an answer; the chain is asked what became of it.",
@@ -96,7 +97,7 @@ REASONS: Mapping[str, str] = {
     "BELOW_WORST_PRICE": "A stop fired below its worstPrice; it is a limit order at that price now.",
     "NOT_MARKETABLE": "The one attempt of an order with timeInForce ioc came to nothing.",
     "MARKET_MOVED_BACK": "The limit was not reached any more, so the order waits again.",
-    "GATE_UNKNOWN": "What the token allows its maker could not be told, so a sniper does not buy it and waits again.",
+    "GATE_UNKNOWN": "What a sniper has to know of the token could not be told, so it does not buy and waits again.",
     "NOT_QUOTABLE": "A sniper found no quote, so it waits again.",
 }
 """Why an order waits again: `reason` of its event."""

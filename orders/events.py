@@ -150,6 +150,8 @@ class FailedAttempt(Data, frozen=True, kw_only=True):
     quotes: list[QuoteData] | UnsetType = UNSET
     refusals: list[RefusalData] | UnsetType = UNSET
     reason: str | UnsetType = UNSET
+    gates: list[GateData] | UnsetType = UNSET
+    """Of a sniper that did not buy, or could not yet: what was found of the token."""
 
 
 class RetryData(FailedAttempt, frozen=True, kw_only=True):
@@ -179,6 +181,7 @@ class FailData(Data, frozen=True, kw_only=True):
     quotes: list[QuoteData] | UnsetType = UNSET
     refusals: list[RefusalData] | UnsetType = UNSET
     reason: str | UnsetType = UNSET
+    gates: list[GateData] | UnsetType = UNSET
     takeover: Takeover | UnsetType = UNSET
 
 

@@ -174,6 +174,10 @@ class Order(models.Model):
     max_price_impact_bps = models.IntegerField(null=True, blank=True)
     max_fee_lamports = models.BigIntegerField(null=True, blank=True)
     """What it pays the chain at most, rent apart. Null: what the engine allows."""
+    gates = models.JSONField(null=True, blank=True)
+    """Of a sniper: what it asks of the token it buys, the JSON of `routing.gates.Gates`."""
+    gates_since = models.DateTimeField(null=True, blank=True)
+    """When a gate was unknown for the first time; the gates' timeout counts from then."""
     expires_at = models.DateTimeField(null=True, blank=True)
     mode = models.CharField(max_length=8, null=True, blank=True)
     """`EXECUTION_MODE` at its intake: executors of another mode leave it alone. Null in older rows, all of the mock."""

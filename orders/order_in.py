@@ -19,6 +19,7 @@ from orders.ledger.statements import NewOrder
 from orders.limits import TOKEN_IN, TOKEN_OUT, per_token_in
 from orders.mints import told_apart_by
 from routing.base58 import is_address
+from routing.gates import Gates, problem
 from routing.values import Token
 from routing.world import tokens
 
@@ -48,6 +49,7 @@ LATER_FIELDS = frozenset(
         "activation_price",
         "worst_price",
         "time_in_force",
+        "gates",
     }
 )
 """Came after the first version. Unset they are left out of a request's hash, so that the version before made the same one."""
@@ -102,6 +104,7 @@ class OrderIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen
     max_price_impact_bps: Annotated[int, msgspec.Meta(ge=0, le=10_000)] | None = None
     max_fee_lamports: Annotated[int, msgspec.Meta(ge=1, le=MAX_FEE_LAMPORTS)] | None = None
     wallet: Annotated[str, msgspec.Meta(min_length=1, max_length=44)] | None = None
+    gates: Gates | None = None
     exits: Annotated[tuple[ExitIn, ...], msgspec.Meta(min_length=1, max_length=12)] | None = None
 
 
@@ -207,6 +210,7 @@ def checked(
         "max_price_impact_bps": order.max_price_impact_bps,
         "expires_at": moment(order.expires_at, now),
         "max_fee_lamports": order.max_fee_lamports,
+        "gates": None if order.gates is None else asked_gates(order.type, order.gates),
     }
     # A wallet as it was named: which one is meant is looked up later, and the account's default may be another one by then.
     named = {**asked, "wallet": order.wallet}
@@ -286,6 +290,22 @@ def bought(order: OrderIn, trigger: SniperTrigger | None) -> str:
     if trigger is not None and trigger.kind == "token_launch" and is_address(order.token_out):
         return order.token_out
     return token("tokenOut", order.token_out).mint
+
+
+def asked_gates(type_: str, gates: Gates) -> Gates:
+    """What an order asks of the token it buys. Raises `ApiError`: VALIDATION_FAILED."""
+    if type_ != "sniper":
+        raise invalid("gates", "belongs to sniper orders only")
+    if settings.EXECUTION_MODE == "mock":
+        raise invalid("gates", "needs a chain to look at, and the mock has none")
+    return checked_gates("gates", gates)
+
+
+def checked_gates(field: str, gates: Gates) -> Gates:
+    if wrong := problem(gates):
+        raise invalid(f"{field}.{wrong[0]}", wrong[1])
+    size = gates.min_pool_size
+    return gates if size is None else msgspec.structs.replace(gates, min_pool_size=size.normalize(EXACT))
 
 
 def checked_amount(amount: Decimal, of: Token) -> Decimal:

@@ -13,6 +13,7 @@ from orders.limits import TOKEN_IN, TOKEN_OUT, asked_in_token_in, shown_inverse
 from orders.mints import mint_of
 from orders.models import Order
 from orders.wire import text, timestamp
+from routing.gates import Gates
 from routing.world import tokens
 
 Moment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
@@ -93,6 +94,7 @@ class OrderOut(Out):
     trigger: TriggerOut | None
     max_price_impact_bps: int | None
     max_fee_lamports: Annotated[int, msgspec.Meta(description="What it pays the chain at most, rent apart.")] | None
+    gates: Annotated[Gates, msgspec.Meta(description="What a sniper asks of the token itself.")] | None
     expires_at: Moment | None
     status: StatusName
     resting: Annotated[bool, msgspec.Meta(description="Waits for its trigger.")]
@@ -165,6 +167,7 @@ def order_out(order: Order) -> OrderOut:
         trigger=trigger,
         max_price_impact_bps=order.max_price_impact_bps,
         max_fee_lamports=order.max_fee_lamports,
+        gates=None if order.gates is None else msgspec.convert(order.gates, Gates),
         expires_at=None if order.expires_at is None else timestamp(order.expires_at),
         status=order.status,
         resting=order.resting,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -14,6 +15,7 @@ from risk.changes import By, CapsNotSet, limits_of, set_limits, set_state
 from risk.forms import LimitsForm
 from risk.models import Change, Rule
 from risk.values import EVERYBODY, Limits, TradingState
+from routing.gates import Gates
 
 COLOURS = {"ACTIVE": "success", "REDUCING": "warning", "HALTED": "danger"}
 
@@ -98,6 +100,8 @@ def by(request: HttpRequest) -> By:
 
 
 def shown(value: Any) -> str:
+    if isinstance(value, Gates):
+        return msgspec.json.encode(value).decode()
     return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 

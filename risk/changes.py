@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from risk.models import Budget, Change, Rule
 from risk.values import EVERYBODY, SEVERITY, Limits, TradingState
+from routing.gates import Gates
 
 FIRST_START = "the first start on mainnet"
 """Who halts it, as the log of changes names it."""
@@ -71,7 +72,7 @@ def set_limits(account_id: int, limits: Limits, by: By) -> Rule:
         rule.limits_by_staff = by.staff
         for name in Limits.__struct_fields__:
             value = getattr(limits, name)
-            setattr(rule, name, list(value) if isinstance(value, tuple) else value)
+            setattr(rule, name, stored(value))
         rule.denied_tokens = rule.denied_tokens or None
         rule.save()
         _note(rule, by, before, msgspec.to_builtins(limits, builtin_types=()))
@@ -123,10 +124,19 @@ def _note(rule: Rule, by: By, before: Mapping[str, Any], after: Mapping[str, Any
 
 def limits_of(rule: Rule) -> Limits:
     values = {name: getattr(rule, name) for name in Limits.__struct_fields__}
+    gates = values.pop("gates")
     values |= {name: value.normalize() for name, value in values.items() if isinstance(value, Decimal)}
     allowed, denied = values.pop("allowed_tokens"), values.pop("denied_tokens")
     return Limits(
         **values,
         allowed_tokens=None if allowed is None else tuple(allowed),
         denied_tokens=tuple(denied or ()),
+        gates=None if gates is None else msgspec.convert(gates, Gates),
     )
+
+
+def stored(value: Any) -> Any:
+    """A limit as its column has it."""
+    if isinstance(value, Gates):
+        return msgspec.to_builtins(value)
+    return list(value) if isinstance(value, tuple) else value

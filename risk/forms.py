@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 from django import forms
 from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
@@ -12,6 +13,7 @@ from accounts.models import Account
 from risk.changes import CapsNotSet, capped, limits_of
 from risk.models import Rule
 from risk.values import EVERYBODY, Limits, TradingState, plain
+from routing.gates import Gates, problem
 from routing.world import tokens
 
 NOTHING = "nothing"
@@ -63,6 +65,33 @@ class TokensField(forms.CharField):
         return tuple(dict.fromkeys(token.mint for token in found.values() if token is not None)) or None
 
 
+class GatesField(forms.CharField):
+    """The JSON of `routing.gates.Gates`; its value is one, or None where the field is empty."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            required=False,
+            widget=UnfoldAdminTextareaWidget(attrs={"rows": 4, "placeholder": '{"maxTopHoldersBps": 3000}'}),
+            help_text="JSON, as `gates` of an order: what has to hold of tokens that snipers buy. Names that are left out are as"
+            " everybody's, then as the engine's; false, and a threshold that everything passes, switch a gate off.",
+        )
+
+    def prepare_value(self, value: Any) -> Any:
+        return msgspec.json.encode(value).decode() if isinstance(value, Gates) else value
+
+    def clean(self, value: Any) -> Gates | None:
+        given = super().clean(value)
+        if not given.strip():
+            return None
+        try:
+            found = msgspec.json.decode(given, type=Gates)
+        except (msgspec.DecodeError, UnicodeEncodeError) as error:
+            raise ValidationError(f"{error}.") from None
+        if wrong := problem(found):
+            raise ValidationError(f"{wrong[0]} {wrong[1]}.")
+        return found
+
+
 class LimitsForm(forms.ModelForm):  # type: ignore[type-arg]
     """A field that is empty limits nothing. What the form has passed is in `limits`."""
 
@@ -77,6 +106,7 @@ class LimitsForm(forms.ModelForm):  # type: ignore[type-arg]
         f"Symbols or mints, with commas between; beside the quote tokens these alone may be bought. “{NOTHING}”: none."
     )
     denied_tokens = TokensField("Symbols or mints that may not be bought.")
+    gates = GatesField()
 
     class Meta:
         model = Rule

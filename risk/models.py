@@ -29,6 +29,8 @@ class Rule(models.Model):
     price_collar_bps = models.IntegerField(null=True, blank=True)
     allowed_tokens = ArrayField(models.CharField(max_length=44), null=True, blank=True)
     denied_tokens = ArrayField(models.CharField(max_length=44), null=True, blank=True)
+    gates = models.JSONField(null=True, blank=True)
+    """The JSON of `routing.gates.Gates`."""
     limits_by_staff = models.BooleanField(default=False)
     """An operator has set them: the account itself may not change them."""
 

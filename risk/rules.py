@@ -9,10 +9,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psycopg
 from django.conf import settings
 
 from risk.values import EVERYBODY, Limits, Rule, TradingState
+from routing.gates import Gates
 from runtime.follower import Connection, Follower
 
 EVERY_S = 0.4
@@ -80,7 +82,7 @@ NONE = Limits()
 
 def rule_of(row: tuple[Any, ...]) -> Rule:
     """A rule of a row of `rules.sql`."""
-    account_id, state, notional, open_orders, per_minute, spend, loss, collar, allowed, denied, spent, lost = row
+    account_id, state, notional, open_orders, per_minute, spend, loss, collar, allowed, denied, gates, spent, lost = row
     limits = Limits(
         max_notional_per_order=notional,
         max_open_orders=open_orders,
@@ -90,6 +92,7 @@ def rule_of(row: tuple[Any, ...]) -> Rule:
         price_collar_bps=collar,
         allowed_tokens=None if allowed is None else tuple(allowed),
         denied_tokens=tuple(denied or ()),
+        gates=None if gates is None else msgspec.convert(gates, Gates),
     )
     return Rule(
         account_id=account_id,

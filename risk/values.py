@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+from routing.gates import Gates
+
 EVERYBODY = 0
 """In the place of an account's id: the rule that holds for all accounts together."""
 
@@ -37,6 +39,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_u
     """Mints that may be bought, beside the quote tokens."""
     denied_tokens: tuple[str, ...] = ()
     """Mints that may not be bought."""
+    gates: Gates | None = None
+    """What has to hold of tokens that snipers buy, where an order does not say otherwise itself."""
 
     @property
     def counts_money(self) -> bool:

@@ -17,7 +17,7 @@ from django.conf import settings
 from routing.balances import Balances
 from routing.chain import Chain
 from routing.controls import Controls
-from routing.gates import Finding
+from routing.gates import Finding, Purchase
 from routing.permits import Permits
 from routing.prices import PriceFeed, PriceStore
 from routing.registry import Registry
@@ -47,8 +47,8 @@ class World(Protocol):
         ...
 
     @property
-    def gates(self) -> "Callable[[str], Awaitable[list[Finding]]] | None":
-        """Looks at a mint before it is bought unseen; None in a world whose tokens are on no chain.
+    def gates(self) -> "Callable[[Purchase], Awaitable[list[Finding]]] | None":
+        """Looks at a token before it is bought unseen; None in a world whose tokens are on no chain.
 
         Raises `VenueError` while the chain does not answer.
         """

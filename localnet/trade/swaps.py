@@ -1,5 +1,6 @@
 """What both APIs do: find the pool, and write its swap as instructions of a wallet."""
 
+import time
 from dataclasses import dataclass
 
 from solders.instruction import AccountMeta, Instruction
@@ -16,7 +17,7 @@ CREATE_IDEMPOTENT = b"\x01"
 
 
 class NotRouted(Exception):
-    """No pool trades the two mints."""
+    """No pool trades the two mints, or not yet."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Offer:
 def offer(chain: Chain, venue: str, sold: str, bought: str, amount: int) -> Offer:
     """Raises `NotRouted`; `ValueError` for an address that is none."""
     pool = pools.find(chain.get, FORMATS[venue], Pubkey.from_string(sold), Pubkey.from_string(bought))
-    if pool is None:
+    if pool is None or pool.opens_at > time.time():
         raise NotRouted
     return Offer(pool, amount, pool.pays(amount))
 
@@ -65,7 +66,7 @@ def offer(chain: Chain, venue: str, sold: str, bought: str, amount: int) -> Offe
 def offer_for(chain: Chain, venue: str, sold: str, bought: str, wanted: int) -> Offer:
     """The least amount that pays `wanted` or more. Raises `NotRouted`, also where the pool cannot pay it."""
     pool = pools.find(chain.get, FORMATS[venue], Pubkey.from_string(sold), Pubkey.from_string(bought))
-    if pool is None or wanted >= pool.bought.reserve:
+    if pool is None or pool.opens_at > time.time() or wanted >= pool.bought.reserve:
         raise NotRouted
     low, high = 1, 2**63
     while low < high:

@@ -5,10 +5,12 @@ A step writes nothing to the ledger; the executor does, and only then takes the 
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Protocol
 
+import msgspec
 from msgspec import UNSET, structs
 
 from orders import metrics
@@ -32,7 +34,9 @@ from orders.execution.retry import RetryPolicy
 from orders.execution.work import (
     AttemptsExhausted,
     Denied,
+    GateError,
     GateFailed,
+    GateTimeout,
     KeyUnusable,
     Move,
     PriceImpactTooHigh,
@@ -46,7 +50,7 @@ from orders.limits import asked_in_token_in
 from orders.models import OrderType, Resolution, TriggerCondition
 from orders.wire import text
 from risk.values import Denial, over
-from routing.gates import Finding, Verdict, overall
+from routing.gates import ENGINES, Finding, Gates, Purchase, Verdict, merged, overall
 from routing.router import Router
 from routing.selection import EXACT, NoQuote, min_out
 from routing.signer import Signer
@@ -79,8 +83,19 @@ def gates_out(findings: Iterable[Finding]) -> list[GateData]:
     return [GateData(gate=each.gate, verdict=each.verdict.value, found=each.found) for each in findings]
 
 
-Gates = Callable[[str], Awaitable[list[Finding]]]
-"""Mint → what was found of it."""
+Look = Callable[[Purchase], Awaitable[list[Finding]]]
+"""What is found of a token that is about to be bought. Raises `VenueError` while the chain does not answer."""
+
+
+class Looked(msgspec.Struct, frozen=True):
+    """What was found, and since when it may be unknown at most."""
+
+    findings: list[Finding]
+    timeout: timedelta
+
+    @property
+    def verdict(self) -> Verdict:
+        return overall(self.findings)
 
 
 class Wallets(Protocol):
@@ -107,15 +122,19 @@ class Steps:
         submit_timeout_s: float,
         resend_after_s: float,
         wallets: Wallets | None = None,
-        gates: Gates | None = None,
+        look: Look | None = None,
+        look_by_default: bool = True,
+        defaults: Callable[[int], Sequence[Gates | None]] = lambda _: (),
     ) -> None:
+        """`look`: None where tokens are on no chain. `defaults`: an account's gates, then everybody's; `look_by_default`:
+        whether a sniper that asks for no gates is held to any."""
         self._router = router
         self._retry = retry
         self._rng = rng
         self._submit_timeout_s = submit_timeout_s
         self._resend_after_s = resend_after_s
         self._wallets = wallets
-        self._gates = gates
+        self._look, self._look_by_default, self._defaults = look, look_by_default, defaults
 
     async def next(self, work: Work) -> Move | None:
         """Takes the step the order's status calls for. None: the outcome of its transaction is still unknown, ask again."""
@@ -173,11 +192,9 @@ class Steps:
             raise PriceImpactTooHigh(f"the price impact would be {best.impact_bps:.2f} bps", venue=best.venue)
         if denial := outside(order, selection):
             raise Denied(denial)
-        findings = await self._look(work)
-        if findings is not None and (verdict := overall(findings)) is not Verdict.PASS:
-            if verdict is Verdict.FAIL:
-                raise GateFailed(findings)
-            return Move(Event.REST, RestData(attempt=order.attempts, reason="GATE_UNKNOWN", gates=gates_out(findings)))
+        looked = await self._looked(work, best)
+        if looked is not None and looked.verdict is not Verdict.PASS:
+            return shut(order, looked)
         return Move(
             Event.BUILD,
             BuildData(
@@ -186,20 +203,31 @@ class Steps:
                 reason=selection.reason,
                 quotes=[quote_out(quote) for quote in selection.quotes],
                 refusals=refusals_out(selection.refusals),
-                gates=UNSET if findings is None else gates_out(findings),
+                gates=UNSET if looked is None else gates_out(looked.findings),
             ),
         )
 
-    async def _look(self, work: Work) -> list[Finding] | None:
-        """What is found of a token that a sniper buys unseen; None where there is nothing to look at: nobody buys unseen what an
-        operator has verified."""
-        bought = work.pair.token_out
-        if self._gates is None or work.order.type != OrderType.SNIPER or bought.verified:
+    async def _looked(self, work: Work, offer: Quote) -> Looked | None:
+        """What is found of a token that a sniper buys; None where nothing has to hold of it: unless the order asks for gates
+        itself, nobody buys unseen what an operator has verified."""
+        order, pair = work.order, work.pair
+        by_default = self._look is not None and self._look_by_default and not pair.token_out.verified
+        if order.type != OrderType.SNIPER or order.gates is None and not by_default:
             return None
+        gates = merged([order.gates, *self._defaults(order.account_id), ENGINES])
+        purchase = Purchase(
+            pair=pair,
+            amount=work.to_sell,
+            expected=offer.amount_out,
+            venue=offer.venue,
+            wallet=order.wallet,
+            gates=gates,
+        )
         try:
-            return await self._gates(bought.mint)
+            found = [] if self._look is None else await self._look(purchase)
         except VenueError as error:
-            return [Finding("mint", Verdict.UNKNOWN, str(error))]
+            found = [Finding("mint", Verdict.UNKNOWN, str(error))]
+        return Looked(found, gates.timeout or timedelta(0))
 
     async def _build(self, work: Work) -> Move:
         order, selection = work.order, work.selection
@@ -323,6 +351,8 @@ class Steps:
                 logs=list(error.logs) or UNSET,
             ),
         }
+        if isinstance(error, GateError):
+            said["gates"] = gates_out(error.findings)
         if refusals is not None:
             said |= {"quotes": [], "refusals": refusals_out(refusals), "reason": str(error)}
         delay_ms = self._retry.delay_ms(attempt, permanent=error.permanent, rng=self._rng)
@@ -341,6 +371,16 @@ async def is_known(work: Work) -> bool:
         return work.pair is not None
     except NoRoute:
         return False
+
+
+def shut(order: Claimed, looked: Looked) -> Move:
+    """The move back to resting while a gate is unknown. Raises `GateFailed`, `GateTimeout`."""
+    if looked.verdict is Verdict.FAIL:
+        raise GateFailed(looked.findings)
+    if order.gates_since is not None and order.at - order.gates_since >= looked.timeout:
+        raise GateTimeout(looked.findings)
+    data = RestData(attempt=order.attempts, reason="GATE_UNKNOWN", gates=gates_out(looked.findings))
+    return Move(Event.REST, data)
 
 
 def impact_too_high(order: Claimed, quote: Quote) -> bool:

@@ -38,16 +38,30 @@ class Reverted(VenueError):
         self.permanent = code not in ("SLIPPAGE_EXCEEDED", "INSUFFICIENT_FUNDS")
 
 
-class GateFailed(VenueError):
-    """The token's maker can do to its holders what no buyer would accept unseen."""
+class GateError(VenueError):
+    """A gate keeps a sniper from buying; `details` names each by what was found."""
 
-    code = "GATE_FAILED"
     permanent = True
+    verdict: Verdict
 
     def __init__(self, findings: Sequence[Finding]) -> None:
-        failed = {each.gate: each.found for each in findings if each.verdict is Verdict.FAIL}
-        super().__init__("; ".join(f"{gate}: {found}" for gate, found in failed.items()))
-        self.details = failed
+        named = {each.gate: each.found for each in findings if each.verdict is self.verdict}
+        super().__init__("; ".join(f"{gate}: {found}" for gate, found in named.items()))
+        self.findings, self.details = findings, named
+
+
+class GateFailed(GateError):
+    """The token is what no buyer would accept unseen, or not what the order asks for."""
+
+    code = "GATE_FAILED"
+    verdict = Verdict.FAIL
+
+
+class GateTimeout(GateError):
+    """What has to be known of the token could not be told for too long."""
+
+    code = "GATE_TIMEOUT"
+    verdict = Verdict.UNKNOWN
 
 
 class Denied(VenueError):

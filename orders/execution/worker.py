@@ -33,6 +33,7 @@ from orders.risk import worth
 from orders.transitions import transition
 from risk.changes import halt_first_start
 from risk.rules import rules
+from routing.gates import Gates
 from routing.world import close_world, world
 from runtime.loop import LoopThread
 from runtime.process import ABOUT
@@ -116,7 +117,9 @@ class Worker:
             submit_timeout_s=settings.SUBMIT_TIMEOUT_S,
             resend_after_s=settings.RESEND_AFTER_S,
             wallets=self._wallets,
-            gates=own.gates if settings.SNIPER_GATES else None,
+            look=own.gates,
+            look_by_default=settings.SNIPER_GATES,
+            defaults=gates_of,
         )
         self.executor = Executor(
             self._claimer,
@@ -257,6 +260,11 @@ class Worker:
 
 
 RELEASED = frozenset({Status.ROUTING, Status.BUILDING})
+
+
+def gates_of(account_id: int) -> list[Gates | None]:
+    """What an account asks of tokens that are bought unseen, then what is asked of everybody."""
+    return [rule.limits.gates for rule in reversed(rules.of(account_id))]
 
 
 def _dispatch_quietly(order_ids: Sequence[UUID], delay_ms: int) -> None:

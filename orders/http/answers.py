@@ -8,6 +8,7 @@ from orders.codes import ERRORS
 from orders.events import QuoteData
 from orders.representation import EventOut, Moment, OrderOut, Out, StatusName, Uuid
 from risk.values import TradingState
+from routing.gates import Gates
 from routing.values import Program
 from routing.venues import registered
 
@@ -249,6 +250,7 @@ class LimitsOut(Out):
     price_collar_bps: int | None
     allowed_tokens: list[str] | None
     denied_tokens: list[str]
+    gates: Annotated[Gates, msgspec.Meta(description="Of tokens that snipers buy.")] | None
 
 
 class RuleOut(Out):

@@ -28,7 +28,7 @@ from orders.http.view import ERROR, ERRORS, View, json_body
 from orders.ids import uuid7_at
 from orders.json_in import Reader
 from orders.models import Order
-from orders.order_in import checked_threshold, token
+from orders.order_in import checked_gates, checked_threshold, token
 from orders.representation import number
 from orders.wire import text, timestamp
 from risk import changes
@@ -38,6 +38,7 @@ from risk.rules import rules
 from risk.values import EVERYBODY, Limits, TradingState, strictest
 from risk.values import Rule as Known
 from risk.worth import quote_tokens
+from routing.gates import Gates
 from routing.world import tokens
 
 EVERYBODYS = "*"
@@ -61,6 +62,7 @@ class LimitsIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", froze
     price_collar_bps: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
     allowed_tokens: Names | None = None
     denied_tokens: Names = ()
+    gates: Gates | None = None
 
     def checked(self) -> Limits:
         """Raises `ApiError`: VALIDATION_FAILED, UNKNOWN_TOKEN."""
@@ -74,6 +76,7 @@ class LimitsIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", froze
             price_collar_bps=self.price_collar_bps,
             allowed_tokens=None if allowed is None else tuple(token("allowedTokens", each).mint for each in allowed),
             denied_tokens=tuple(token("deniedTokens", each).mint for each in self.denied_tokens),
+            gates=None if self.gates is None else checked_gates("gates", self.gates),
         )
 
 
@@ -216,6 +219,7 @@ def rule_out(rule: Rule) -> RuleOut:
             price_collar_bps=limits.price_collar_bps,
             allowed_tokens=None if limits.allowed_tokens is None else [label(mint) for mint in limits.allowed_tokens],
             denied_tokens=[label(mint) for mint in limits.denied_tokens],
+            gates=limits.gates,
         ),
     )
 

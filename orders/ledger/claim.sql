@@ -144,7 +144,7 @@ WITH RECURSIVE rule AS MATERIALIZED (
     SELECT id, seq, epoch, status, now(), event FROM taken WHERE event IS NOT NULL
 )
 SELECT c.id, c.account_id, c.epoch, c.seq, c.status, c.attempts, c.type, c.token_in, c.token_out, c.amount, c.percent, c.slippage_bps,
-    c.limit_price, c.asked_price, c.trigger_condition, c.trail_bps, c.worst_price, c.time_in_force, c.max_price_impact_bps, c.max_fee_lamports, c.wallet, c.request_id,
+    c.limit_price, c.asked_price, c.trigger_condition, c.trail_bps, c.worst_price, c.time_in_force, c.max_price_impact_bps, c.max_fee_lamports, c.gates, c.gates_since, c.wallet, c.request_id,
     c.venue, now() AS at, c.event,
     (SELECT jsonb_strip_nulls(jsonb_build_object('code', d.code, 'limit', d.allowed, 'value', d.value))
         FROM denied d WHERE d.id = c.id) AS denied,

@@ -32,6 +32,8 @@ WITH change AS MATERIALIZED (
         slippage_bps = COALESCE((c.data -> 'amended' ->> 'slippageBps')::int, o.slippage_bps),
         expires_at = CASE WHEN c.data -> 'amended' ? 'expiresAt'
             THEN (c.data -> 'amended' ->> 'expiresAt')::timestamptz ELSE o.expires_at END,
+        gates_since = CASE WHEN c.data ? 'requeued' THEN NULL
+            WHEN c.data ->> 'reason' = 'GATE_UNKNOWN' THEN COALESCE(o.gates_since, now()) ELSE o.gates_since END,
         venue = COALESCE(c.data ->> 'venue', o.venue),
         executed_price = (c.data ->> 'executedPrice')::numeric, amount_out = (c.data ->> 'amountOut')::numeric,
         amount_in = (c.data ->> 'amountIn')::numeric,

@@ -34,6 +34,7 @@ from orders.ledger.values import (
 )
 from orders.lifecycle import Status
 from orders.wire import encode
+from routing.gates import Gates
 from routing.values import Swap, Validity, VenueName
 
 __all__ = [
@@ -139,6 +140,7 @@ def _claimed(
     valid_until: datetime,
     validity: int,
     status: str,
+    gates: Mapping[str, Any] | None,
     **order: Any,
 ) -> Claimed:
     swap = signature and Swap(
@@ -152,7 +154,8 @@ def _claimed(
         Validity(validity),
         swap_wallet,
     )
-    return Claimed(status=Status(status), swap=swap or None, **order)
+    asked = None if gates is None else msgspec.convert(gates, Gates)
+    return Claimed(status=Status(status), gates=asked, swap=swap or None, **order)
 
 
 class _Row(msgspec.Struct):

@@ -11,6 +11,7 @@ import msgspec
 
 from orders.lifecycle import Event, Status
 from risk.values import Denial
+from routing.gates import Gates
 from routing.values import Swap
 
 EventData = msgspec.Struct | Mapping[str, Any]
@@ -58,6 +59,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     """Of an order that is new always none."""
     worst_price: Decimal | None = None
     time_in_force: str | None = None
+    gates: Gates | None = None
     plan_id: UUID | None = None
     leg: str | None = None
     round: int | None = None
@@ -114,6 +116,9 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     time_in_force: str | None = None
     max_price_impact_bps: int | None
     max_fee_lamports: int | None = None
+    gates: Gates | None = None
+    gates_since: datetime | None = None
+    """Since when gates are unknown."""
     wallet: str | None = None
     request_id: str | None
     venue: str | None

@@ -13,6 +13,7 @@ from uuid import UUID
 import msgspec
 
 from orders.lifecycle import FINAL, Status
+from routing.gates import Gates
 
 
 class PlanStatus(StrEnum):
@@ -52,6 +53,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     expires_at: datetime | None = None
     client_order_id: str | None = None
     max_fee_lamports: int | None = None
+    gates: Gates | None = None
     wallet: str | None = None
 
 

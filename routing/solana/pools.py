@@ -38,6 +38,8 @@ class Layout:
     """Base units in each vault that are not the pool's any more: fees nobody has collected yet."""
     opens_at: int
     """Unix time, seconds."""
+    curved: bool = False
+    """It is priced by a curve that is not computed here."""
 
     @property
     def needs(self) -> tuple[Pubkey, ...]:
@@ -109,8 +111,6 @@ class DammFormat:
             raise NotQuotable("it is no pool of Meteora DAMM v2")
         if data[481]:
             raise NotQuotable("the pool is closed for swaps")
-        if any(data[360:376]):
-            raise NotQuotable("the pool is priced by its curve, which is not computed here")
         programs = [TOKEN_2022 if flag else TOKEN for flag in data[482:484]]
         sides = [Side(_key(data, 168 + 32 * n), _key(data, 232 + 32 * n), programs[n]) for n in (0, 1)]
         return Layout(
@@ -122,6 +122,7 @@ class DammFormat:
             owed=(0, 0),
             # Only an activation by time says a moment.
             opens_at=struct.unpack_from("<Q", data, 472)[0] if data[480] == 1 else 0,
+            curved=any(data[360:376]),
         )
 
     def rate(self, config: bytes) -> int:
@@ -178,6 +179,8 @@ class Pool:
 
 def pool_of(format_: PoolFormat, layout: Layout, accounts: Mapping[Pubkey, Account | None], sold: Pubkey) -> Pool:
     """`accounts`: the vaults and, where the layout names one, the configuration. Raises `NotQuotable`."""
+    if layout.curved:
+        raise NotQuotable("the pool is priced by its curve, which is not computed here")
     rate = layout.rate
     if rate is None:
         config = accounts.get(layout.config) if layout.config is not None else None

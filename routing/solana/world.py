@@ -13,21 +13,20 @@ from solders.pubkey import Pubkey
 
 from routing.clock import Clock, utc_now
 from routing.controls import Controls
-from routing.gates import Finding
+from routing.gates import Finding, Purchase
 from routing.http import NoAnswer, RpcError, rpc
 from routing.permits import Permits
 from routing.price_hashes import PairPrices
 from routing.router import Router
 from routing.solana.accounts import Accounts
-from routing.solana.addresses import SYSTEM, pubkey
 from routing.solana.balances import SolanaBalances
 from routing.solana.blockhash import Blockhashes
 from routing.solana.builder import Builder
 from routing.solana.chain import SolanaChain
 from routing.solana.fees import AUTO, Fees
-from routing.solana.mint_gates import judge
+from routing.solana.gates.look import Looker
 from routing.solana.mints import read_mint
-from routing.solana.nodes import NO_ANSWER, At, Nodes
+from routing.solana.nodes import At, Nodes
 from routing.solana.pool_index import Found, Owned, PoolIndex, mints_of, scan
 from routing.solana.pools import CPMM, DAMM, PoolFormat
 from routing.solana.priority import Priority
@@ -46,7 +45,7 @@ from routing.solana.venues.raydium_cpmm import Cpmm
 from routing.solana.venues.signing import Means
 from routing.tokens import Tokens
 from routing.values import Mint, Pair, VenueName
-from routing.venue import Venue, VenueUnavailable
+from routing.venue import Venue
 from routing.venues import METEORA, RAYDIUM, register
 
 PROGRAMS: dict[VenueName, Program] = {RAYDIUM: Cpmm(), METEORA: Damm()}
@@ -135,6 +134,7 @@ class SolanaWorld:
     accounts: Accounts
     listed: Listed
     balances: SolanaBalances
+    looker: Looker
     controls: Controls | None = None
     apis: Sequence[Api] = ()
 
@@ -142,14 +142,9 @@ class SolanaWorld:
         """See `World`."""
         return await read_mint(self.accounts, address)
 
-    async def gates(self, address: str) -> list[Finding]:
-        """See `World`. As the chain has it now."""
-        mint = pubkey(address)
-        try:
-            account = (await self.accounts.get([mint], max_age_s=0.0))[mint]
-        except NO_ANSWER as error:
-            raise VenueUnavailable(str(error)) from error
-        return judge(SYSTEM, b"") if account is None else judge(account.owner, account.data)
+    async def gates(self, purchase: Purchase) -> list[Finding]:
+        """See `World`."""
+        return await self.looker.look(purchase)
 
     def listed_pairs(self) -> list[Pair]:
         """See `World`."""
@@ -222,9 +217,12 @@ def solana_world(
     def prices() -> PriceApi:
         return PriceApi(jupiter())
 
+    @functools.cache
+    def index(name: VenueName) -> PoolIndex:
+        return PoolIndex(nodes, accounts, PROGRAMS[name].format, pools)
+
     def direct(name: VenueName) -> DirectVenue:
-        program = PROGRAMS[name]
-        return DirectVenue(name, program, index=PoolIndex(nodes, accounts, program.format, pools), means=means)
+        return DirectVenue(name, PROGRAMS[name], index=index(name), means=means)
 
     def over_http(name: VenueName) -> HttpVenue:
         vendor: Vendor
@@ -242,4 +240,6 @@ def solana_world(
     venues = [venue(register(name), mode) for name, mode in access.modes.items()]
     router = Router(venues, deadline_ms=deadline_ms, max_age_ms=max_age_ms, clock=clock, cached=cached, permits=permits)
     listed, balances = Listed(rpc_urls, tokens, pools, permits), SolanaBalances(nodes)
-    return SolanaWorld(router, chain, nodes, accounts, listed, balances, controls, tuple(apis))
+    found_in = {name: (index(name), program) for name, program in PROGRAMS.items()}
+    looker = Looker(nodes, accounts, means.funding, found_in, permits)
+    return SolanaWorld(router, chain, nodes, accounts, listed, balances, looker, controls, tuple(apis))

@@ -13,7 +13,7 @@ from orders.execution.steps import Steps
 from orders.execution.work import GateFailed, Work
 from orders.ledger.statements import Connection
 from orders.lifecycle import Event
-from routing.gates import Finding, Verdict
+from routing.gates import Finding, Purchase, Verdict
 from routing.mock.world import MockWorld, mock_world
 from routing.tokens import Tokens
 from routing.values import Token
@@ -38,12 +38,14 @@ def unverified(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "current", lambda: Tokens(found))
 
 
-async def routed(database: Connection, account: int, world: MockWorld, found: Any, **fields: Any) -> Any:
+async def routed(
+    database: Connection, account: int, world: MockWorld, found: Any, options: Any = None, **fields: Any
+) -> Any:
     """The move of the step `routing`."""
-    asked: list[str] = []
+    asked: list[Purchase] = []
 
-    async def gates(mint: str) -> list[Finding]:
-        asked.append(mint)
+    async def look(purchase: Purchase) -> list[Finding]:
+        asked.append(purchase)
         if isinstance(found, Exception):
             raise found
         return list(found)
@@ -51,10 +53,12 @@ async def routed(database: Connection, account: int, world: MockWorld, found: An
     sniper = {"type": "sniper", "trigger_kind": "token_launch"}
     order = accepted(database, new_order(account, **(sniper | {"amount": Decimal(10)} | swapped() | fields)))
     work = Work.begin(claimed(database, order))
-    steps = Steps(
-        world.router, RetryPolicy(3, 0, 0), random.Random(1), submit_timeout_s=5, resend_after_s=0.2, gates=gates
-    )
-    return await steps.next(work), asked
+    return await stepped(world, look, **(options or {})).next(work), asked
+
+
+def stepped(world: MockWorld, look: Any, **options: Any) -> Steps:
+    retry = RetryPolicy(3, 0, 0)
+    return Steps(world.router, retry, random.Random(1), submit_timeout_s=5, resend_after_s=0.2, look=look, **options)
 
 
 def swapped() -> dict[str, str]:

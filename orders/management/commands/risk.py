@@ -1,5 +1,6 @@
 """Shows trading state and limits, sets limits, stops trading and lets it go on."""
 
+import json
 from argparse import ArgumentParser
 from typing import Any
 
@@ -65,7 +66,12 @@ def limits(given: list[str]) -> dict[str, Any]:
         if not equals:
             raise CommandError(f"{each} is not NAME=VALUE", returncode=REFUSED)
         whole = name in ("maxOpenOrders", "maxOrdersPerMinute", "priceCollarBps")
-        if name.endswith("Tokens"):
+        if name == "gates":
+            try:
+                found[name] = json.loads(value)
+            except ValueError as error:
+                raise CommandError(f"{each}: {error}", returncode=REFUSED) from None
+        elif name.endswith("Tokens"):
             found[name] = [token for token in value.split(",") if token]
         else:
             found[name] = int(value) if whole and value.isdigit() else value

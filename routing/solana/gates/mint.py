@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping
 
 from solders.pubkey import Pubkey
 
-from routing.gates import Finding, Verdict
+from routing.gates import Finding, Gates, Verdict
 from routing.solana.addresses import TOKEN_2022, TOKEN_PROGRAMS
 from routing.solana.mints import MINT_BYTES, extensions
 
 MINT_AUTHORITY_AT, FREEZE_AUTHORITY_AT = 0, 46
 """Each: four bytes that say whether there is one, then its address."""
+FIELDS = dict(zip(Gates.__struct_encode_fields__, Gates.__struct_fields__, strict=True))
+"""A gate's name in JSON → its field."""
 NOBODY = bytes(32)
 FROZEN = 2
 OLDER_BPS_AT, NEWER_BPS_AT = 88, 106
@@ -22,17 +24,20 @@ HARMLESS = frozenset({3, 4, 10, 16, 18, 19, 20, 21, 22, 23, 25})
 """Closing an empty mint, confidential amounts, interest and scale for display, metadata, groups."""
 
 
-def judge(owner: Pubkey, mint: bytes) -> list[Finding]:
-    """One finding a gate; those of extensions only where the mint has them."""
+def judge(owner: Pubkey, mint: bytes, gates: Gates) -> list[Finding]:
+    """One finding a gate that is not switched off; those of extensions only where the mint has them. An extension that is not
+    known cannot be switched off: nobody knows what it does."""
     if owner not in TOKEN_PROGRAMS or len(mint) < MINT_BYTES or not mint[45]:
         return [Finding("mint", Verdict.UNKNOWN, "there is no mint at this address")]
     found = [
+        Finding("mint", Verdict.PASS, "of Token-2022" if owner == TOKEN_2022 else "of SPL Token"),
         _authority("mintAuthority", mint, MINT_AUTHORITY_AT, "can make more of it"),
         _authority("freezeAuthority", mint, FREEZE_AUTHORITY_AT, "can freeze what you hold"),
     ]
     if owner == TOKEN_2022:
         found += [_extension(kind, value) for kind, value in extensions(mint)]
-    return found
+    off = {name for name, field in FIELDS.items() if getattr(gates, field) is False}
+    return [finding for finding in found if finding.gate not in off]
 
 
 def _authority(gate: str, mint: bytes, at: int, can: str) -> Finding:
