@@ -499,8 +499,8 @@ FEE_PERCENTILE = read_int("FEE_PERCENTILE", 75, least=1, most=100)
 TIP_LAMPORTS = read_int("TIP_LAMPORTS", 0, most=10**9)
 """For Jito's validators, inside the transaction; 0: none. It counts in `MAX_FEE_LAMPORTS`, and is at most half of it."""
 SNIPER_GATES = read_bool("SNIPER_GATES", True)
-"""Whether a sniper looks at a token that is not verified before it buys, and leaves it alone where its maker can make more of it,
-freeze or take it, keep a part of each transfer or stop them. On a chain only."""
+"""Whether a sniper that asks for no gates itself looks at a token that is not verified before it buys: what its maker may do to
+holders, whether it can be sold again, and what an account's defaults ask for. On a chain only."""
 VENUE_RAYDIUM = read_choice("VENUE_RAYDIUM", "direct", ("direct", "http", "both"))
 """`direct`: its pools are read and traded on the chain; `http`: its trade API is asked; `both`: whichever offers more."""
 VENUE_METEORA = read_choice("VENUE_METEORA", "direct", ("direct", "http", "both"))

@@ -185,6 +185,10 @@ class FailData(Data, frozen=True, kw_only=True):
     takeover: Takeover | UnsetType = UNSET
 
 
+GATE_UNKNOWN = "GATE_UNKNOWN"
+"""The reason of a sniper that waits until it is known what it asks of the token."""
+
+
 class RestData(Data, frozen=True, kw_only=True):
     """`pending`, resting again: the market moved back, or nobody gave a quote to a sniper."""
 

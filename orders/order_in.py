@@ -305,7 +305,9 @@ def checked_gates(field: str, gates: Gates) -> Gates:
     if wrong := problem(gates):
         raise invalid(f"{field}.{wrong[0]}", wrong[1])
     size = gates.min_pool_size
-    return gates if size is None else msgspec.structs.replace(gates, min_pool_size=size.normalize(EXACT))
+    # Without an exponent: it is shown as it is kept.
+    plain = None if size is None else Decimal(f"{size.normalize(EXACT):f}")
+    return msgspec.structs.replace(gates, min_pool_size=plain)
 
 
 def checked_amount(amount: Decimal, of: Token) -> Decimal:

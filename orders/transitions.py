@@ -2,7 +2,7 @@
 
 from msgspec import UNSET
 
-from orders.events import DATA_OF, Data, ReleaseData, RequeueData
+from orders.events import DATA_OF, GATE_UNKNOWN, Data, ReleaseData, RequeueData, RestData
 from orders.ledger.values import Attempts, Change, Letter, Position
 from orders.lifecycle import Event, Status, advance
 from routing.values import Swap
@@ -45,6 +45,7 @@ def transition(
         letter=LETTERS.get(event),
         intent=intent,
         resolved=resolved,
+        gates_unknown=isinstance(data, RestData) and data.reason == GATE_UNKNOWN,
     )
 
 

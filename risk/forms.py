@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from accounts.models import Account
-from risk.changes import CapsNotSet, capped, limits_of
+from risk.changes import CapsNotSet, capped, limits_of, stored
 from risk.models import Rule
 from risk.values import EVERYBODY, Limits, TradingState, plain
 from routing.gates import Gates, problem
@@ -66,7 +66,7 @@ class TokensField(forms.CharField):
 
 
 class GatesField(forms.CharField):
-    """The JSON of `routing.gates.Gates`; its value is one, or None where the field is empty."""
+    """The JSON of `routing.gates.Gates`; its value is that of the column, or None where the field is empty."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -79,7 +79,7 @@ class GatesField(forms.CharField):
     def prepare_value(self, value: Any) -> Any:
         return msgspec.json.encode(value).decode() if isinstance(value, Gates) else value
 
-    def clean(self, value: Any) -> Gates | None:
+    def clean(self, value: Any) -> Any:
         given = super().clean(value)
         if not given.strip():
             return None
@@ -89,7 +89,7 @@ class GatesField(forms.CharField):
             raise ValidationError(f"{error}.") from None
         if wrong := problem(found):
             raise ValidationError(f"{wrong[0]} {wrong[1]}.")
-        return found
+        return stored(found)
 
 
 class LimitsForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -142,4 +142,5 @@ class LimitsForm(forms.ModelForm):  # type: ignore[type-arg]
     @property
     def limits(self) -> Limits:
         given = {name: self.cleaned_data[name] for name in Limits.__struct_fields__}
-        return Limits(**given | {"denied_tokens": given["denied_tokens"] or ()})
+        gates = None if given["gates"] is None else msgspec.convert(given["gates"], Gates)
+        return Limits(**given | {"denied_tokens": given["denied_tokens"] or (), "gates": gates})

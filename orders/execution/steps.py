@@ -15,6 +15,7 @@ from msgspec import UNSET, structs
 
 from orders import metrics
 from orders.events import (
+    GATE_UNKNOWN,
     Amended,
     BidData,
     BuildData,
@@ -379,7 +380,7 @@ def shut(order: Claimed, looked: Looked) -> Move:
         raise GateFailed(looked.findings)
     if order.gates_since is not None and order.at - order.gates_since >= looked.timeout:
         raise GateTimeout(looked.findings)
-    data = RestData(attempt=order.attempts, reason="GATE_UNKNOWN", gates=gates_out(looked.findings))
+    data = RestData(attempt=order.attempts, reason=GATE_UNKNOWN, gates=gates_out(looked.findings))
     return Move(Event.REST, data)
 
 

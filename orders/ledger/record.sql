@@ -10,7 +10,8 @@ WITH change AS MATERIALIZED (
     SELECT *, status = ANY('{confirmed,failed,cancelled,expired}') AS final
     FROM jsonb_to_recordset(%(changes)s::jsonb) AS t(
         id uuid, epoch int, seq int, first int, was text, status text, data jsonb, delay_ms int, resting boolean,
-        attempts text, new_epoch boolean, letter text, intent jsonb, resolved jsonb)
+        attempts text, new_epoch boolean, letter text, intent jsonb, resolved jsonb,
+        gates_unknown boolean)
 ), written AS (
     UPDATE orders_order o SET
         status = c.status, seq = c.seq, resting = c.resting, updated_at = now(),
@@ -32,8 +33,8 @@ WITH change AS MATERIALIZED (
         slippage_bps = COALESCE((c.data -> 'amended' ->> 'slippageBps')::int, o.slippage_bps),
         expires_at = CASE WHEN c.data -> 'amended' ? 'expiresAt'
             THEN (c.data -> 'amended' ->> 'expiresAt')::timestamptz ELSE o.expires_at END,
-        gates_since = CASE WHEN c.data ? 'requeued' THEN NULL
-            WHEN c.data ->> 'reason' = 'GATE_UNKNOWN' THEN COALESCE(o.gates_since, now()) ELSE o.gates_since END,
+        gates_since = CASE WHEN c.new_epoch THEN NULL
+            WHEN c.gates_unknown THEN COALESCE(o.gates_since, now()) ELSE o.gates_since END,
         venue = COALESCE(c.data ->> 'venue', o.venue),
         executed_price = (c.data ->> 'executedPrice')::numeric, amount_out = (c.data ->> 'amountOut')::numeric,
         amount_in = (c.data ->> 'amountIn')::numeric,

@@ -176,6 +176,7 @@ class _Row(msgspec.Struct):
     letter: Letter | None = None
     intent: Mapping[str, Any] | None = None
     resolved: tuple[str, str] | None = None
+    gates_unknown: bool = False
 
 
 def record(connection: Connection, changes: Sequence[Change]) -> list[Recorded | None]:
@@ -201,6 +202,7 @@ def record(connection: Connection, changes: Sequence[Change]) -> list[Recorded |
             letter=change.letter,
             intent=None if change.intent is None else _intent(change.intent),
             resolved=change.resolved,
+            gates_unknown=change.gates_unknown,
         )
         rows.append(row)
     for order_id, first in firsts.items():

@@ -198,6 +198,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """Written with `submitted`, before it is sent."""
     resolved: tuple[str, str] | None = None
     """Signature and `Resolution` of the intent whose outcome this event records."""
+    gates_unknown: bool = False
+    """It waits because a gate is unknown: the gates' timeout counts from the first time."""
 
 
 class Recorded(msgspec.Struct, frozen=True):

@@ -107,9 +107,22 @@ async def test_a_limit_fires_when_the_pool_has_moved(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "ended"), [("good", "confirmed"), ("freezable", "GATE_FAILED"), ("mintable", "GATE_FAILED")]
+    ("kind", "gates", "ended"),
+    [
+        ("good", None, "confirmed"),
+        ("good", {"minPoolSize": "90000", "maxTopHoldersBps": 1000, "minLpBurntBps": 9000}, "confirmed"),
+        ("late", None, "confirmed"),
+        ("freezable", None, "GATE_FAILED"),
+        ("freezable", {"freezeAuthority": False}, "confirmed"),
+        ("unsellable", None, "GATE_FAILED"),
+        ("hoarded", {"maxTopHoldersBps": 1000}, "GATE_FAILED"),
+        ("unheard-of", {"timeout": "PT1S"}, "GATE_TIMEOUT"),
+        ("good", {"minPoolAge": "PT1H", "timeout": "PT1S"}, "GATE_TIMEOUT"),
+    ],
 )
-async def test_a_sniper_looks_at_a_token_before_it_buys(client: Client, engine: Engine, kind: str, ended: str) -> None:
+async def test_a_sniper_looks_at_a_token_before_it_buys(
+    client: Client, engine: Engine, kind: str, gates: dict[str, Any] | None, ended: str
+) -> None:
     control, mint = engine.localnet["controlUrl"], str(Keypair().pubkey())
 
     async def ask(name: str, **body: Any) -> None:
@@ -117,15 +130,20 @@ async def test_a_sniper_looks_at_a_token_before_it_buys(client: Client, engine: 
         assert answer.status_code == 200, answer.text
 
     await ask("token", mint=mint, symbol=f"GATE{kind}", decimals=6, kind=kind)
-    placed = await client.place(tokenIn="USDC", tokenOut=mint, amount="10", type="sniper", slippageBps=500)
-    await ask("pool", venue="RAYDIUM", base=mint, quote="USDC", price="0.1", depth="100000")
+    asked = {"tokenIn": "USDC", "tokenOut": mint, "amount": "10", "type": "sniper", "slippageBps": 500}
+    placed = await client.place(**asked, **({} if gates is None else {"gates": gates}))
+    await ask("pool", venue="RAYDIUM", base=mint, quote="USDC", price="0.1", depth="100000", lpBurntPercent=95)
     order = await ends(client, placed["orderId"])
     if ended == "confirmed":
         assert order["status"] == "confirmed", order
         events = (await client.get(f"/api/orders/{placed['orderId']}/events"))["events"]
-        [gates] = [each["data"]["gates"] for each in events if each["status"] == "building"]
-        assert {each["gate"] for each in gates} == {"mintAuthority", "freezeAuthority"}
+        [found] = [each["data"]["gates"] for each in events if each["status"] == "building"]
+        named = {each["gate"] for each in found}
+        assert named >= {"mint", "mintAuthority", "sellable"} and {each["verdict"] for each in found} == {"pass"}
+        assert ("lpBurnt" in named) is bool(gates and "minLpBurntBps" in gates)
     else:
+        found = (await client.get(f"/api/orders/{placed['orderId']}/events"))["events"][-1]["data"]["gates"]
+        assert {each["verdict"] for each in found} >= {"fail" if ended == "GATE_FAILED" else "unknown"}, found
         assert (order["status"], order["failure"]["code"], order["txHash"]) == ("failed", ended, None), order
 
 

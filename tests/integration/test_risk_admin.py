@@ -11,6 +11,7 @@ from orders.ledger.statements import Connection
 from risk.changes import By, limits_of, set_limits
 from risk.models import Change, Rule
 from risk.values import EVERYBODY, Limits
+from routing.gates import Gates
 from routing.mock.tokens import BONK, SOL
 from tests.integration.test_roles import client_of, public  # noqa: F401  (it removes the people)
 
@@ -32,6 +33,17 @@ def post(client: Client, path: str, **fields: object) -> str:
 
 def change(account: int) -> str:
     return f"/admin/risk/rule/{account}/change/"
+
+
+def test_gates_are_written_as_in_an_order(operator: Client, account: int) -> None:
+    post(operator, ADD, account=account, gates='{"maxTopHoldersBps": 2500}')
+    assert limits_of(Rule.objects.get(pk=account)) == Limits(gates=Gates(max_top_holders_bps=2500))
+    assert "maxTopHoldersBps" in operator.get(change(account)).content.decode()
+    for wrong, said in (("{]", "malformed"), ('{"minPoolSize": "-1"}', "minPoolSize"), ('{"max": 1}', "unknown field")):
+        assert said in post(operator, change(account), gates=wrong)
+    assert limits_of(Rule.objects.get(pk=account)).gates == Gates(max_top_holders_bps=2500)
+    post(operator, change(account), gates="")
+    assert limits_of(Rule.objects.get(pk=account)).gates is None
 
 
 def test_an_operator_sets_limits_and_is_noted(operator: Client, account: int) -> None:

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,12 +11,14 @@ from django.test import Client
 
 import celery_app  # noqa: F401  (the broker)
 from accounts.models import Account, ApiKey, digest
+from orders.execution.worker import gates_of
 from orders.ledger.statements import Connection
 from orders.models import Order
 from risk.changes import By, set_state
 from risk.models import Budget
 from risk.rules import rules
 from risk.values import EVERYBODY, TradingState
+from routing.gates import Gates
 from tests.factories import accepted, limit_order
 
 pytestmark = pytest.mark.filterwarnings("ignore:No directory at")
@@ -74,6 +78,7 @@ def test_an_account_sets_its_limits_and_reads_them(trader: Client) -> None:
         "priceCollarBps": 500,
         "allowedTokens": None,
         "deniedTokens": ["BONK"],
+        "gates": None,
     }
     assert (found["account"], found["tradingState"], found["currency"]) == ("tester", "ACTIVE", "USDC")
     assert found["used"] == {"spentToday": "0", "lostToday": "0", "openOrders": 0, "ordersLastMinute": 0}
@@ -94,9 +99,31 @@ def test_the_account_s_page_says_what_it_may_and_what_is_used(trader: Client, st
     assert found["used"] == {"spentToday": "30", "lostToday": "0", "openOrders": 0, "ordersLastMinute": 0}
 
 
+def test_gates_of_an_account_and_of_everybody_reach_its_executors(trader: Client, staff: Client, account: int) -> None:
+    put(trader, gates={"maxTopHoldersBps": 2500, "minPoolAge": "PT2M"})
+    put(staff, "/api/risk?account=*", gates={"minPoolSize": "1000.00", "sellable": False})
+
+    found = trader.get("/api/risk").json()
+    assert found["own"]["limits"]["gates"] == {"maxTopHoldersBps": 2500, "minPoolAge": "PT120S"}
+    assert found["everybody"]["limits"]["gates"] == {"minPoolSize": "1000", "sellable": False}
+    assert found["changes"][-1]["after"] == {"gates": found["own"]["limits"]["gates"]}
+    rules.refresh()
+    own, everybody = gates_of(account)
+    assert own == Gates(max_top_holders_bps=2500, min_pool_age=timedelta(minutes=2))
+    assert everybody == Gates(min_pool_size=Decimal(1000), sellable=False)
+
+
 @pytest.mark.parametrize(
     "limits",
-    [{"maxDailySpend": "-1"}, {"maxDailySpend": "NaN"}, {"maxOpenOrders": -1}, {"deniedTokens": ["?"]}, {"max": 1}],
+    [
+        {"gates": {"maxTopHoldersBps": 10_001}},
+        {"gates": {"minPoolSize": "-1"}},
+        {"maxDailySpend": "-1"},
+        {"maxDailySpend": "NaN"},
+        {"maxOpenOrders": -1},
+        {"deniedTokens": ["?"]},
+        {"max": 1},
+    ],
 )
 def test_what_is_no_limit_is_refused_and_changes_nothing(trader: Client, limits: dict[str, Any]) -> None:
     assert put(trader, maxOpenOrders=3).status_code == 200

@@ -54,8 +54,11 @@ async def looked(
 ) -> tuple[list[Finding], dict[str, Finding]]:
     """What is found of a token of the kind that trades at 0.1 USDC in a pool of 100,000: all, and by gate."""
     purchase = bought(made(stage, kind, venue=venue, pools=pools, lp_burnt=lp_burnt), stage.signer.address, **asked)
-    stage.world.accounts.forget()
-    findings = await stage.world.gates(purchase)
+    world = stage.open()  # One that has not looked for the pool before there was one.
+    try:
+        findings = await world.gates(purchase)
+    finally:
+        await world.close()
     return findings, {each.gate: each for each in findings}
 
 

@@ -16,6 +16,7 @@ from orders.http.errors import status_of
 from orders.json_in import NUMBER
 from orders.ledger.statements import NewOrder
 from orders.order_in import check_ahead, checked, parse_amend, parse_batch, parse_order
+from routing.gates import Gates
 from routing.mock import tokens
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -500,3 +501,44 @@ def test_whatever_is_sent_is_taken_or_refused(fields: dict[str, Any]) -> None:
 def test_whatever_bytes_are_sent_are_refused(body: bytes) -> None:
     with pytest.raises(ApiError):
         take(body)
+
+
+@pytest.fixture
+def on_a_chain(settings: Any) -> None:
+    settings.EXECUTION_MODE = "localnet"
+
+
+def test_a_sniper_asks_for_gates_where_there_is_a_chain(on_a_chain: None) -> None:
+    asked = {"maxTopHoldersBps": 3000, "minPoolSize": "5000.0", "minPoolAge": "PT1M", "transferHook": False}
+    taken = take({**SNIPER, "gates": asked})
+    assert taken.gates == Gates(
+        max_top_holders_bps=3000, min_pool_size=Decimal(5000), min_pool_age=timedelta(minutes=1), transfer_hook=False
+    )
+    same = take({**SNIPER, "gates": {**asked, "minPoolSize": 5e3, "minPoolAge": "PT60S"}})
+    assert same.request_hash == taken.request_hash
+    assert take({**SNIPER, "gates": {**asked, "maxTopHoldersBps": 3001}}).request_hash != taken.request_hash
+
+
+@pytest.mark.parametrize(
+    ("gates", "field"),
+    [
+        ([], "gates"),
+        ({"mintAuthority": 1}, "gates.mintAuthority"),
+        ({"maxTopHoldersBps": 10_001}, "gates.maxTopHoldersBps"),
+        ({"minLpBurntBps": -1}, "gates.minLpBurntBps"),
+        ({"minPoolSize": "-1"}, "gates.minPoolSize"),
+        ({"minPoolSize": "NaN"}, "gates.minPoolSize"),
+        ({"minPoolAge": "1 hour"}, "gates.minPoolAge"),
+        ({"timeout": "P400D"}, "gates.timeout"),
+        ({"topHolders": 1}, "gates"),
+    ],
+)
+def test_a_wrong_gate_is_named(on_a_chain: None, gates: Any, field: str) -> None:
+    error = refused({**SNIPER, "gates": gates})
+    assert error.code == "VALIDATION_FAILED" and list(error.details) == [field], error.details
+
+
+def test_gates_belong_to_snipers_and_to_chains(settings: Any) -> None:
+    assert list(refused({**SNIPER, "gates": {}}).details) == ["gates"]
+    settings.EXECUTION_MODE = "localnet"
+    assert list(refused({**MARKET, "gates": {}}).details) == ["gates"]

@@ -1,5 +1,6 @@
 """Places an order, and watches it."""
 
+import json
 import secrets
 from argparse import ArgumentParser
 from datetime import UTC, datetime, timedelta
@@ -46,6 +47,7 @@ class Command(EngineCommand):
         )
         parser.add_argument("--min-liquidity", metavar="N", help="for --snipe liquidity")
         parser.add_argument("--volume-factor", metavar="N", help="for --snipe volume: times the average")
+        parser.add_argument("--gates", metavar="JSON", help="for --snipe: what has to hold of the token that is bought")
         parser.add_argument("--max-price-impact-bps", type=int, metavar="BPS")
         parser.add_argument(
             "--max-fee-lamports", type=int, metavar="N", help="what it pays the chain at most, rent apart"
@@ -94,6 +96,8 @@ class Command(EngineCommand):
                 "minLiquidity": options["min_liquidity"],
                 "volumeFactor": options["volume_factor"],
             }
+            if options["gates"]:
+                order["gates"] = as_json("--gates", options["gates"])
             order["trigger"] = {name: value for name, value in trigger.items() if value is not None}
         return {name: value for name, value in order.items() if value is not None}
 
@@ -114,6 +118,14 @@ class Command(EngineCommand):
         status = events[-1]["status"]
         if status != "confirmed":
             raise CommandError(f"the order is {status}", returncode=NOT_CONFIRMED)
+
+
+def as_json(option: str, text: str) -> Any:
+    """Raises `CommandError`."""
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise CommandError(f"{option}: {error}", returncode=REFUSED) from None
 
 
 def expiry(text: str | None) -> str | None:

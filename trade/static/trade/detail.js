@@ -92,6 +92,7 @@ export class Detail {
     byId("detail-logs").querySelector("pre").textContent = logs.join("\n");
     this.#stepper();
     this.#facts();
+    this.#gates();
     this.#quotes();
     this.#history();
   }
@@ -129,6 +130,19 @@ export class Detail {
       ["Transaction", transaction(order.txHash ?? sent?.signature), "long"],
       ["Order id", order.orderId, "long"],
     ]);
+  }
+
+  /** What the last attempt found of a token that a sniper buys: what keeps it from buying comes first. */
+  #gates() {
+    const found = this.#events.findLast(({ data }) => data.gates)?.data.gates ?? [];
+    byId("detail-gates").hidden = !found.length;
+    const rows = VERDICTS.flatMap(([verdict, said, status]) => found.filter((each) => each.verdict === verdict).map((each) => element(
+      "tr", {},
+      element("td", {}, GATES[each.gate] ?? each.gate),
+      element("td", {}, element("span", { class: "badge", "data-status": status }, said)),
+      element("td", {}, each.found),
+    )));
+    table(byId("detail-gates"), ["Gate", "Verdict", "Found"], rows, []);
   }
 
   #quotes() {
@@ -174,10 +188,18 @@ function transaction(signature) {
   return element("a", { href: explorer.replace("{signature}", signature), target: "_blank", rel: "noopener noreferrer" }, signature);
 }
 
+const VERDICTS = [["fail", "fails", "failed"], ["unknown", "not known", "pending"], ["pass", "passes", "confirmed"]];
+const GATES = {
+  mint: "Token", mintAuthority: "Nobody makes more of it", freezeAuthority: "Nobody can freeze it", transferFee: "No fee on transfers",
+  defaultFrozen: "Accounts are not frozen", nonTransferable: "It can be moved", permanentDelegate: "Nobody can take it away",
+  transferHook: "No program decides over transfers", pausable: "Transfers cannot be stopped", sellable: "It can be sold again",
+  topHolders: "Not in few hands", poolSize: "The pool is large enough", poolAge: "The pool is old enough", lpBurnt: "Liquidity stays",
+};
+
 const list = (value) => (Array.isArray(value) ? value : []);
 
 function summary(data) {
-  const { quotes, refusals, ...rest } = data;
+  const { quotes, refusals, gates, ...rest } = data;
   if (rest.error) return `${rest.error.code}: ${rest.error.message}${rest.retryInMs ? `; again in ${duration(rest.retryInMs)}` : ""}`;
   return Object.entries(rest)
     .map(([name, value]) => `${name} ${typeof value === "object" && value !== null ? JSON.stringify(value) : short(String(value), 20, 8)}`)
