@@ -4,8 +4,9 @@ A venue that does not answer in time keeps its last tick while that is fresh, so
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 from routing.price_hashes import PairPrices
@@ -14,6 +15,9 @@ from routing.selection import best_tick
 from routing.values import Pair, Refusal, Tick, VenueName
 from routing.venue import NOT_TRADED
 from routing.volume import VolumeAverage
+
+OVERTAKEN = timedelta(seconds=1)
+"""How much older an answer may be that another look has overtaken. What is older still was not: the clock was set back."""
 
 
 class Poller:
@@ -24,6 +28,8 @@ class Poller:
         self._deadline_s = deadline_ms / 1000
         self._last: dict[tuple[str, VenueName], Tick] = {}
         self._volumes: dict[tuple[str, VenueName], VolumeAverage] = {}
+        self._shown: dict[tuple[str, VenueName], VolumeAverage] = {}
+        """Before the last tick."""
 
     async def poll(self, pairs: Iterable[Pair]) -> list[PairPrices]:
         """Asks for every pair once. Never raises for what venues do."""
@@ -31,25 +37,36 @@ class Poller:
         answers = await asyncio.gather(*(self._router.ticks(pair, deadline_s=self._deadline_s) for pair in wanted))
         return [self._market(pair, answer) for pair, answer in zip(wanted, answers, strict=True)]
 
+    async def look(self, changed: Mapping[Pair, Collection[VenueName]]) -> list[PairPrices]:
+        """Asks for these pairs at these venues alone, between two polls; the others count with their last ticks."""
+        wanted = list(changed.items())
+        answers = await asyncio.gather(
+            *(self._router.ticks(pair, deadline_s=self._deadline_s, only=venues) for pair, venues in wanted)
+        )
+        found = [self._market(pair, answer) for (pair, _), answer in zip(wanted, answers, strict=True)]
+        # That no venue trades a pair is for all of them to say.
+        return [replace(market, listed=market.listed or None) for market in found]
+
     def _market(self, pair: Pair, answers: dict[VenueName, Tick | Refusal]) -> PairPrices:
-        volumes = {}
         for venue, answer in answers.items():
             if isinstance(answer, Tick):
-                volumes[venue] = self._seen(pair.name, answer)
+                self._seen(pair.name, answer)
             elif answer.code in NOT_TRADED:
                 self._last.pop((pair.name, venue), None)
-        last = [tick for venue in answers if (tick := self._last.get((pair.name, venue))) is not None]
-        found = prices_of(pair, last, self._router)
+        known = [venue.name for venue in self._router.venues if (pair.name, venue.name) in self._last]
+        found = prices_of(pair, [self._last[pair.name, venue] for venue in known], self._router)
+        volumes = {venue: self._shown[pair.name, venue] for venue in known}
         return replace(found, volumes=volumes, listed=listed(answers))
 
-    def _seen(self, pair: str, tick: Tick) -> VolumeAverage:
-        """Takes a tick in; the average volume before it."""
+    def _seen(self, pair: str, tick: Tick) -> None:
+        """Takes a tick in, unless a look that began later has brought a newer one."""
         key = (pair, tick.venue)
         before, average = self._last.get(key), self._volumes.get(key, VolumeAverage())
-        self._last[key] = tick
+        if before is not None and timedelta(0) < before.observed_at - tick.observed_at < OVERTAKEN:
+            return
+        self._last[key], self._shown[key] = tick, average
         elapsed_s = Decimal(str((tick.observed_at - before.observed_at).total_seconds())) if before else Decimal(0)
         self._volumes[key] = average.after(tick.volume, max(elapsed_s, Decimal(0)))
-        return average
 
 
 def prices_of(pair: Pair, ticks: Iterable[Tick | Refusal], router: Router) -> PairPrices:

@@ -105,10 +105,12 @@ class Router:
             answers = {**missing, **barred}
         return self._select(answers.values())
 
-    async def ticks(self, pair: Pair, *, deadline_s: float) -> dict[VenueName, Tick | Refusal]:
-        """Every venue's market in the pair, asked now."""
+    async def ticks(
+        self, pair: Pair, *, deadline_s: float, only: Collection[VenueName] | None = None
+    ) -> dict[VenueName, Tick | Refusal]:
+        """The market in the pair at every venue, or at some, asked now."""
         barred = self._barred(pair)
-        asked = self._venues.keys() - barred.keys()
+        asked = (self._venues.keys() if only is None else set(only)) - barred.keys()
         return {**barred, **await self._ask_all(lambda venue: venue.tick(pair), deadline_s, asked)}
 
     def _barred(self, pair: Pair) -> dict[VenueName, Refusal]:

@@ -24,6 +24,7 @@ from routing.registry import Registry
 from routing.router import Router
 from routing.tokens import Tokens
 from routing.values import Mint, Pair
+from routing.watch import MarketWatch
 
 
 class World(Protocol):
@@ -57,6 +58,11 @@ class World(Protocol):
     @property
     def balances(self) -> Balances | None:
         """What wallets hold; None in a world without wallets."""
+        ...
+
+    @property
+    def watch(self) -> MarketWatch | None:
+        """What tells when a market has changed; None in a world that is polled only."""
         ...
 
     def listed_pairs(self) -> list[Pair]:
@@ -138,6 +144,7 @@ def _solana_world(controls: Controls | None = None) -> World:
         pools=settings.POOLS or None,
         access=Access(**settings.VENUE_ACCESS),
         cached=price_feed().market,
+        watch_vaults=settings.VAULT_SUBSCRIPTIONS,
     )
 
 

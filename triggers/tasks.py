@@ -1,6 +1,5 @@
 """The Celery tasks of prices and triggers: thin, by name. The worker process starts and closes the owner of what they need."""
 
-import asyncio
 import threading
 import time
 from collections.abc import Sequence
@@ -89,6 +88,7 @@ class Owners:
                     pairs=settings.POLL_PAIRS,
                     deadline_ms=settings.POLL_DEADLINE_MS,
                     discovery=Discovery(world().read_mint),
+                    watch=world().watch,
                 )
             return self._ticker
 
@@ -103,8 +103,7 @@ class Owners:
         """When no task runs any more."""
         with self._making:
             if self._ticker is not None:
-                # The poller asks venues only: neither the chain nor the price feed has anything on its loop.
-                asyncio.run(close_world())
+                self._ticker.end(close_world())
             for store in self._stores or ():
                 store.close()
             self._stores = self._matcher = self._ticker = None

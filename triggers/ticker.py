@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from routing.prices import WATCHED, WATCHED_S, PriceStore
 from routing.router import Router
 from routing.values import Pair, Tick
 from routing.venues import registered
+from routing.watch import MarketWatch
 from routing.world import tokens
 from runtime.groups import group_channel, group_message
 from runtime.loop import LoopThread
@@ -23,6 +24,7 @@ from triggers.book import PAIRS, Book, source
 from triggers.discovery import Discovery
 from triggers.matcher import Matcher, edge_of
 from triggers.pulse import mark
+from triggers.pushes import Changes, Pushes
 
 log = logging.getLogger(__name__)
 encode = msgspec.json.Encoder().encode
@@ -30,6 +32,7 @@ encode = msgspec.json.Encoder().encode
 TURN = "quotes:turn"
 TURN_MS = 400
 """Shorter than the period of 500 ms by what beat may be early; two beats or two workers still make one poll a period."""
+CLOSE_S = 5.0
 TURN_SCRIPT = source("clock", "turn")
 
 
@@ -70,7 +73,8 @@ class Ticker:
     """Ticks from several threads or processes do not overlap.
 
     `matcher` fires the first limits of a crossing at once; `due(task, pair)` calls the task that fires the others; `pairs`
-    are polled always.
+    are polled always. `watch` tells which of the pairs that orders wait for have changed between two polls; they take the same
+    way as a poll's.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class Ticker:
         pairs: Sequence[str],
         deadline_ms: int,
         discovery: Discovery | None = None,
+        watch: MarketWatch | None = None,
     ) -> None:
         self._router = router
         self._poller = Poller(router, deadline_ms=deadline_ms)
@@ -94,6 +99,8 @@ class Ticker:
         self._pairs = pairs
         self._gap_ms = 2 * int(router.max_age.total_seconds() * 1000)
         self._discovery = discovery or Discovery(None)
+        self._watch = watch
+        self._pushes = Pushes(self._pushed)
         self._loop = LoopThread("quotes")
         self._busy = threading.Lock()
         self._asked_for = [channel_of(pair) for pair in pairs]
@@ -111,6 +118,10 @@ class Ticker:
             return False
         finally:
             self._busy.release()
+
+    def end(self, closing: Coroutine[Any, Any, None]) -> None:
+        """Closes the world on the event loop that its connections belong to. Nothing ticks any more."""
+        self._loop.run(closing, timeout_s=CLOSE_S)
 
     def _tick(self) -> bool:
         own_ms = now_ms()
@@ -134,7 +145,26 @@ class Ticker:
         self._publish(market for market in markets if market.ticks and channel_of(market.pair) not in unwatched)
         # Whether a pair that was not asked about yet has subscribers is unknown: it is published.
         self._asked_for = [channel_of(market.pair) for market in markets]
+        if self._watch is not None:
+            awaited = [pair for pair in wanted if pair.name in waited_for]
+            self._loop.loop.call_soon_threadsafe(self._watch.follow, awaited, self._pushes.add)
         return True
+
+    def _pushed(self, changed: Changes) -> None:
+        """What `_tick` does, for pairs that have changed since. Beside a poll: in Redis the newest look wins."""
+        own_ms = now_ms()
+        try:
+            with self._prices.redis.pipeline(transaction=False) as pipe:
+                pipe.time()
+                pipe.pubsub_numsub(*(channel_of(pair.name) for pair in changed))
+                time, subscribers = pipe.execute()
+            markets = self._loop.run(self._poller.look(changed))
+            self._prices.write(markets, {}, lag_ms=redis_lag_ms(time, own_ms))
+            self.look(markets)
+            watched = {channel for channel, count in subscribers if count}
+            self._publish((market for market in markets if channel_of(market.pair) in watched), polled=False)
+        except redis.RedisError as error:
+            log.warning("changed markets are left to the next poll: %s", error)
 
     def _known(self, names: Iterable[str]) -> list[Pair]:
         """The pairs, each once: a pair may have had another name before a symbol was verified."""
@@ -156,12 +186,13 @@ class Ticker:
             if market.listed is False:
                 self._book.unlist(market.pair)
 
-    def _publish(self, markets: Iterable[PairPrices]) -> None:
+    def _publish(self, markets: Iterable[PairPrices], *, polled: bool = True) -> None:
         with self._prices.redis.pipeline(transaction=False) as pipe:
             for market in markets:
                 text = encode({"type": "quotes", **market_out(market, market.seen_at)}).decode()
                 pipe.publish(
                     channel_of(market.pair), group_message(quotes_group(market.pair), [(market.pair, 0, text)])
                 )
-            mark(pipe, "poll_quotes")
+            if polled:
+                mark(pipe, "poll_quotes")
             pipe.execute()

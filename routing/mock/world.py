@@ -48,6 +48,7 @@ class MockWorld:
     """The mock has no wallets."""
     read_mint: None = None
     gates: None = None
+    watch: None = None
     """Mock tokens are on no chain."""
 
     def listed_pairs(self) -> list[Pair]:

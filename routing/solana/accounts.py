@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,7 +12,7 @@ from solders.pubkey import Pubkey
 
 from routing.solana.addresses import pubkey
 from routing.solana.blockhash import COMMITMENT
-from routing.solana.nodes import At, Nodes
+from routing.solana.nodes import MAX_BEHIND_SLOTS, At, Nodes
 
 MAX_ADDRESSES = 100
 """Of one `getMultipleAccounts`."""
@@ -21,7 +21,9 @@ MAX_AGE_S = 0.4
 MAX_KEPT = 20_000
 
 
-class _Account(msgspec.Struct):
+class RawAccount(msgspec.Struct):
+    """As nodes write it."""
+
     data: tuple[str, str]
     owner: str
     lamports: int
@@ -47,7 +49,25 @@ class Accounts:
         self._nodes = nodes
         self._kept: dict[Pubkey, _Kept] = {}
         self._wanted: dict[Pubkey, asyncio.Future[Account | None]] = {}
+        self._together: list[list[Pubkey]] = []
+        """Of each question: what is to come out of one answer, as of one slot."""
         self._asking: set[asyncio.Task[None]] = set()
+
+    def peek(self, address: Pubkey) -> Account | None:
+        """What is known, however old."""
+        kept = self._kept.get(address)
+        return None if kept is None else kept.account
+
+    def put(self, accounts: Mapping[Pubkey, Account], slot: int) -> None:
+        """Takes in what a node tells by itself: accounts as of the end of a slot.
+
+        A slot far ahead of what is known is none: what is kept under it would outlive every later answer.
+        """
+        known = (kept.slot for address in accounts if (kept := self._kept.get(address)) is not None)
+        if slot - max(known, default=slot) > MAX_BEHIND_SLOTS:
+            return
+        for address, account in accounts.items():
+            self._keep(address, account, slot)
 
     async def get(self, addresses: Iterable[Pubkey], *, max_age_s: float = MAX_AGE_S) -> dict[Pubkey, Account | None]:
         """Each account, None where there is none. Raises `RpcError`, `NoAnswer`."""
@@ -61,6 +81,7 @@ class Accounts:
             else:
                 waited[address] = self._want(address)
         if waited:
+            self._together.append(list(waited))
             # Not `gather`: whoever is cancelled must not cancel the answer of the others who wait for it.
             await asyncio.wait(waited.values())
             found |= {address: answer.result() for address, answer in waited.items()}
@@ -77,16 +98,15 @@ class Accounts:
             return wanted
         if not any(answer.get_loop() is loop for answer in self._wanted.values()):
             self._wanted.clear()
+            self._together.clear()
             loop.call_soon(self._ask_all, loop)
         made = self._wanted[address] = loop.create_future()
         return made
 
     def _ask_all(self, loop: asyncio.AbstractEventLoop) -> None:
-        wanted, self._wanted = self._wanted, {}
-        addresses = list(wanted)
-        for start in range(0, len(addresses), MAX_ADDRESSES):
-            part = {address: wanted[address] for address in addresses[start : start + MAX_ADDRESSES]}
-            task = loop.create_task(self._ask(part))
+        wanted, self._wanted, together, self._together = self._wanted, {}, self._together, []
+        for part in parts(together):
+            task = loop.create_task(self._ask({address: wanted[address] for address in part}))
             self._asking.add(task)
             task.add_done_callback(self._asking.discard)
 
@@ -94,9 +114,9 @@ class Accounts:
         try:
             options = {"encoding": "base64", "commitment": COMMITMENT}
             names = [str(address) for address in wanted]
-            answer = await self._nodes.read(At[list[_Account | None]], "getMultipleAccounts", names, options)
+            answer = await self._nodes.read(At[list[RawAccount | None]], "getMultipleAccounts", names, options)
             for (address, future), raw in zip(wanted.items(), answer.value, strict=True):
-                account = self._keep(address, _read(raw), answer.context.slot)
+                account = self._keep(address, None if raw is None else account_of(raw), answer.context.slot)
                 if not future.done():
                     future.set_result(account)
         except Exception as error:
@@ -117,7 +137,21 @@ class Accounts:
         return account
 
 
-def _read(raw: _Account | None) -> Account | None:
-    if raw is None:
-        return None
+def parts(together: Iterable[Sequence[Pubkey]]) -> list[list[Pubkey]]:
+    """Calls of at most `MAX_ADDRESSES`, each address once. What was asked for together is told by one call: the two vaults of a
+    pool as of different slots would make a price that never was."""
+    made, seen = [list[Pubkey]()], set[Pubkey]()
+    for asked in together:
+        new = [address for address in asked if address not in seen]
+        seen.update(new)
+        for start in range(0, len(new), MAX_ADDRESSES):
+            piece = new[start : start + MAX_ADDRESSES]
+            if len(made[-1]) + len(piece) > MAX_ADDRESSES:
+                made.append([])
+            made[-1] += piece
+    return [part for part in made if part]
+
+
+def account_of(raw: RawAccount) -> Account:
+    """Raises `ValueError`."""
     return Account(pubkey(raw.owner), base64.b64decode(raw.data[0]), raw.lamports, datetime.now(UTC))

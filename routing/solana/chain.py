@@ -6,11 +6,12 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from routing.solana.accounts import Accounts
 from routing.solana.nodes import NO_ANSWER, Nodes
 from routing.solana.statuses import Statuses
-from routing.solana.subscriptions import Subscriptions
+from routing.solana.subscriptions import SIGNATURES, Subscriptions
 from routing.values import Fate, Swap, SwapStatus
 from routing.venue import SubmitUnknown, VenueUnavailable
 
@@ -39,7 +40,7 @@ class SolanaChain:
         self._nodes = nodes
         self._resend_s = resend_s
         self._statuses = Statuses(nodes, accounts)
-        self._subscriptions = Subscriptions(list(ws_urls), self._hint) if ws_urls else None
+        self._subscriptions = Subscriptions(list(ws_urls), SIGNATURES, self._hint) if ws_urls else None
         self._watched: dict[str, _Watch] = {}
         self._polling: asyncio.Task[None] | None = None
         self._wake: asyncio.Event | None = None
@@ -108,7 +109,7 @@ class SolanaChain:
             if self._subscriptions is not None:
                 self._subscriptions.forget(watch.swap.signature)
 
-    def _hint(self, signature: str) -> None:
+    def _hint(self, signature: str, _: Any) -> None:
         if (watch := self._watched.get(signature)) is not None:
             watch.hinted = True
             if self._wake is not None:

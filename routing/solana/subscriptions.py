@@ -1,20 +1,36 @@
-"""Signatures by subscription: a node says when a transaction is final, in the block that makes it so.
+"""What a node tells by itself, in the block that makes it so: that a transaction is final, that an account has changed.
 
-Only a hint. What is missed, for whatever reason, the next look at the statuses finds.
+Only a hint. What is missed, for whatever reason, the next look finds.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 import msgspec
 
+from routing.solana.blockhash import COMMITMENT
+
 log = logging.getLogger(__name__)
 PAUSE_S, MAX_PAUSE_S = 0.5, 10.0
 HEARTBEAT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is subscribed to, by `{name}Subscribe` with these options. `once`: a notification ends the subscription."""
+
+    name: str
+    options: Mapping[str, str]
+    once: bool
+
+
+SIGNATURES = Kind("signature", {"commitment": "finalized"}, once=True)
+ACCOUNTS = Kind("account", {"commitment": COMMITMENT, "encoding": "base64"}, once=False)
 
 
 class _Message(msgspec.Struct):
@@ -25,61 +41,88 @@ class _Message(msgspec.Struct):
 
 
 class Subscriptions:
-    """One socket to one node. `final` is called with a signature; `urls` are tried in turn."""
+    """One socket to one node. `told` is called with what was watched and the notification's result; `urls` are tried in turn."""
 
-    def __init__(self, urls: list[str], final: Callable[[str], None]) -> None:
-        self._urls, self._final = urls, final
+    def __init__(self, urls: list[str], kind: Kind, told: Callable[[str, Any], None]) -> None:
+        self._urls, self._kind, self._told = urls, kind, told
         self._wanted: set[str] = set()
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._running: asyncio.Task[None] | None = None
         self._unsent: asyncio.Queue[str] = asyncio.Queue()
+        """What is to be subscribed to, or no more, by whether it is wanted."""
         self._asked: dict[int, str] = {}
         self._numbers: dict[int, str] = {}
+        self._known: dict[str, int | None] = {}
+        """What is subscribed to by this socket, with its number as soon as the node has said it."""
         self._next = 0
+        self._pause_s = PAUSE_S
 
     @property
     def connected(self) -> bool:
         return self._socket is not None and not self._socket.closed
 
-    def watch(self, signature: str) -> None:
+    def watch(self, what: str) -> None:
         """From the event loop that all of it runs on."""
-        self._wanted.add(signature)
+        self._wanted.add(what)
         if self._running is None or self._running.done():
             self._running = asyncio.get_running_loop().create_task(self._run())
         elif self.connected:
-            self._unsent.put_nowait(signature)
+            self._unsent.put_nowait(what)
 
-    def forget(self, signature: str) -> None:
+    def forget(self, what: str) -> None:
         """It is settled, or nobody waits for it any more."""
-        self._wanted.discard(signature)
+        self._wanted.discard(what)
+        if not self._kind.once and self.connected:
+            self._unsent.put_nowait(what)
 
-    async def close(self) -> None:
-        if self._running is not None:
+    def only(self, wanted: Collection[str]) -> None:
+        """Watches these and nothing else; without any the socket is closed."""
+        for what in self._wanted.difference(wanted):
+            self.forget(what)
+        for what in set(wanted) - self._wanted:
+            self.watch(what)
+        if not wanted and self._running is not None:
             self._running.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._running
             self._running = None
 
+    def tells(self, what: str) -> bool:
+        """Whether the node has said that it will."""
+        return self.connected and self._known.get(what) is not None
+
+    def give_up(self) -> None:
+        """The node at hand does not tell: the next one is tried."""
+        if self._socket is not None:
+            closing = asyncio.get_running_loop().create_task(self._socket.close())
+            closing.add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    async def close(self) -> None:
+        """From any event loop."""
+        running, self._running = self._running, None
+        if running is None or not running.get_loop().is_running():
+            return
+        loop = running.get_loop()
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(_ended(running), loop))
+
     async def _run(self) -> None:
-        pause, place = PAUSE_S, 0
+        place = 0
         while True:
             try:
                 async with aiohttp.ClientSession() as session:
                     url = self._urls[place % len(self._urls)]
                     async with session.ws_connect(url, heartbeat=HEARTBEAT_S, max_msg_size=1 << 20) as socket:
-                        pause = PAUSE_S
                         await self._serve(socket)
-            except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError) as error:
-                log.info("signatures are not subscribed to, but asked for: %s", error or type(error).__name__)
-            self._socket = None
-            await asyncio.sleep(pause)
-            pause, place = min(MAX_PAUSE_S, 2 * pause), place + 1
+            except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError, LookupError, TypeError) as error:
+                log.info("%ss are asked for, not subscribed to: %s", self._kind.name, error or type(error).__name__)
+            finally:
+                self._socket = None
+            await asyncio.sleep(self._pause_s)
+            self._pause_s, place = min(MAX_PAUSE_S, 2 * self._pause_s), place + 1
 
     async def _serve(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self._asked, self._numbers, self._unsent = {}, {}, asyncio.Queue()
+        self._asked, self._numbers, self._known, self._unsent = {}, {}, {}, asyncio.Queue()
         self._socket = socket
-        for signature in self._wanted:
-            self._unsent.put_nowait(signature)
+        for what in self._wanted:
+            self._unsent.put_nowait(what)
         sending = asyncio.create_task(self._send(socket))
         try:
             async for message in socket:
@@ -90,22 +133,37 @@ class Subscriptions:
 
     async def _send(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         while True:
-            signature = await self._unsent.get()
-            if signature not in self._wanted:
-                continue
+            what = await self._unsent.get()
             self._next += 1
-            self._asked[self._next] = signature
-            parameters = [signature, {"commitment": "finalized"}]
-            request = {"jsonrpc": "2.0", "id": self._next, "method": "signatureSubscribe", "params": parameters}
-            await socket.send_str(msgspec.json.encode(request).decode())
+            if what in self._wanted and what not in self._known:
+                self._asked[self._next], self._known[what] = what, None
+                await self._call(socket, "Subscribe", [what, self._kind.options])
+            elif what not in self._wanted and (number := self._known.get(what)) is not None:
+                del self._known[what], self._numbers[number]
+                await self._call(socket, "Unsubscribe", [number])
+
+    async def _call(self, socket: aiohttp.ClientWebSocketResponse, verb: str, params: list[Any]) -> None:
+        request = {"jsonrpc": "2.0", "id": self._next, "method": f"{self._kind.name}{verb}", "params": params}
+        await socket.send_str(msgspec.json.encode(request).decode())
 
     def _receive(self, message: _Message) -> None:
         if message.id is not None:
-            signature = self._asked.pop(message.id, None)
-            if signature is not None and isinstance(message.result, int):
-                self._numbers[message.result] = signature
-        elif message.method == "signatureNotification":
-            # The subscription ends with its notification.
-            found = self._numbers.pop(message.params["subscription"], None)
-            if found in self._wanted:
-                self._final(found)
+            what = self._asked.pop(message.id, None)
+            if what is not None and isinstance(message.result, int):
+                self._numbers[message.result], self._known[what] = what, message.result
+                if what not in self._wanted and not self._kind.once:
+                    self._unsent.put_nowait(what)  # It was forgotten while it was asked for.
+        elif message.method == f"{self._kind.name}Notification":
+            self._pause_s = PAUSE_S  # It tells: the next loss of it is a new one.
+            number = message.params["subscription"]
+            found = self._numbers.get(number)
+            if found is not None and self._kind.once:
+                del self._numbers[number], self._known[found]
+            if found is not None and found in self._wanted:
+                self._told(found, message.params["result"])
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task

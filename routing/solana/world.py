@@ -31,6 +31,7 @@ from routing.solana.pool_index import Found, Owned, PoolIndex, mints_of, scan
 from routing.solana.pools import CPMM, DAMM, PoolFormat
 from routing.solana.priority import Priority
 from routing.solana.programs import DIRECT, KNOWN
+from routing.solana.vault_watch import VaultWatch
 from routing.solana.vendors.api import Api
 from routing.solana.vendors.jupiter import METEORA_DEXES, Jupiter
 from routing.solana.vendors.prices import PriceApi
@@ -137,6 +138,7 @@ class SolanaWorld:
     looker: Looker
     controls: Controls | None = None
     apis: Sequence[Api] = ()
+    watch: VaultWatch | None = None
 
     async def read_mint(self, address: str) -> Mint | None:
         """See `World`."""
@@ -156,6 +158,8 @@ class SolanaWorld:
 
     async def close(self) -> None:
         """See `World`."""
+        if self.watch is not None:
+            await self.watch.close()
         await self.chain.close()
         for api in self.apis:
             await api.close()
@@ -178,6 +182,7 @@ def solana_world(
     clock: Clock = utc_now,
     cached: Callable[[Pair], Awaitable[PairPrices | None]] | None = None,
     permits: Callable[[], Permits] = Permits,
+    watch_vaults: bool = True,
 ) -> SolanaWorld:
     """Opens no connection yet. The arguments that a cluster decides:
 
@@ -186,7 +191,7 @@ def solana_world(
     `pools`: the addresses of all pools that are traded; None looks for them among the programs' accounts.
     `max_fee_lamports`: the most that any order pays the chain, rent apart; `fees`: how the bid for a place in a block is chosen.
     `access`: by default all venues directly. `permits`: what pairs may use at present; pools that are named there need not be
-    among `pools`.
+    among `pools`. `watch_vaults`: whether nodes are asked to tell when a pool has changed.
     """
     nodes = Nodes(rpc_urls, genesis_hash=genesis_hash, per_s=requests_per_s)
     accounts, blockhashes = Accounts(nodes), Blockhashes(nodes)
@@ -221,8 +226,12 @@ def solana_world(
     def index(name: VenueName) -> PoolIndex:
         return PoolIndex(nodes, accounts, PROGRAMS[name].format, pools)
 
+    vaults = dict[VenueName, Callable[[Pair], Sequence[tuple[Pubkey, ...]]]]()
+
     def direct(name: VenueName) -> DirectVenue:
-        return DirectVenue(name, PROGRAMS[name], index=index(name), means=means)
+        made = DirectVenue(name, PROGRAMS[name], index=index(name), means=means)
+        vaults[name] = made.vaults
+        return made
 
     def over_http(name: VenueName) -> HttpVenue:
         vendor: Vendor
@@ -242,4 +251,5 @@ def solana_world(
     listed, balances = Listed(rpc_urls, tokens, pools, permits), SolanaBalances(nodes)
     found_in = {name: (index(name), program) for name, program in PROGRAMS.items()}
     looker = Looker(nodes, accounts, means.funding, found_in, permits)
-    return SolanaWorld(router, chain, nodes, accounts, listed, balances, looker, controls, tuple(apis))
+    watch = VaultWatch(sockets, accounts, vaults) if watch_vaults and sockets and vaults else None
+    return SolanaWorld(router, chain, nodes, accounts, listed, balances, looker, controls, tuple(apis), watch)

@@ -4,6 +4,7 @@ their own while the pool was read within the last slot.
 
 import asyncio
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import ROUND_UP, Decimal
 from typing import Protocol
@@ -20,6 +21,7 @@ from routing.solana.nodes import NO_ANSWER
 from routing.solana.pool_index import PoolIndex
 from routing.solana.pools import Curve, Layout, NotQuotable, Pool, PoolFormat, pool_of
 from routing.solana.programs import SwapRead
+from routing.solana.recent import Recent
 from routing.solana.safety import Asked
 from routing.solana.tips import tips
 from routing.solana.venues.signing import DIGITS, Means, SigningVenue, base_units
@@ -50,6 +52,11 @@ class DirectVenue(SigningVenue[Pool]):
         self._program, self._format = program, program.format
         self._index, self._accounts, self._funding = index, means.accounts, means.funding
         self._traded = Traded()
+        self._vaults = Recent[Pair, list[tuple[Pubkey, ...]]](10_000)
+
+    def vaults(self, pair: Pair) -> Sequence[tuple[Pubkey, ...]]:
+        """Of the pools that the pair was last priced by."""
+        return self._vaults.get(pair, ())
 
     async def tick(self, pair: Pair) -> Tick:
         """See `Venue`. `volume` is what the pool's reserve is seen to have moved by in the last minute."""
@@ -123,6 +130,7 @@ class DirectVenue(SigningVenue[Pool]):
             pools = [pool for pool in read if pool is not None]
         except NO_ANSWER as error:
             raise VenueUnavailable(str(error), venue=self.name) from error
+        self._vaults[pair] = [pool.layout.needs for pool, _ in pools]
         return self._deepest(pair, pools, permit)
 
     def _deepest(self, pair: Pair, pools: list[tuple[Pool, datetime]], permit: AtVenue) -> tuple[Pool, datetime]:
