@@ -14,6 +14,7 @@ import redis
 from django.conf import settings
 
 from orders.ids import uuid7
+from orders.ledger.statements import Connection
 from routing.mock import tokens
 from routing.mock.world import MockWorld, mock_world
 from routing.poller import Poller
@@ -88,7 +89,7 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def bench(tmp_path: Path, database: Connection) -> Iterator[Bench]:
     bench = Bench(tmp_path)
     yield bench
     bench.store.redis.flushdb()
