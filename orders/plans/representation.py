@@ -10,6 +10,7 @@ import msgspec
 from orders.models import Order, Plan, PlanEvent
 from orders.plans.values import PlanStatus
 from orders.representation import Moment, Out, StatusName, Uuid, number
+from orders.trailing import followed
 from orders.wire import timestamp
 from routing.world import tokens
 
@@ -27,7 +28,12 @@ class LegOut(Out):
     resting: bool
     type: str
     amount: str | None
-    limit_price: str | None
+    limit_price: (
+        Annotated[str, msgspec.Meta(description="tokenOut per tokenIn, also where it was asked for in tokenIn.")] | None
+    )
+    trail_bps: int | None
+    activation_price: str | None
+    high: Annotated[str, msgspec.Meta(description="That a trailing stop follows, to the last second or two.")] | None
     slippage_bps: int
     amount_out: str | None
     executed_price: str | None
@@ -84,6 +90,8 @@ def plan_out(plan: Plan, orders: Sequence[Order]) -> PlanOut:
 
 def leg_out(order: Order) -> LegOut:
     assert order.leg is not None and order.round is not None
+    trails = order.trail_bps is not None
+    high = None if not trails else followed(order) if order.resting else order.trail_high
     return LegOut(
         leg=order.leg,
         round=order.round,
@@ -93,7 +101,11 @@ def leg_out(order: Order) -> LegOut:
         resting=order.resting,
         type=order.type,
         amount=number(order.amount),
-        limit_price=number(order.limit_price),
+        # A trailing stop that has not fired has none.
+        limit_price=None if trails and order.trail_high is None else number(order.limit_price),
+        trail_bps=order.trail_bps,
+        activation_price=number(order.activation_price),
+        high=number(high),
         slippage_bps=order.slippage_bps,
         amount_out=number(order.amount_out),
         executed_price=number(order.executed_price),

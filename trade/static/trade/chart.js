@@ -1,10 +1,11 @@
-// The last minutes of both venues' prices on a canvas; dashed lines are prices that the ticket or a plan waits for.
+// The last minutes of both venues' prices on a canvas; lines are prices that the ticket (dashed) or a plan (solid) waits for.
 
 import { price } from "./format.js";
 
 const SPAN_MS = 120_000;
 const VENUES = ["raydium", "meteora"];
 const RIGHT = 70;
+const TAG = 20;
 const LABEL_HALF = 8;
 const BOTTOM = 20;
 const FARTHEST = 3; // Times the present price: a line beyond it would leave nothing of the prices to see.
@@ -52,7 +53,7 @@ export class Chart {
     return this.#points.raydium[0] ?? this.#points.meteora[0] ?? null;
   }
 
-  /** `{value, colour}` each. */
+  /** `{value, colour, draft}` each. */
   set lines(lines) {
     this.#lines = lines;
     this.draw();
@@ -100,12 +101,16 @@ export class Chart {
     const until = Math.max(...all.map(([at]) => at));
     const since = Math.max(until - SPAN_MS, Math.min(...all.map(([at]) => at)) - 1);
     const values = all.map(([, value]) => value);
-    const [right, bottom] = [width - RIGHT, height - BOTTOM];
+    const bottom = height - BOTTOM;
     const [low, high] = this.#range(Math.min(...values), Math.max(...values), bottom);
+    pen.font = "12px system-ui, sans-serif";
+    const shown = this.#lines.filter(({ value }) => value > low && value < high);
+    // As wide as the longest price, in steps: what is dragged does not shake the rest.
+    const widest = Math.max(0, ...[...ticks(low, high), ...shown.map(({ value }) => value)].map((value) => pen.measureText(price(value)).width));
+    const right = width - Math.max(RIGHT, Math.ceil((widest + 16) / 10) * 10);
     const x = (at) => ((at - since) / (until - since)) * right;
     const y = (value) => bottom - ((value - low) / (high - low)) * bottom;
 
-    pen.font = "12px system-ui, sans-serif";
     pen.textBaseline = "middle";
     pen.fillStyle = colour("quiet");
     pen.strokeStyle = colour("line");
@@ -124,7 +129,8 @@ export class Chart {
     pen.lineJoin = "round";
     pen.lineWidth = 2;
     for (const venue of VENUES) this.#line(pen, this.#points[venue], x, y, colour(venue), bottom);
-    for (const each of this.#lines) if (each.value > low && each.value < high) this.#wanted(pen, each, y(each.value), right, colour);
+    const tags = apart(shown.map(({ value }) => y(value)), TAG, bottom);
+    shown.forEach((each, n) => this.#wanted(pen, each, y(each.value), tags[n], right, width, colour));
     if (this.#pointer !== null && this.#pointer < right) this.#cross(pen, x, y, right, bottom, colour);
   }
 
@@ -159,15 +165,24 @@ export class Chart {
     pen.fill();
   }
 
-  #wanted(pen, wanted, at, right, colour) {
-    pen.setLineDash([5, 4]);
+  #wanted(pen, wanted, at, tag, right, width, colour) {
+    pen.setLineDash(wanted.draft ? [5, 4] : []);
     pen.strokeStyle = pen.fillStyle = colour(wanted.colour);
     pen.lineWidth = 1.5;
     line(pen, 0, at, right, at);
     pen.setLineDash([]);
-    pen.fillRect(right + 2, at - 10, RIGHT - 4, 20);
-    pen.fillStyle = colour("card");
-    pen.fillText(price(wanted.value), right + 8, at);
+    if (tag !== at) line(pen, right, at, right + 4, tag);
+    const box = [right + 2, tag - TAG / 2 + 1, width - right - 3, TAG - 2];
+    if (wanted.draft) {
+      pen.fillStyle = colour("card");
+      pen.fillRect(...box);
+      pen.strokeRect(...box);
+      pen.fillStyle = colour(wanted.colour);
+    } else {
+      pen.fillRect(...box);
+      pen.fillStyle = colour("card");
+    }
+    pen.fillText(price(wanted.value), right + 8, tag);
   }
 
   #cross(pen, x, y, right, bottom, colour) {
@@ -193,6 +208,17 @@ function line(pen, x1, y1, x2, y2) {
   pen.moveTo(x1, y1);
   pen.lineTo(x2, y2);
   pen.stroke();
+}
+
+/** The heights, moved as little as it takes to stand `gap` apart and above the bottom, in the order given. */
+function apart(heights, gap, bottom) {
+  const order = heights.map((at, n) => [at, n]).sort(([a], [b]) => a - b);
+  const placed = [];
+  let last = -Infinity;
+  for (const [at, n] of order) placed[n] = last = Math.max(at, last + gap, gap / 2);
+  last = bottom + gap / 2;
+  for (const [, n] of order.reverse()) placed[n] = last = Math.min(placed[n], last - gap);
+  return placed;
 }
 
 /** About four round values between two. */

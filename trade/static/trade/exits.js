@@ -4,10 +4,16 @@ import { DECIMAL, plain } from "./decimals.js";
 import { element, percent, token } from "./format.js";
 
 const KINDS = {
-  takeProfit: { name: "Take-profit", tag: "TP", colour: "good", label: "% above the cost", field: "atBps", start: 10, most: 10_000, sign: 1 },
-  stopLoss: { name: "Stop", tag: "SL", colour: "bad", label: "% below the cost", field: "atBps", start: 5, most: 99.99, sign: -1 },
-  trailing: { name: "Trailing stop", tag: "Trail", colour: "warn", label: "% below the highest", field: "trailBps", start: 5, least: 0.5, most: 90, sign: -1 },
-  timeLimit: { name: "Time limit", label: "minutes after", field: "after", start: 480, most: 527_000 },
+  takeProfit: { name: "Take-profit", tag: "TP", colour: "good", label: "% above cost", field: "atBps", start: 10, most: 10_000, sign: 1, more: ["slippageBps"], slippage: "0.5" },
+  stopLoss: { name: "Stop", tag: "SL", colour: "bad", label: "% below cost", field: "atBps", start: 5, most: 99.99, sign: -1, more: ["slippageBps", "maxSlippageBps"], slippage: "1" },
+  trailing: { name: "Trailing stop", tag: "Trail", colour: "warn", label: "% below highest", field: "trailBps", start: 5, least: 0.5, most: 90, sign: -1, more: ["activateAtBps", "slippageBps", "maxSlippageBps"], slippage: "1" },
+  timeLimit: { name: "Time limit", label: "minutes after", field: "after", start: 480, most: 527_000, more: ["slippageBps", "maxSlippageBps"], slippage: "1" },
+};
+/** What has a default: its label and its bounds, in per cent. */
+const MORE = {
+  activateAtBps: { label: "% above cost to start", least: 0.01, most: 10_000, hint: "at once" },
+  slippageBps: { label: "% slippage", least: 0, most: 50 },
+  maxSlippageBps: { label: "% when it failed", least: 0, most: 50, hint: "10" },
 };
 const MAX_TAKE_PROFITS = 8;
 const byId = (id) => document.getElementById(id);
@@ -29,7 +35,7 @@ export class Exits {
     // What was typed last counts, and the other field follows it.
     byId("exits").addEventListener("input", ({ target }) => {
       const row = target.closest(".exit");
-      if (row && target.dataset.field !== "portionBps") row.dataset.by = target.dataset.field;
+      if (row && (target.dataset.field === "price" || target.dataset.field === "atBps")) row.dataset.by = target.dataset.field;
     });
   }
 
@@ -87,6 +93,14 @@ export class Exits {
           right = false;
         }
       }
+      for (const name of KINDS[row.dataset.exit].more) {
+        const more = row.querySelector(`[data-field="${name}"]`);
+        if (!more.value.trim()) continue;
+        exit[name] = Math.round(number(more) * 100);
+        if (number(more) >= MORE[name].least && number(more) <= MORE[name].most) continue;
+        this.#error(row, name, `From ${MORE[name].least} to ${MORE[name].most} %.`);
+        right = false;
+      }
       return exit;
     });
     const said = exits.length ? "" : "Add an exit, or place the order without.";
@@ -113,15 +127,23 @@ export class Exits {
       const several = this.#of(row.dataset.exit).length > 1;
       return [{
         key: row.dataset.key, tag: several ? `${kind.tag}${this.#of(row.dataset.exit).indexOf(row) + 1}` : kind.tag, name: row.querySelector("b").textContent,
-        said: this.#away(row, kind, value), value: shown(value), colour: kind.colour, draft: true, move: (at) => this.#move(row, shown(at)),
+        said: this.#said(row, kind, value), value: shown(value), colour: kind.colour, draft: true, move: (at) => this.#move(row, shown(at)),
       }];
     });
   }
 
-  #away(row, { sign }, value) {
+  #said(row, { sign, field }, value) {
     if (!this.#entry) return "";
+    const started = this.#activation(row);
+    if (started) return `${percent(number(row.querySelector(`[data-field="${field}"]`)) * 100)} below +${percent(started * 100)}`;
     const bps = (value / this.#entry - 1) * 10_000;
     return `${bps < 0 ? "−" : sign ? "+" : ""}${percent(Math.abs(bps))}`;
+  }
+
+  /** Per cent above the cost from which a trailing stop follows; 0: at once. */
+  #activation(row) {
+    const input = row.querySelector('[data-field="activateAtBps"]');
+    return (input && number(input)) || 0;
   }
 
   #move(row, value) {
@@ -130,7 +152,7 @@ export class Exits {
       row.dataset.by = "price";
       row.querySelector('[data-field="price"]').value = plain(value);
     } else {
-      const away = (value / this.#entry - 1) * 100 * sign;
+      const away = (value / (this.#entry * (1 + this.#activation(row) / 100)) - 1) * 100 * sign;
       row.querySelector(`[data-field="${field}"]`).value = plain(Math.round(Math.min(most, Math.max(least, away)) * 100) / 100);
     }
     this.changed();
@@ -139,7 +161,7 @@ export class Exits {
   /** Quote per token; null where it is not known. */
   #price(row) {
     const { field, sign } = KINDS[row.dataset.exit];
-    const [by, from] = row.dataset.by === "price" ? ["price", null] : [field, this.#entry];
+    const [by, from] = row.dataset.by === "price" ? ["price", null] : [field, this.#entry && this.#entry * (1 + this.#activation(row) / 100)];
     const value = number(row.querySelector(`[data-field="${by}"]`));
     if (!(value > 0)) return null;
     if (by === "price") return value;
@@ -169,14 +191,16 @@ export class Exits {
     row.querySelector(".error").textContent = message;
     for (const input of row.querySelectorAll("input")) input.removeAttribute("aria-invalid");
     const input = row.querySelector(`[data-field="${field || row.dataset.by}"]`) ?? row.querySelector("input");
-    if (message) input.setAttribute("aria-invalid", "true");
+    if (!message) return;
+    input.setAttribute("aria-invalid", "true");
+    if (input.closest("details")) input.closest("details").open = true;
   }
 
   #add(kind) {
-    const { name, label, start, field } = KINDS[kind];
+    const { name, label, start, field, more, slippage } = KINDS[kind];
     const key = `exit-${(this.#made += 1)}`;
     const takes = this.#of("takeProfit").length;
-    const input = (of, value, text, more = {}) => element("label", more, element("input", { inputmode: "decimal", autocomplete: "off", "data-field": of, value, "aria-describedby": `${key}-error` }), text);
+    const input = (of, value, text, attributes = {}) => element("label", attributes, element("input", { inputmode: "decimal", autocomplete: "off", "data-field": of, value, "aria-describedby": `${key}-error` }), text);
     const row = element(
       "div", { class: "exit", "data-exit": kind, "data-key": key, role: "group", "aria-labelledby": `${key}-name` },
       element("b", { id: `${key}-name` }, name),
@@ -184,6 +208,11 @@ export class Exits {
       input(field, plain(kind === "takeProfit" ? start * (takes + 1) : start), element("span", {}, label)),
       ...(field === "atBps" ? [input("price", "", element("span", { class: "unit-of" }, "price"))] : []),
       ...(kind === "takeProfit" ? [input("portionBps", "50", element("span", {}, "% of it"), { class: "portion" })] : []),
+      element("details", {}, element("summary", {}, more.includes("activateAtBps") ? "Start, slippage" : "Slippage"), element("div", {}, ...more.map((of) => {
+        const made = input(of, "", element("span", {}, MORE[of].label));
+        made.firstChild.placeholder = MORE[of].hint ?? slippage;
+        return made;
+      }))),
       element("p", { class: "error", role: "alert", id: `${key}-error` }),
     );
     const order = Object.keys(KINDS);

@@ -5,6 +5,7 @@ import { element, price } from "./format.js";
 const STEPS = { ArrowUp: 1.001, ArrowDown: 1 / 1.001, PageUp: 1.01, PageDown: 1 / 1.01 };
 const APART = 25; // Pixels, the height of a tag.
 const GAP = 6;
+const PRICES = 90; // What the scale of the chart takes.
 const SETTLE_MS = 900; // After the last key: one press is not the whole wish.
 
 export class Handles {
@@ -12,14 +13,15 @@ export class Handles {
   #made = new Map();
   #dragged = null;
 
-  constructor(plot, chart) {
-    Object.assign(this, { plot, chart });
+  /** `legend` says what the lines are. */
+  constructor(plot, chart, legend) {
+    Object.assign(this, { plot, chart, legend });
     chart.drawn = () => this.#place();
   }
 
   /**
-   * The lines of one group, in the place of those it had: `{key, tag, name, said, value, colour, move, commit}`. `value` is a price
-   * of the chart and `said` its meaning (+10 %). `move(value)` is called while a line is moved, `commit(value)` once it stays, and
+   * The lines of one group, in the place of those it had: `{key, tag, name, said, value, colour, draft, move, commit}`. `value` is a price
+   * of the chart and `said` its meaning (+10 %); a draft is yet to be placed. `move(value)` is called while a line is moved, `commit(value)` once it stays, and
    * may return a promise: until it is kept the line stands where it was moved to. Without both it only shows.
    */
   set(group, lines) {
@@ -43,6 +45,15 @@ export class Handles {
       this.#say(made);
     }
     this.chart.lines = lines;
+    this.#legend(lines);
+  }
+
+  #legend(lines) {
+    const drafts = lines.filter(({ draft }) => draft).length;
+    const moved = lines.some(({ move, commit }) => move || commit) ? " Drag a line, or move it with the arrow keys." : "";
+    const kinds = drafts && drafts < lines.length ? "Dashed: the ticket. Solid: the open plan." : "";
+    const said = `${kinds}${moved}`.trim();
+    if (this.legend.textContent !== said) this.legend.textContent = said;
   }
 
   #make(line) {
@@ -61,6 +72,7 @@ export class Handles {
   #say({ handle, line }) {
     const text = `${line.tag} ${line.said}`;
     if (handle.firstChild.textContent !== text) handle.firstChild.textContent = text;
+    handle.classList.toggle("draft", Boolean(line.draft));
     handle.style.setProperty("--line-colour", `var(--${line.colour})`);
     const fixed = !line.move && !line.commit;
     const said = {
@@ -81,7 +93,8 @@ export class Handles {
     shown.sort(([a], [b]) => a - b);
     let [last, aside] = [-APART, 0];
     for (const [y, handle] of shown) {
-      if (y - last >= APART) aside = 0;
+      const room = this.plot.clientWidth - handle.firstChild.offsetWidth - PRICES;
+      if (y - last >= APART || aside > room) aside = 0;
       last = y;
       handle.style.top = `${y}px`;
       handle.style.setProperty("--aside", `${aside}px`);

@@ -1,12 +1,14 @@
 // Builds the page: ticket, quotes, orders, one order in detail.
 
-import { call, removeKey, isMeant, known, useKey } from "./api.js";
+import { amendExit, amendOrder } from "./amend.js";
+import { call, removeKey, known, useKey } from "./api.js";
 import { start as startBooks } from "./books.js";
 import { Detail } from "./detail.js";
-import { element, token } from "./format.js";
+import { element } from "./format.js";
 import { Handles } from "./handles.js";
 import { start as startMarket } from "./market.js";
 import { Orders } from "./orders.js";
+import { pin } from "./pinned.js";
 import { PlanCard } from "./plan.js";
 import { Plans } from "./plans.js";
 import { Quotes } from "./quotes.js";
@@ -58,7 +60,7 @@ function signIn() {
 
 async function act(name, order) {
   if (name === "plan") return showPlan(order.planId);
-  if (name === "amend") return amend(order);
+  if (name === "amend") return amendOrder(order, (changed) => { orders.put(changed); toast("The order is amended."); });
   try {
     const changed = await call(`/api/orders/${order.orderId}`, { method: "DELETE" });
     orders.put(changed);
@@ -66,48 +68,6 @@ async function act(name, order) {
   } catch (error) {
     toast(error.message);
   }
-}
-
-/** One dialog for an order, and for an exit of a plan, whose size follows from its plan. `leg` is that exit. */
-function amend(order, { leg, plan } = {}) {
-  const dialog = byId("amend");
-  const [amountField, priceField, slippageField] = ["amend-amount", "amend-price", "amend-slippage"].map(byId);
-  const error = dialog.querySelector(".error");
-  const priced = order.type === "limit";
-  amountField.disabled = typeof order.amount === "object"; // A share cannot be amended.
-  amountField.value = amountField.disabled ? "" : order.amount;
-  priceField.value = order.limitPrice ?? "";
-  slippageField.value = order.slippageBps / 100;
-  byId("amend-title").textContent = plan ? "Amend the exit" : "Amend the order";
-  byId("amend-price-label").textContent = plan ? `Price, ${token(plan.spec.quote)} per ${token(plan.spec.token)}` : "Limit price";
-  byId("amend-amount-field").hidden = Boolean(plan);
-  byId("amend-price-field").hidden = !priced;
-  error.textContent = "";
-  dialog.querySelector("form").onsubmit = async (event) => {
-    if (event.submitter?.value === "close") return;
-    event.preventDefault();
-    const body = {};
-    if (!plan && !amountField.disabled && amountField.value !== order.amount) body.amount = amountField.value.trim();
-    const price = priceField.value.trim();
-    if (priced && price !== order.limitPrice) body[plan ? "price" : "limitPrice"] = price;
-    if (Number(slippageField.value) * 100 !== order.slippageBps) body.slippageBps = Math.round(Number(slippageField.value) * 100);
-    if (!Object.keys(body).length) return dialog.close();
-    const send = async () => {
-      try {
-        if (plan) planCard.put(await call(`/api/plans/${plan.planId}`, { method: "PATCH", body: { exits: [{ leg, ...body }] } }));
-        else orders.put(await call(`/api/orders/${order.orderId}`, { method: "PATCH", body }));
-        dialog.close();
-        toast(plan ? "The exit is amended." : "The order is amended.");
-      } catch (failure) {
-        error.textContent = Object.values(failure.details ?? {}).flat().join(", ") || failure.message;
-        if (plan || !isMeant(failure)) return;
-        body.allowFarPrice = true;
-        await send();
-      }
-    };
-    return send();
-  };
-  dialog.showModal();
 }
 
 function show(id, { scroll = true } = {}) {
@@ -168,15 +128,17 @@ function start() {
   byId("sign-in").hidden = true;
   byId("ticket").hidden = false;
   const quotes = new Quotes(() => ticket.quoted(), () => {});
-  const handles = new Handles(byId("plot"), quotes.chart);
+  const handles = new Handles(byId("plot"), quotes.chart, byId("lines-said"));
   const ticket = new Ticket({ placed: (answer, order) => (answer.planId && answer.kind ? showPlan(answer) : placed(answer, order)), quotes, lines: (lines) => handles.set("ticket", lines) });
   const planLines = () => handles.set("plan", planCard.chartLines(ticket.pair.split("-"), quotes.turned));
   detail = new Detail({ changed: (order) => orders.put(order), act, closed: () => orders.select(null) });
   orders = new Orders({ open: show, act, onEvent, state: connection });
   plans = new Plans(showPlan);
-  planCard = new PlanCard({ orders, changed: (plan) => plans.put(plan), lines: planLines, openOrder: showOrder, amend: (leg, plan) => amend(leg, { leg: leg.leg, plan }), closed: () => plans.select(null), toast });
+  const amend = (leg, plan) => amendExit(leg, plan, (changed) => { planCard.put(changed); toast("The exit is amended."); });
+  planCard = new PlanCard({ orders, changed: (plan) => plans.put(plan), lines: planLines, openOrder: showOrder, amend, chart: (pair) => ticket.choose(...pair), closed: () => plans.select(null), toast });
   ticket.onTurn = planLines;
   ticket.onPair(() => { quotes.watch(...ticket.pair.split("-")); planLines(); });
+  pin(byId("market"), byId("plot"), ["plan", "exits", "band"].map(byId));
   startTheme(() => quotes.chart.draw());
   startMarket(ticket, quotes);
   refreshWallet = startWallet(toast);

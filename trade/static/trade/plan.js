@@ -1,14 +1,13 @@
 // One plan: its orders as they go, how far it is, what it paid on average. Its exits stand on the chart and can be moved there.
 
 import { call } from "./api.js";
-import { plain } from "./decimals.js";
 import { amount, clock, duration, element, facts, percent, price, spoken, token } from "./format.js";
+import { legsOf, linesOf, pairOf, rows, unseen } from "./legs.js";
 import { Live } from "./live.js";
-import { ENDED, exitOf, kindOf, meter, progressOf, titleOf, tokensOf } from "./plans.js";
+import { ENDED, kindOf, meter, progressOf, titleOf, tokensOf } from "./plans.js";
 
 const SOON_MS = 120;
-const LEGS_SHOWN = 60;
-const NAMES = { takeProfit: "Take-profit", stopLoss: "Stop", trailing: "Trailing stop", timeLimit: "Time limit" };
+const FOLLOW_MS = 3000; // How often a trailing stop is looked at: the price that it follows is no event.
 const byId = (id) => document.getElementById(id);
 
 export class PlanCard {
@@ -16,8 +15,12 @@ export class PlanCard {
   #plan = null;
   #events = [];
   #timer = 0;
+  #following = 0;
 
-  /** `orders` has the newest state of an order; `changed(plan)`, `lines()` when the chart is to follow, `openOrder(id)`, `amend(leg, plan)`, `closed()`, `toast(text)`. */
+  /**
+   * `orders` has the newest state of an order; `changed(plan)`, `lines()` when the chart is to follow, `chart(pair)` when it is to show
+   * another pair, `openOrder(id)`, `amend(leg, plan)`, `closed()`, `toast(text)`.
+   */
   constructor(given) {
     Object.assign(this, given);
     this.card = byId("plan");
@@ -46,6 +49,7 @@ export class PlanCard {
   close() {
     this.#live?.close();
     clearTimeout(this.#timer);
+    clearTimeout(this.#following);
     this.#live = this.#plan = null;
     this.card.hidden = true;
     this.lines();
@@ -82,11 +86,21 @@ export class PlanCard {
   /** The event says what has changed; sizes and prices of all orders are read with one question. */
   #soon() {
     clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#read(), SOON_MS);
+  }
+
+  async #read() {
     const { id } = this;
-    this.#timer = setTimeout(async () => {
-      const plan = await call(`/api/plans/${id}`).catch(() => null);
-      if (plan && id === this.id) this.put(plan);
-    }, SOON_MS);
+    const plan = document.hidden ? null : await call(`/api/plans/${id}`).catch(() => null);
+    if (id !== this.id) return;
+    if (plan) this.put(plan);
+    else this.#follow();
+  }
+
+  #follow() {
+    clearTimeout(this.#following);
+    const trails = !ENDED.has(this.#plan.status) && this.#plan.legs.some(({ trailBps, resting }) => trailBps && resting);
+    if (trails) this.#following = setTimeout(() => this.#read(), FOLLOW_MS);
   }
 
   async #clicked({ target }) {
@@ -94,7 +108,8 @@ export class PlanCard {
     const { act, order, leg } = button?.dataset ?? {};
     if (order) return this.openOrder(order);
     if (act === "close") return this.close();
-    if (act === "amend") return this.amend(this.#legs().find((each) => each.leg === leg), this.#plan);
+    if (act === "chart") return this.chart(pairOf(this.#plan));
+    if (act === "amend") return this.amend(this.#legs.find((each) => each.leg === leg), this.#plan);
     if (!act) return;
     byId("plan-error").textContent = "";
     const path = `/api/plans/${this.id}`;
@@ -109,17 +124,8 @@ export class PlanCard {
     }
   }
 
-  /** The newest order of each leg as far as it is known, with the leg's exit; legs that wait to be made have none. */
-  #legs() {
-    const { kind, spec, legs } = this.#plan;
-    const known = legs.map((leg) => {
-      const order = this.orders.get(leg.orderId);
-      return order && order.seq >= leg.seq ? { ...leg, ...order, failure: order.failure?.code ?? null } : leg;
-    });
-    if (kind === "schedule") return known.reverse();
-    const newest = (name) => known.findLast(({ leg }) => leg === name);
-    const entry = spec.entry ? [newest("entry") ?? { leg: "entry" }] : [];
-    return [...entry, ...spec.exits.map((exit) => ({ leg: exit.leg, ...newest(exit.leg), exit }))];
+  get #legs() {
+    return legsOf(this.#plan, this.orders);
   }
 
   #show() {
@@ -138,6 +144,7 @@ export class PlanCard {
     this.#facts();
     this.#rows();
     this.#history();
+    this.#follow();
     this.lines();
   }
 
@@ -170,45 +177,12 @@ export class PlanCard {
   }
 
   #rows() {
-    const { kind, spec } = this.#plan;
-    const legs = this.#legs();
-    const [, bought] = tokensOf(this.#plan);
+    const legs = this.#legs;
     const focused = this.card.contains(document.activeElement) ? { ...document.activeElement.dataset } : {};
-    byId("plan-legs").replaceChildren(...legs.slice(0, LEGS_SHOWN).map((leg) => {
-      const into = kind === "schedule" || leg.leg === "entry" ? bought : spec.quote;
-      const from = kind === "schedule" ? spec.tokenIn : leg.leg === "entry" ? spec.quote : spec.token;
-      return element(
-        "tr", {},
-        element("td", {}, leg.orderId ? element("button", { type: "button", class: "open", "data-order": leg.orderId, "aria-label": `Show the order: ${this.#name(leg)}` }, this.#name(leg)) : this.#name(leg)),
-        element("td", { "data-label": "When" }, this.#when(leg)),
-        element("td", { class: "num", "data-label": "Amount" }, leg.amount ? `${amount(leg.amount, 6)} ${token(from)}` : ""),
-        element("td", {}, element("span", { class: "badge", "data-status": leg.status ?? "" }, leg.resting ? "waiting" : leg.status ?? this.#unmade())),
-        element("td", { class: "num", "data-label": "Received" }, leg.amountOut ? `${amount(leg.amountOut, 6)} ${token(into)}` : (leg.failure ?? "").replaceAll("_", " ").toLowerCase()),
-        element("td", {}, ...(leg.resting && amendable(leg) ? [element("button", { type: "button", class: "small", "data-act": "amend", "data-leg": leg.leg, "aria-label": `Amend: ${this.#name(leg)}` }, "Amend")] : [])),
-      );
-    }));
-    byId("plan-legs-more").textContent = legs.length > LEGS_SHOWN ? `${legs.length - LEGS_SHOWN} earlier ones are in the list of orders.` : "";
+    byId("plan-legs").replaceChildren(...rows(this.#plan, legs));
+    byId("plan-legs-more").textContent = unseen(legs) ? `${unseen(legs)} earlier ones are in the list of orders.` : "";
     const again = focused.order ? `[data-order="${focused.order}"]` : focused.leg ? `[data-leg="${focused.leg}"]` : null;
-    if (again) byId("plan-legs").querySelector(again)?.focus();
-  }
-
-  #name({ leg, round, exit }) {
-    if (leg === "entry") return "Entry";
-    if (!exit) return `Slice ${round}`;
-    const several = exit.kind === "takeProfit" && this.#plan.spec.exits.filter(({ kind }) => kind === "takeProfit").length > 1;
-    return `${NAMES[exit.kind]}${several ? ` ${leg.slice(2)}` : ""}`;
-  }
-
-  #when({ leg, exit, createdAt, finishedAt, executedPrice, type, limitPrice }) {
-    const { spec } = this.#plan;
-    if (executedPrice) return `done at ${price(executedPrice)}`;
-    if (exit) return exit.kind === "timeLimit" ? `after ${spoken(exit.afterS)}` : amendable({ exit }) && limitPrice ? `at ${price(limitPrice)} ${token(spec.quote)}` : exitOf(exit, spec.quote);
-    if (leg === "entry") return type === "limit" && limitPrice ? `limit ${price(limitPrice)}` : spec.entry.type;
-    return createdAt ? clock(finishedAt ?? createdAt) : "";
-  }
-
-  #unmade() {
-    return ENDED.has(this.#plan.status) ? "not needed" : "later";
+    if (again) byId("plan-legs").querySelector(again)?.focus({ preventScroll: true });
   }
 
   #history() {
@@ -222,37 +196,31 @@ export class PlanCard {
     )));
   }
 
-  /** For the chart of a pair: the exits that can fire, where the chart shows the price they wait for. */
+  /** For the chart of a pair: what the plan waits for. Where the chart shows another pair, the card says so. */
   chartLines([tokenIn, tokenOut], turned) {
-    const plan = this.#plan;
-    if (!plan || plan.kind !== "bracket" || plan.status !== "active") return [];
-    const [one, counted] = turned ? [tokenOut, tokenIn] : [tokenIn, tokenOut];
-    const { token: base, quote } = plan.spec;
-    const same = one === base && counted === quote;
-    if (!same && !(one === quote && counted === base)) return [];
-    const shown = (value) => (same ? value : 1 / value);
-    return this.#legs().filter((leg) => leg.exit && leg.resting && amendable(leg)).map((leg) => {
-      const take = leg.exit.kind === "takeProfit";
-      const away = plan.progress.cost && (leg.limitPrice / plan.progress.cost - 1) * 10_000;
-      return {
-        key: `${plan.planId}-${leg.leg}`, tag: take ? leg.leg.toUpperCase() : "SL", name: `${this.#name(leg)} of the plan`,
-        said: away ? `${away < 0 ? "−" : "+"}${percent(Math.abs(away))}` : "", value: shown(Number(leg.limitPrice)), colour: take ? "good" : "bad",
-        commit: (value) => this.#moved(leg, plain(shown(value))),
-      };
-    });
+    const elsewhere = byId("plan-elsewhere");
+    elsewhere.hidden = true;
+    if (!this.#plan) return [];
+    const [base, counted] = pairOf(this.#plan);
+    const lines = (shown) => linesOf(this.#plan, this.#legs, shown, (leg, change) => this.#moved(leg, change));
+    const [one, other] = turned ? [tokenOut, tokenIn] : [tokenIn, tokenOut];
+    if (one === base && other === counted) return lines((value) => value);
+    if (one === counted && other === base) return lines((value) => 1 / value);
+    elsewhere.hidden = !lines((value) => value).length;
+    elsewhere.querySelector("button").textContent = `Show ${token(base)} / ${token(counted)}`;
+    return [];
   }
 
-  async #moved({ leg }, wanted) {
+  async #moved({ leg, exit }, change) {
     try {
-      this.put(await call(`/api/plans/${this.id}`, { method: "PATCH", body: { exits: [{ leg, price: wanted }] } }));
-      this.toast(`${leg === "stop" ? "The stop" : "The take-profit"} is at ${price(wanted)} now.`);
+      this.put(await call(`/api/plans/${this.id}`, { method: "PATCH", body: { exits: [{ leg, ...change }] } }));
+      const what = { stopLoss: "The stop", takeProfit: "The take-profit", trailing: "The trailing stop" }[exit.kind];
+      this.toast(`${what} is ${change.price ? `at ${price(change.price)}` : `${percent(change.trailBps)} below the highest price`} now.`);
     } catch (error) {
       this.toast(error.message);
     }
   }
 }
-
-const amendable = ({ exit }) => exit?.kind === "takeProfit" || exit?.kind === "stopLoss";
 
 function happened({ progress, legs, created, cancelled, amended, exits, skipped, reason, alert, by }) {
   const named = (list) => list?.map(({ leg, round, amount: size }) => `${leg}${round > 1 || leg === "slice" ? ` ${round}` : ""}${size ? ` (${amount(size, 6)})` : ""}`).join(", ");

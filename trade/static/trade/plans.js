@@ -42,7 +42,7 @@ export function progressOf({ kind, spec, progress }) {
 
 /** What an exit waits for. */
 export function exitOf(exit, quote) {
-  if (exit.kind === "trailing") return `${percent(exit.trailBps)} below the highest price${exit.activateAtBps ? `, once it was ${percent(exit.activateAtBps)} above the cost` : ""}`;
+  if (exit.kind === "trailing") return `${percent(exit.trailBps)} below the highest${exit.activateAtBps ? `, once it was ${percent(exit.activateAtBps)} above the cost` : ""}`;
   if (exit.kind === "timeLimit") return "at its time";
   if (exit.price) return `at ${price(exit.price)} ${token(quote)}`;
   return `${percent(exit.atBps)} ${exit.kind === "takeProfit" ? "above" : "below"} the cost`;

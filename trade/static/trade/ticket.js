@@ -83,16 +83,25 @@ export class Ticket {
     return this.form.elements.priceIn.value === "tokenIn";
   }
 
+  /** The ticket and the chart of one token counted in another, the way round that prices are counted in already. */
+  choose(one, counted) {
+    const { tokenIn, tokenOut } = this.form.elements;
+    [[tokenIn, this.turned ? counted : one], [tokenOut, this.turned ? one : counted]].forEach(([select, label]) => this.#select(select, label));
+    this.#changed(tokenIn);
+  }
+
+  #select(select, label, { decimals = 18, mint = label } = {}) {
+    const there = [...select.options].find((option) => option.value === label);
+    (there ?? select.insertBefore(element("option", { value: label, "data-decimals": decimals, "data-mint": mint }, token(label)), select.lastElementChild)).selected = true;
+  }
+
   /** A token that is not in the list, by its mint; without one the first token stands there. */
   async #other(select) {
     const mint = prompt("Mint of the token")?.trim() ?? "";
     const known = MINT.test(mint) ? await call(`/api/tokens?query=${mint}`).catch(() => ({ tokens: [] })) : { tokens: [] };
     const found = known.tokens.find((each) => each.mint === mint);
-    const label = found?.verified ? found.symbol : mint;
-    const there = [...select.options].find((option) => option.value === label);
-    if (!MINT.test(mint)) select.selectedIndex = 0;
-    else if (there) there.selected = true;
-    else select.insertBefore(element("option", { value: label, "data-decimals": found?.decimals ?? 18, "data-mint": mint }, token(label)), select.lastElementChild).selected = true;
+    if (MINT.test(mint)) this.#select(select, found?.verified ? found.symbol : mint, { decimals: found?.decimals, mint });
+    else select.selectedIndex = 0;
     this.#changed(select);
   }
 
