@@ -49,6 +49,7 @@ class Gains {
     this.place.querySelector(".zero").setAttribute("d", `M0 ${y(0).toFixed(1)}H${WIDTH}`);
     this.place.querySelector(".sum").setAttribute("d", line);
     this.place.querySelector(".area").setAttribute("d", `${line}V${y(0).toFixed(1)}H0Z`);
+    this.place.toggleAttribute("hidden", !gained.size);
     this.place.classList.toggle("loss", sum < 0);
     this.place.setAttribute("aria-label", `Realised gains over the time shown, in all ${byId("gains-sum").textContent}`);
   }

@@ -110,6 +110,7 @@ export class Chart {
     const right = width - Math.max(RIGHT, Math.ceil((widest + 16) / 10) * 10);
     const x = (at) => ((at - since) / (until - since)) * right;
     const y = (value) => bottom - ((value - low) / (high - low)) * bottom;
+    const tags = apart(shown.map(({ value }) => y(value)), TAG, bottom);
 
     pen.textBaseline = "middle";
     pen.fillStyle = colour("quiet");
@@ -118,7 +119,7 @@ export class Chart {
     for (const value of ticks(low, high)) {
       const at = Math.round(y(value)) + 0.5;
       line(pen, 0, at, right, at);
-      if (at > LABEL_HALF) pen.fillText(price(value), right + 8, at);
+      if (at > LABEL_HALF && tags.every((tag) => Math.abs(tag - at) > TAG - 2)) pen.fillText(price(value), right + 8, at);
     }
     pen.textAlign = "center";
     const step = until - since > 60_000 ? 30_000 : 10_000;
@@ -129,7 +130,6 @@ export class Chart {
     pen.lineJoin = "round";
     pen.lineWidth = 2;
     for (const venue of VENUES) this.#line(pen, this.#points[venue], x, y, colour(venue), bottom);
-    const tags = apart(shown.map(({ value }) => y(value)), TAG, bottom);
     shown.forEach((each, n) => this.#wanted(pen, each, y(each.value), tags[n], right, width, colour));
     if (this.#pointer !== null && this.#pointer < right) this.#cross(pen, x, y, right, bottom, colour);
   }

@@ -11,9 +11,9 @@ const KINDS = {
 };
 /** What has a default: its label and its bounds, in per cent. */
 const MORE = {
-  activateAtBps: { label: "% above cost to start", least: 0.01, most: 10_000, hint: "at once" },
+  activateAtBps: { label: "starts at + %", least: 0.01, most: 10_000, hint: "at once" },
   slippageBps: { label: "% slippage", least: 0, most: 50 },
-  maxSlippageBps: { label: "% when it failed", least: 0, most: 50, hint: "10" },
+  maxSlippageBps: { label: "% at most", least: 0, most: 50, hint: "10" },
 };
 const MAX_TAKE_PROFITS = 8;
 const byId = (id) => document.getElementById(id);

@@ -13,7 +13,7 @@ export class Handles {
   #made = new Map();
   #dragged = null;
 
-  /** `legend` says what the lines are. */
+  /** `legend` says of both kinds of lines what they are, and how lines are moved. */
   constructor(plot, chart, legend) {
     Object.assign(this, { plot, chart, legend });
     chart.drawn = () => this.#place();
@@ -50,10 +50,9 @@ export class Handles {
 
   #legend(lines) {
     const drafts = lines.filter(({ draft }) => draft).length;
-    const moved = lines.some(({ move, commit }) => move || commit) ? " Drag a line, or move it with the arrow keys." : "";
-    const kinds = drafts && drafts < lines.length ? "Dashed: the ticket. Solid: the open plan." : "";
-    const said = `${kinds}${moved}`.trim();
-    if (this.legend.textContent !== said) this.legend.textContent = said;
+    const [kinds, moved] = this.legend.children;
+    kinds.hidden = !drafts || drafts === lines.length;
+    moved.hidden = !lines.some(({ move, commit }) => move || commit);
   }
 
   #make(line) {

@@ -94,7 +94,7 @@ function trailing({ leg, exit, high, activationPrice }, line, shown, moved) {
   if (!follows && !activationPrice) return null;
   if (!follows) return { ...line, tag: "Trail", said: `from ${price(activationPrice)}`, value: shown(Number(activationPrice)), colour: "warn" };
   const trailBps = (value) => Math.min(TRAIL_BPS[1], Math.max(TRAIL_BPS[0], Math.round((1 - shown(value) / high) * 10_000)));
-  return { ...line, tag: "Trail", said: `${percent(exit.trailBps)} below ${price(high)}`, value: shown(high * (1 - exit.trailBps / 10_000)), colour: "warn", commit: (value) => moved({ leg, exit }, { trailBps: trailBps(value) }) };
+  return { ...line, tag: "Trail", said: `−${percent(exit.trailBps)}`, value: shown(high * (1 - exit.trailBps / 10_000)), colour: "warn", commit: (value) => moved({ leg, exit }, { trailBps: trailBps(value) }) };
 }
 
 function band({ planId, spec }, shown) {

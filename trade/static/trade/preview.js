@@ -46,11 +46,11 @@ export class Preview {
 
   #show(preview, { type, turned, pair: [tokenIn, tokenOut] }) {
     if (preview.expectedOut === null) return this.#empty(type === "sniper" ? "Not trading yet: the sniper waits for it." : preview.reason);
-    const sliced = type === "schedule";
+    const [sliced, now] = [type === "schedule", type === "exits"];
     byId("expected").textContent = `≈ ${amount(preview.expectedOut, 6)}${sliced ? " each" : ""}`;
     facts(byId("preview").firstElementChild, [
       [type === "market" ? "Price" : "Price now", turned ? `${price(1 / preview.netPrice)} ${token(tokenIn)}` : `${price(preview.netPrice)} ${token(tokenOut)}`],
-      [sliced ? "A slice at least" : "At least", `${amount(preview.minOut, 6)} ${token(tokenOut)}`],
+      [sliced ? "A slice at least" : "At least", now ? null : `${amount(preview.minOut, 6)} ${token(tokenOut)}`],
       ["Price impact", percent(preview.impactBps)],
       ["Venue", preview.venue],
     ]);

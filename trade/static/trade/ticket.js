@@ -280,6 +280,6 @@ export class Ticket {
     const each = this.slices.preview(value, pair[0], this.places);
     const limited = this.type === "limit" && DECIMAL.test(limitPrice.value.trim()) && triggerCondition.value === "gte";
     const least = limited ? { limitPrice: limitPrice.value.trim(), ...(this.turned ? { priceIn: "tokenIn" } : {}) } : {};
-    return { amount: this.slices.wanted ? each : value, pair, type: this.type, turned: this.turned, least, slippageBps: Math.round(Number(slippage.value.replace(",", ".")) * 100) || 0 };
+    return { amount: this.slices.wanted ? each : value, pair, type: this.exits.mode === "alone" ? "exits" : this.type, turned: this.turned, least, slippageBps: Math.round(Number(slippage.value.replace(",", ".")) * 100) || 0 };
   }
 }
