@@ -136,7 +136,7 @@ def test_a_bracket_is_built_and_its_lines_follow_its_fields(look: Looks, staff: 
     expect(take).to_have_attribute("aria-valuetext", re.compile(r"\+10 %"))
     rows = page.locator("#exit-rows .exit")
     expect(rows).to_have_count(4)
-    stop = rows.filter(has_text="% below the cost")
+    stop = rows.filter(has_text="% below cost")
     stop.locator('[data-field="price"]').fill("80")
     line = page.get_by_role("slider", name="Stop", exact=True)
     expect(line).to_have_attribute("aria-valuenow", "80")
