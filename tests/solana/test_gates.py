@@ -120,6 +120,14 @@ async def test_a_tax_that_is_allowed_is_measured(stage: Stage, venue: VenueName)
     assert by_gate["sellable"].verdict is Verdict.FAIL
 
 
+async def test_what_a_round_trip_costs_is_held_against_what_it_may(stage: Stage) -> None:
+    """Twice the pool's fee of a quarter of a percent."""
+    _, by_gate = await looked(stage, "good", max_round_trip_loss_bps=40)
+    assert by_gate["sellable"].verdict is Verdict.FAIL and "costs 0.5" in by_gate["sellable"].found, by_gate
+    _, by_gate = await looked(stage, "good", max_round_trip_loss_bps=60)
+    assert by_gate["sellable"].verdict is Verdict.PASS
+
+
 async def test_what_cannot_be_sold_is_said_so(stage: Stage) -> None:
     _, by_gate = await looked(stage, "unsellable", venue=METEORA)
     assert by_gate["sellable"].found.startswith("what was bought cannot be sold"), by_gate
