@@ -9,6 +9,7 @@ import psycopg
 from books.keeper import Keeper
 from orders.ledger import queries
 from orders.ledger.session import Session
+from routing.cluster import mode
 
 HORIZON = queries.query("horizon")
 GRACE_S = 1.0
@@ -21,7 +22,7 @@ class Following:
 
     def __init__(self, settings: Any) -> None:
         self._session = Session(settings.DATABASE_URL, name="books", statement_timeout_ms=STATEMENT_TIMEOUT_MS)
-        self._keeper = Keeper(settings.EXECUTION_MODE, settings.CHECKPOINT_FILLS)
+        self._keeper = Keeper(mode(), settings.CHECKPOINT_FILLS)
         self._running = threading.Lock()
 
     def close(self) -> None:

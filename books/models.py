@@ -7,7 +7,7 @@ class Checkpoint(models.Model):
     """What the fills of an account in one mode come to, up to one of them. Derived: it can be deleted at any time."""
 
     account_id = models.BigIntegerField()
-    mode = models.CharField(max_length=8)
+    mode = models.CharField(max_length=16)
     at = models.DateTimeField()
     """Of the last fill that is in it, by which fills are ordered; then by `order_id`."""
     order_id = models.UUIDField()

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -37,6 +36,7 @@ from orders.http.risk import risk_out
 from orders.http.view import ERRORS, LIMIT, View
 from orders.models import Order
 from orders.wire import timestamp
+from routing.cluster import mode
 from routing.venues import registered
 
 ORDERS = ["desc", "asc"]
@@ -148,7 +148,7 @@ class PositionsView(View):
         found = all_time(request.auth.account_id)
         now = datetime.now(UTC)
         priced = prices(found.positions.items())
-        return Response(PositionsOut(settings.EXECUTION_MODE, timestamp(now), positions_out(found, priced)))
+        return Response(PositionsOut(mode(), timestamp(now), positions_out(found, priced)))
 
 
 class AccountView(View):
@@ -161,12 +161,12 @@ class AccountView(View):
         open_orders = Order.objects.filter(account_id=account_id, finished_at=None).count()
         now = datetime.now(UTC)
         priced = prices(found.positions.items())
-        return Response(account_out(risk_out(account_id), settings.EXECUTION_MODE, now, open_orders, found, priced))
+        return Response(account_out(risk_out(account_id), mode(), now, open_orders, found, priced))
 
 
 def all_time(account_id: int) -> Books:
     with connected(timeout_ms=ANSWER_MS) as connection:
-        return books(connection, account_id, settings.EXECUTION_MODE)
+        return books(connection, account_id, mode())
 
 
 class StatementView(View):
@@ -177,8 +177,7 @@ class StatementView(View):
         """What each position did on each UTC day (or hour): opening, bought, sold, closing, realised, fees."""
         since, until, every = span(self.asked)
         lines = stated(request.auth.account_id, since, until, every)
-        mode = settings.EXECUTION_MODE
-        return Response(StatementOut(mode, every, timestamp(since), timestamp(until), lines))  # type: ignore[arg-type]
+        return Response(StatementOut(mode(), every, timestamp(since), timestamp(until), lines))  # type: ignore[arg-type]
 
 
 class StatementCsvView(Exported):
@@ -216,7 +215,7 @@ def begin(at: datetime, every: str) -> datetime:
 
 def stated(account_id: int, since: datetime, until: datetime, every: str) -> list[LineOut]:
     with connected(timeout_ms=ANSWER_MS) as connection:
-        found = books(connection, account_id, settings.EXECUTION_MODE, period=every, since=since, until=until)
+        found = books(connection, account_id, mode(), period=every, since=since, until=until)
     return lines_out(found)
 
 

@@ -13,6 +13,7 @@ from accounts.roles import FIGURES
 from console import queries
 from orders.lifecycle import FINAL, Status
 from orders.models import OrderType
+from routing.cluster import mode
 from routing.world import price_store
 
 ORDERS = "admin:orders_order_changelist"
@@ -26,7 +27,7 @@ WIDTH, HEIGHT = 600, 120
 def environment(request: HttpRequest) -> list[str]:
     """The label of the execution mode in every page's head, for the theme: text and colour."""
     colours = {"mock": "warning", "localnet": "info", "devnet": "info"}
-    return [settings.EXECUTION_MODE, colours.get(settings.EXECUTION_MODE, "danger")]
+    return [mode(), "info" if settings.PAPER else colours.get(mode(), "danger")]
 
 
 def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,17 @@
-"""Wallets of the first accounts on a localnet, with money in them: the first order needs no other step."""
+"""Wallets of the first accounts on a localnet and on paper, with money in them: the first order needs no other step."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from io import StringIO
 
+from django.conf import settings
 from django.core.management import call_command
 
 from accounts.auth import DEMO
 from accounts.credentials import STAFF
 from routing.controls import ChainControls
-from routing.world import world
+from routing.faucet import Faucet, faucet
+from routing.world import paper_store, tokens, world
 from wallets.ring import in_use
 
 FUNDS = {"USDC": "1000000", "JUP": "1000000", "BONK": "10000000000", "SOL": "10000"}
@@ -19,10 +22,10 @@ NAME = "main"
 def ensure() -> None:
     """Makes them where those accounts have none on this chain, and fills one that has no SOL. Nothing on any other chain.
 
-    Raises `InvalidMove` where the localnet does not answer.
+    Raises `InvalidMove` where the localnet, or Postgres, does not answer.
     """
-    controls = world().controls
-    if not isinstance(controls, ChainControls):
+    has_money, given = filling()
+    if given is None:
         return
     for account in (DEMO, STAFF):
         wallets = in_use().filter(account__name=account)
@@ -30,6 +33,17 @@ def ensure() -> None:
             # What the command prints is no stage of `prepare`.
             call_command("wallets", "create", account, "--name", NAME, stdout=StringIO())
         for wallet in wallets.filter(is_default=True):
-            if controls.lamports(wallet.address) == 0:
+            if not has_money(wallet.address):
                 for symbol, amount in FUNDS.items():
-                    controls.give(wallet.address, symbol, Decimal(amount))
+                    if tokens().resolve(symbol) is not None:
+                        given.give(wallet.address, symbol, Decimal(amount))
+
+
+def filling() -> tuple[Callable[[str], bool], Faucet | None]:
+    """(whether a wallet has SOL, who gives); nobody gives where money is real."""
+    if settings.PAPER:
+        return lambda wallet: bool(paper_store().holdings([wallet])[wallet]), faucet()
+    controls = world().controls
+    if not isinstance(controls, ChainControls):
+        return lambda wallet: True, None
+    return lambda wallet: controls.lamports(wallet) > 0, controls

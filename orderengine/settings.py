@@ -126,18 +126,22 @@ FLOWER_BASIC_AUTH = os.environ.get("FLOWER_BASIC_AUTH", "")
 EXECUTION_MODE = read_choice(
     "EXECUTION_MODE", embedded_service("executionMode") or "mock", ("mock", "localnet", "devnet", "mainnet")
 )
-if not read_bool("MAINNET_I_UNDERSTAND", False) and EXECUTION_MODE == "mainnet":
+PAPER = read_bool("PAPER", embedded_service("paper") == "true")
+"""Quotes of the live mode, and landings that are simulated: no key signs, nothing is sent."""
+if PAPER and EXECUTION_MODE == "mock":
+    raise ImproperlyConfigured(
+        "PAPER trades on live quotes: set EXECUTION_MODE to localnet, devnet or mainnet beside it"
+    )
+if not read_bool("MAINNET_I_UNDERSTAND", False) and EXECUTION_MODE == "mainnet" and not PAPER:
     raise ImproperlyConfigured("EXECUTION_MODE=mainnet trades real money: set MAINNET_I_UNDERSTAND=true beside it")
-CAPS_REQUIRED = EXECUTION_MODE == "mainnet"
+CAPS_REQUIRED = EXECUTION_MODE == "mainnet" and not PAPER
 """Trading is halted at first, and stays so until everybody's caps per order and per day are set."""
-if read_bool("PAPER", False):
-    raise ImproperlyConfigured("PAPER is not built yet: use EXECUTION_MODE=localnet to try orders without money")
 
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 DEBUG = read_bool("DEBUG", False)
 LOOPBACK = HOST in environment.LOOPBACK
-LOCAL_MODE = EMBEDDED and LOOPBACK and EXECUTION_MODE != "mainnet"
+LOCAL_MODE = EMBEDDED and LOOPBACK and (EXECUTION_MODE != "mainnet" or PAPER)
 """On a laptop (loopback bind, embedded services) a request without a key acts as the account `demo`. Never over real money."""
 
 

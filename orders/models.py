@@ -179,8 +179,8 @@ class Order(models.Model):
     gates_since = models.DateTimeField(null=True, blank=True)
     """When a gate was unknown for the first time; the gates' timeout counts from then."""
     expires_at = models.DateTimeField(null=True, blank=True)
-    mode = models.CharField(max_length=8, null=True, blank=True)
-    """`EXECUTION_MODE` at its intake: executors of another mode leave it alone. Null in older rows, all of the mock."""
+    mode = models.CharField(max_length=16, null=True, blank=True)
+    """`routing.cluster.mode` at its intake: executors of another mode leave it alone. Null in older rows, all of the mock."""
     wallet = models.CharField(max_length=44, null=True, blank=True)
     """Public key of who sells, pays and signs; null on the mock, which has no wallets."""
 
@@ -375,7 +375,7 @@ class KeptFill(models.Model):
     tx_hash = models.CharField(max_length=96)
     slot = models.BigIntegerField(null=True)
     wallet = models.CharField(max_length=44, null=True)
-    mode = models.CharField(max_length=8)
+    mode = models.CharField(max_length=16)
     plan_id = models.UUIDField(null=True)
     leg = models.CharField(max_length=16, null=True)
 

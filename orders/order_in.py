@@ -19,6 +19,7 @@ from orders.ledger.statements import NewOrder
 from orders.limits import TOKEN_IN, TOKEN_OUT, per_token_in
 from orders.mints import told_apart_by
 from routing.base58 import is_address
+from routing.cluster import mode
 from routing.gates import Gates, problem
 from routing.values import Token
 from routing.world import tokens
@@ -224,7 +225,7 @@ def checked(
         request_hash=hashlib.sha256(canonical(hashed)).digest(),
         resting=order.type != "market" and order.time_in_force not in ("ioc", "fok"),
         request_id=request_id,
-        mode=settings.EXECUTION_MODE,
+        mode=mode(),
         **asked,
     )
 

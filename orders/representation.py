@@ -107,7 +107,9 @@ class OrderOut(Out):
     fee: Annotated[str, msgspec.Meta(description="The venue's, in tokenOut.")] | None
     tx_hash: str | None
     wallet: Annotated[str, msgspec.Meta(description="Public key; null on the mock.")] | None
-    mode: Annotated[str, msgspec.Meta(description="`EXECUTION_MODE` at its intake.")]
+    mode: Annotated[
+        str, msgspec.Meta(description="`EXECUTION_MODE` at its intake; `paper-…` where landings are simulated.")
+    ]
     slot: int | None
     fees: list[FeeOut] | None
     failure: FailureOut | None

@@ -17,10 +17,27 @@ TESTNET = "4uhcVJyU9pJkvQyUS88uRDiswHXSCkY3zQawwpjk2NsY"
 PUBLIC = frozenset({*GENESIS.values(), TESTNET})
 """No localnet has one of these. Whoever sets `RPC_URLS` to a public node by mistake must not sign there."""
 ASK_TIMEOUT_S = 2.0
+PAPER = "paper-"
+MAX_NAME = 44
+"""Of a cluster, as a wallet's row has it; what is cut off a genesis hash of that length leaves it as telling as before."""
 
 
 class ClusterUnknown(Exception):
     """No node says yet which cluster it is of, or it is not of the one that the mode says."""
+
+
+def mode() -> str:
+    """What orders, wallets and prices of this process are marked with: `EXECUTION_MODE`, and whether it is on paper."""
+    return f"{PAPER}{settings.EXECUTION_MODE}" if settings.PAPER else str(settings.EXECUTION_MODE)
+
+
+def wallets_cluster() -> str | None:
+    """Where this process' wallets are: `cluster`, or on paper a name that no cluster has, so that neither signs for the other.
+
+    Raises `ClusterUnknown`.
+    """
+    found = cluster()
+    return None if found is None else f"{PAPER}{found}"[:MAX_NAME] if settings.PAPER else found
 
 
 @cache

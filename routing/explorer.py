@@ -6,7 +6,7 @@ EXPLORER = "https://explorer.solana.com/tx/{signature}"
 
 
 def address(mode: str, rpc_url: str = "") -> str:
-    """With `{signature}` in it; "" for the mock, whose transactions no explorer knows.
+    """With `{signature}` in it; "" for the mock and on paper, whose transactions no explorer knows.
 
     `rpc_url` is told to the explorer for a localnet only: another node's address may hold a key.
     """
@@ -27,3 +27,8 @@ MEANINGS = {
     "mainnet": "Real money.",
 }
 """Each mode in one sentence, for whoever sees its name."""
+ON_PAPER = "On paper: live quotes, simulated landings. Nothing is signed, and the money is worth nothing."
+
+
+def meaning(mode: str) -> str:
+    return MEANINGS.get(mode, ON_PAPER)

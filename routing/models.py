@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now, Upper
 
-from routing.values import UNRANKED, Program
+from routing.values import UNRANKED, Fate, Program
 
 MAX_SYMBOL, MAX_NAME = 32, 128
 MAX_DECIMALS = 18
@@ -64,3 +64,36 @@ class PermitRow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.venue} {self.pool}".strip()
+
+
+class PaperBalance(models.Model):
+    """What a wallet has on paper: see `routing.paper`."""
+
+    pk = models.CompositePrimaryKey("wallet", "mint")
+    wallet = models.CharField(max_length=44)
+    mint = models.CharField(max_length=44)
+    """SOL is under that of wrapped SOL."""
+    units = models.DecimalField(max_digits=30, decimal_places=0)
+    """Base units."""
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="paper_units", condition=Q(units__gte=0))]
+
+
+class PaperTransaction(models.Model):
+    """A transaction on paper that was sent, or that never lands any more."""
+
+    signature = models.CharField(max_length=96, primary_key=True)
+    reference = models.CharField(max_length=64)
+    """The order's id."""
+    sent_at = models.DateTimeField()
+    fate = models.CharField(max_length=8, null=True, choices=[(one.value, one.value) for one in Fate])
+    """Null: not decided yet."""
+    outcome = models.JSONField(null=True)
+    """The JSON of `routing.paper.Outcome`."""
+
+    class Meta:
+        constraints = [
+            # At most one transaction of an order lands, on paper as well.
+            models.UniqueConstraint(name="paper_landed_once", fields=["reference"], condition=Q(fate="landed")),
+        ]

@@ -16,8 +16,10 @@ from django.conf import settings
 
 from routing.balances import Balances
 from routing.chain import Chain
+from routing.cluster import mode
 from routing.controls import Controls
 from routing.gates import Finding, Purchase
+from routing.paper import PaperStore
 from routing.permits import Permits
 from routing.prices import PriceFeed, PriceStore
 from routing.registry import Registry
@@ -145,6 +147,7 @@ def _solana_world(controls: Controls | None = None) -> World:
         access=Access(**settings.VENUE_ACCESS),
         cached=price_feed().market,
         watch_vaults=settings.VAULT_SUBSCRIPTIONS,
+        paper=paper_store() if settings.PAPER else None,
     )
 
 
@@ -184,6 +187,7 @@ class _Opened:
         self._world: World | None = None
         self._feed: PriceFeed | None = None
         self._store: PriceStore | None = None
+        self._paper: PaperStore | None = None
 
     def world(self) -> World:
         with self._making:
@@ -194,25 +198,33 @@ class _Opened:
     def feed(self) -> PriceFeed:
         with self._making:
             if self._feed is None:
-                self._feed = PriceFeed(settings.REDIS_URL, mode=settings.EXECUTION_MODE)
+                self._feed = PriceFeed(settings.REDIS_URL, mode=mode())
             return self._feed
 
     def store(self) -> PriceStore:
         with self._making:
             if self._store is None:
-                self._store = PriceStore(settings.REDIS_URL, mode=settings.EXECUTION_MODE)
+                self._store = PriceStore(settings.REDIS_URL, mode=mode())
             return self._store
+
+    def paper(self) -> PaperStore:
+        with self._making:
+            if self._paper is None:
+                self._paper = PaperStore(lambda: settings.DATABASE_URL)
+            return self._paper
 
     async def close(self) -> None:
         with self._making:
-            world, feed, store = self._world, self._feed, self._store
-            self._world = self._feed = self._store = None
+            world, feed, store, paper = self._world, self._feed, self._store, self._paper
+            self._world = self._feed = self._store = self._paper = None
         if world is not None:
             await world.close()
         if feed is not None:
             await feed.close()
         if store is not None:
             store.close()
+        if paper is not None:
+            paper.close()
 
 
 _opened = _Opened()
@@ -231,6 +243,11 @@ def price_feed() -> PriceFeed:
 def price_store() -> PriceStore:
     """Cached prices for threads, any number of them."""
     return _opened.store()
+
+
+def paper_store() -> PaperStore:
+    """What is traded on paper, for threads, any number of them."""
+    return _opened.paper()
 
 
 async def close_world() -> None:

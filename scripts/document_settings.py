@@ -72,7 +72,8 @@ MEANINGS = {
     " transactions. `devnet`, `mainnet`: Solana's ([going live](going-live.md)).",
     "FEE_PERCENTILE": "Of the strategy `percentile`.",
     "MAINNET_I_UNDERSTAND": "Beside `EXECUTION_MODE=mainnet`, which trades real money and does not start without it.",
-    "PAPER": "Refused: not built yet.",
+    "PAPER": "Beside a mode with a chain: its quotes, and landings that are simulated; nothing is signed"
+    " ([on paper](going-live.md#on-paper)).",
     "RPC_URLS": "Nodes of the chain; without it those of the `localnet` that the engine starts.",
     "MOCK_FAILURE_RATE": "Share of venue calls that fail for a moment, 0 to 1.",
     "MOCK_LATENCY": "Factor on every pretended wait; 0 is none, 1 makes an order take two to three seconds.",

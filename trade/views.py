@@ -1,5 +1,7 @@
 """The trading page at `/`: one document and static files that speak REST and WebSocket like any client."""
 
+from typing import Any
+
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -9,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from accounts.roles import OPERATE
 from routing import explorer
+from routing.cluster import mode
 from routing.world import tokens as known_tokens
 from routing.world import world
 
@@ -53,7 +56,7 @@ def page(request: HttpRequest) -> HttpResponse:
     known = known_tokens().tokens
     verified, others = [each for each in known if each.verified], [each for each in known if not each.verified]
     tokens = [*verified, *others[:MAX_OTHERS]]
-    mode, node = settings.EXECUTION_MODE, (settings.RPC_URLS or [""])[0]
+    own, node = mode(), (settings.RPC_URLS or [""])[0]
     controls = world().controls
     return render(
         request,
@@ -63,12 +66,20 @@ def page(request: HttpRequest) -> HttpResponse:
             "first": (known[1].label, known[0].label),
             "unlisted": controls.unlisted.label if controls is not None and controls.unlisted else "",
             "modules": MODULES,
-            "mode": mode,
-            "meaning": explorer.MEANINGS[mode],
-            "explorer": explorer.address(mode, node),
+            "mode": own,
+            "meaning": explorer.meaning(own),
+            "explorer": explorer.address(own, node),
+            "faucet": faucet_of(settings),
             "local": settings.LOCAL_MODE,
             "signed_in": user.is_authenticated,
             "staff": user.has_perm(OPERATE),
             "controls": user.has_perm(OPERATE) and controls is not None,
         },
     )
+
+
+def faucet_of(settings: Any) -> str:
+    """What the wallet's card may give: "all" tokens, "SOL" alone, or nothing."""
+    if settings.PAPER or settings.EXECUTION_MODE == "localnet":
+        return "all"
+    return "SOL" if settings.EXECUTION_MODE == "devnet" else ""

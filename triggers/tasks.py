@@ -10,6 +10,7 @@ from uuid import UUID
 from celery import current_app, shared_task
 from django.conf import settings
 
+from routing.cluster import mode
 from routing.prices import PriceStore
 from routing.world import close_world, world
 from runtime.broker import messages_waiting
@@ -64,7 +65,7 @@ class Owners:
 
     def _open(self) -> tuple[Book, PriceStore]:
         if self._stores is None:
-            self._stores = Book(settings.REDIS_URL), PriceStore(settings.REDIS_URL, mode=settings.EXECUTION_MODE)
+            self._stores = Book(settings.REDIS_URL), PriceStore(settings.REDIS_URL, mode=mode())
         return self._stores
 
     def matcher(self) -> Matcher:

@@ -30,6 +30,10 @@ class Keeping:
     def create(self, account: Account, name: str, *, source: str = Source.FILE, default: bool = False) -> Wallet:
         return self._keep(account, name, LocalSigner.generate(), source, default)
 
+    def on_paper(self, account: Account, name: str, *, default: bool = False) -> Wallet:
+        """A wallet of an address whose key nobody has."""
+        return self._row(account, name, LocalSigner.generate().address, Source.PAPER, default)
+
     def take(self, account: Account, name: str, file: Path, *, source: str, default: bool = False) -> Wallet:
         """Imports the key in a file of mode 600. The file stays where it is: what becomes of it is its owner's decision."""
         return self._keep(account, name, files.read(file), source, default)

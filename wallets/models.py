@@ -24,6 +24,8 @@ class Source(models.TextChoices):
     """Encrypted in Postgres (`WalletKey`)."""
     REMOTE = "remote"
     """At a service that signs for us; how to reach it says `WALLET_KEYS_DIR/{address}.signer.json`."""
+    PAPER = "paper"
+    """There is none: what it trades is on paper."""
 
 
 class Wallet(models.Model):
@@ -32,9 +34,9 @@ class Wallet(models.Model):
     address = models.CharField(max_length=44, unique=True)
     """Base58 public key. Unique over all clusters: a key of one never signs on another."""
     cluster = models.CharField(max_length=44)
-    """Genesis hash of the only cluster that it signs on."""
-    mode = models.CharField(max_length=8)
-    """`EXECUTION_MODE` under which it was made, for people to read; `cluster` decides."""
+    """Genesis hash of the only cluster that it signs on; on paper a name that no cluster has."""
+    mode = models.CharField(max_length=16)
+    """`routing.cluster.mode` under which it was made, for people to read; `cluster` decides."""
     state = models.CharField(max_length=7, choices=State.choices, default=State.ACTIVE)
     is_default = models.BooleanField(default=False)
     """The one of the account's orders that name none."""

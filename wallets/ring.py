@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.db import close_old_connections
 from django.db.models import QuerySet
 
-from routing.cluster import cluster
+from routing.cluster import wallets_cluster
 from wallets.models import State, Wallet
 
 CACHE_S = 2.0
@@ -61,4 +61,4 @@ class WalletRing:
 
 def in_use() -> QuerySet[Wallet]:
     """Wallets that sign on this process' cluster."""
-    return Wallet.objects.filter(cluster=cluster(), state=State.ACTIVE)
+    return Wallet.objects.filter(cluster=wallets_cluster(), state=State.ACTIVE)

@@ -10,6 +10,24 @@ from wallets.keys.signers import Signers
 log = logging.getLogger(__name__)
 
 
+class Unsigned:
+    """Stands for the signer of a wallet on paper: it has no key."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    async def sign(self, message: bytes) -> bytes:
+        """Raises `SigningFailed`."""
+        raise SigningFailed("nothing is signed on paper")
+
+
+class PaperSigning:
+    """On paper no key is read, whatever wallet an order names."""
+
+    async def of(self, address: str) -> Signer:
+        return Unsigned(address)
+
+
 class Signing:
     def __init__(self, signers: Signers) -> None:
         self._signers = signers

@@ -8,14 +8,14 @@ from typing import Any
 from uuid import UUID
 
 from orders.execution.funds import Funds
-from orders.execution.signing import Signing
+from orders.execution.signing import PaperSigning, Signing
 from orders.ledger.funds import unresolved
 from orders.ledger.session import Session
 from orders.ledger.values import Claimed
 from orders.ledger.writers import Reserver
 from routing.balances import Balances
 from routing.chain import Chain
-from routing.cluster import cluster
+from routing.cluster import wallets_cluster
 from routing.signer import Signer
 from routing.values import Swap, Token
 from wallets.keys.signers import Signers, close_to_debuggers
@@ -27,8 +27,12 @@ class Wallets:
     """Made on the worker's loop; closes what it opens."""
 
     def __init__(self, settings: Any, balances: Balances, chain: Chain) -> None:
-        close_to_debuggers()
-        self._signing = Signing(Signers(settings.WALLET_KEYS_DIR, cluster))
+        self._signing: Signing | PaperSigning
+        if settings.PAPER:
+            self._signing = PaperSigning()
+        else:
+            close_to_debuggers()
+            self._signing = Signing(Signers(settings.WALLET_KEYS_DIR, wallets_cluster))
         self._session = Session(settings.DATABASE_URL, name="unresolved", statement_timeout_ms=5_000)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="unresolved")
         self._reserver = Reserver(

@@ -33,6 +33,7 @@ from orders.risk import worth
 from orders.transitions import transition
 from risk.changes import halt_first_start
 from risk.rules import rules
+from routing.cluster import mode
 from routing.gates import Gates
 from routing.world import close_world, world
 from runtime.loop import LoopThread
@@ -100,7 +101,7 @@ class Worker:
             max_batch=MAX_ADMITTED_AT_ONCE,
             capacity=2 * settings.MAX_ORDERS_IN_FLIGHT,
             written=self._claimed,
-            mode=settings.EXECUTION_MODE,
+            mode=mode(),
             worth=worth,
         )
         own = world()

@@ -7,7 +7,6 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import Annotated, Any, Literal
 
 import msgspec
-from django.conf import settings
 
 from orders.errors import ApiError, invalid
 from orders.ids import uuid7
@@ -30,6 +29,7 @@ from orders.order_in import (
 )
 from orders.plans.commands import NewPlan
 from orders.plans.values import Bracket, Exit, Schedule, Spec, Terms
+from routing.cluster import mode
 
 KINDS = {"takeProfit": "tp", "stopLoss": "stop", "trailing": "trail", "timeLimit": "time"}
 MAX_TAKE_PROFITS = 8
@@ -184,7 +184,7 @@ def bracket_of(order: NewOrder, exits: tuple[ExitIn, ...], *, entry: bool) -> Br
             decimals=decimals,
             exits=legs,
             entry=terms_of(order),
-            mode=settings.EXECUTION_MODE,
+            mode=mode(),
             wallet=order.wallet,
         )
     if order.type != "market":
@@ -198,7 +198,7 @@ def bracket_of(order: NewOrder, exits: tuple[ExitIn, ...], *, entry: bool) -> Br
         exits=legs,
         amount=order.amount,
         expires_at=order.expires_at,
-        mode=settings.EXECUTION_MODE,
+        mode=mode(),
         wallet=order.wallet,
     )
 
@@ -333,5 +333,5 @@ def schedule_of(plan: ScheduleIn, now: datetime) -> Schedule:
         catch_up=plan.catch_up,
         stop_after_failures=plan.stop_after_failures,
         max_price_impact_bps=plan.max_price_impact_bps,
-        mode=settings.EXECUTION_MODE,
+        mode=mode(),
     )

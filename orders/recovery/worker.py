@@ -27,6 +27,7 @@ from orders.recovery.reconcile import BATCH, Reconciler, Watch, expire
 from orders.recovery.retention import purge
 from orders.resting.keeper import Keeper
 from orders.resting.missing import Missing
+from routing.cluster import mode
 from routing.prices import PriceStore
 from triggers.arming import Arming
 from triggers.book import Book
@@ -65,12 +66,12 @@ class Recovery:
         self._arming = Arming(settings.REDIS_URL)
         self._after_commit = AfterCommit(self._publisher, self._arming, dispatch)
         self._book = Book(settings.REDIS_URL)
-        self._prices = PriceStore(settings.REDIS_URL, mode=settings.EXECUTION_MODE)
-        self._missing = Missing(self._book, self._prices, mode=settings.EXECUTION_MODE)
+        self._prices = PriceStore(settings.REDIS_URL, mode=mode())
+        self._missing = Missing(self._book, self._prices, mode=mode())
         self._overload = Overload(settings.REDIS_URL)
         self._keeper = Keeper(
             self._book,
-            mode=settings.EXECUTION_MODE,
+            mode=mode(),
             overloaded=self._overload.is_said,
             settle_s=BOOK_SETTLES_S,
         )
@@ -83,7 +84,7 @@ class Recovery:
             backlog_grace_s=settings.RECONCILE_BACKLOG_GRACE_S,
             dispatch=dispatch,
             waiting=dispatches_waiting,
-            mode=settings.EXECUTION_MODE,
+            mode=mode(),
             overloaded=self._overload.is_said,
             announce=announce,
             carry_out=self._after_commit.carry_out,

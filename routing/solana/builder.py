@@ -89,7 +89,7 @@ class Builder:
         told = structs.replace(
             bid, price=price, lamports=fee_lamports(units, price) + bid.tip, reason=bid.reason + lowered
         )
-        return await _signed(limited(message, units, price), blockhash, asked.wallet, signer, told)
+        return await self._sealed(limited(message, units, price), blockhash, asked, signer, told)
 
     async def _tried(
         self, asked: Asked, assemble: Assemble, tables: Tables, price: int
@@ -109,6 +109,10 @@ class Builder:
             used = judge(simulated, asked, inspected, all_keys(message, tables), watched)
             return blockhash, message, used
         raise AssertionError("not reached")
+
+    async def _sealed(self, message: MessageV0, blockhash: Blockhash, asked: Asked, signer: Signer, bid: Bid) -> Built:
+        """Signed, once everything has passed."""
+        return await _signed(message, blockhash, asked.wallet, signer, bid)
 
     async def _simulate(self, message: MessageV0, watched: Sequence[Pubkey]) -> Simulated:
         text = base64.b64encode(unsigned(message)).decode()

@@ -8,13 +8,16 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from solders.pubkey import Pubkey
 
+from routing.balances import Balances
 from routing.clock import Clock, utc_now
 from routing.controls import Controls
 from routing.gates import Finding, Purchase
 from routing.http import NoAnswer, RpcError, rpc
+from routing.paper import PaperStore
 from routing.permits import Permits
 from routing.price_hashes import PairPrices
 from routing.router import Router
@@ -27,6 +30,7 @@ from routing.solana.fees import AUTO, Fees
 from routing.solana.gates.look import Looker
 from routing.solana.mints import read_mint
 from routing.solana.nodes import At, Nodes
+from routing.solana.paper import PaperBalances, PaperBuilder, PaperChain, PaperFunding
 from routing.solana.pool_index import Found, Owned, PoolIndex, mints_of, scan
 from routing.solana.pools import CPMM, DAMM, PoolFormat
 from routing.solana.priority import Priority
@@ -45,7 +49,7 @@ from routing.solana.venues.meteora_damm import Damm
 from routing.solana.venues.raydium_cpmm import Cpmm
 from routing.solana.venues.signing import Means
 from routing.tokens import Tokens
-from routing.values import Mint, Pair, VenueName
+from routing.values import Mint, Pair, Quote, VenueName
 from routing.venue import Venue
 from routing.venues import METEORA, RAYDIUM, register
 
@@ -134,7 +138,7 @@ class SolanaWorld:
     nodes: Nodes
     accounts: Accounts
     listed: Listed
-    balances: SolanaBalances
+    balances: Balances
     looker: Looker
     controls: Controls | None = None
     apis: Sequence[Api] = ()
@@ -183,6 +187,7 @@ def solana_world(
     cached: Callable[[Pair], Awaitable[PairPrices | None]] | None = None,
     permits: Callable[[], Permits] = Permits,
     watch_vaults: bool = True,
+    paper: PaperStore | None = None,
 ) -> SolanaWorld:
     """Opens no connection yet. The arguments that a cluster decides:
 
@@ -190,18 +195,29 @@ def solana_world(
     addresses; `genesis_hash`: what every node has to answer; `requests_per_s` of each node, 0: any number;
     `pools`: the addresses of all pools that are traded; None looks for them among the programs' accounts.
     `max_fee_lamports`: the most that any order pays the chain, rent apart; `fees`: how the bid for a place in a block is chosen.
+    `paper`: where landings are simulated, and nothing is signed or sent.
     `access`: by default all venues directly. `permits`: what pairs may use at present; pools that are named there need not be
     among `pools`. `watch_vaults`: whether nodes are asked to tell when a pool has changed.
     """
     nodes = Nodes(rpc_urls, genesis_hash=genesis_hash, per_s=requests_per_s)
     accounts, blockhashes = Accounts(nodes), Blockhashes(nodes)
     sockets = [f"ws{url.removeprefix('http')}" for url in rpc_urls] if ws_urls is None else list(ws_urls)
-    chain = SolanaChain(nodes, accounts, ws_urls=sockets)
+
+    async def offer(venue: VenueName, pair: Pair, amount: Decimal) -> Quote:
+        return await router.venue(venue).quote(pair, amount)
+
+    chain = (
+        SolanaChain(nodes, accounts, ws_urls=sockets)
+        if paper is None
+        else PaperChain(nodes, accounts, paper, offer, tokens)
+    )
+    builder = (Builder if paper is None else PaperBuilder)(nodes, blockhashes, KNOWN)
+    funding = (Funding if paper is None else PaperFunding)(accounts)
     means = Means(
         accounts,
-        Builder(nodes, blockhashes, KNOWN),
+        builder,
         Priority(nodes, fees),
-        Funding(accounts),
+        funding,
         chain,
         max_fee_lamports,
         permits,
@@ -248,8 +264,9 @@ def solana_world(
 
     venues = [venue(register(name), mode) for name, mode in access.modes.items()]
     router = Router(venues, deadline_ms=deadline_ms, max_age_ms=max_age_ms, clock=clock, cached=cached, permits=permits)
-    listed, balances = Listed(rpc_urls, tokens, pools, permits), SolanaBalances(nodes)
+    listed = Listed(rpc_urls, tokens, pools, permits)
+    balances = SolanaBalances(nodes) if paper is None else PaperBalances(nodes, paper)
     found_in = {name: (index(name), program) for name, program in PROGRAMS.items()}
-    looker = Looker(nodes, accounts, means.funding, found_in, permits)
+    looker = Looker(nodes, accounts, Funding(accounts), found_in, permits, on_paper=paper is not None)
     watch = VaultWatch(sockets, accounts, vaults) if watch_vaults and sockets and vaults else None
     return SolanaWorld(router, chain, nodes, accounts, listed, balances, looker, controls, tuple(apis), watch)

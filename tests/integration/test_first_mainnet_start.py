@@ -107,7 +107,9 @@ def configured(tmp_path: Path, **variables: str) -> "subprocess.CompletedProcess
 def test_mainnet_wants_a_second_word_and_a_key_of_every_request(tmp_path: Path) -> None:
     refused = configured(tmp_path, EXECUTION_MODE="mainnet")
     assert refused.returncode and "MAINNET_I_UNDERSTAND" in refused.stderr
-    assert "PAPER" in configured(tmp_path, EXECUTION_MODE="mainnet", PAPER="true", MAINNET_I_UNDERSTAND="1").stderr
+    paper = configured(tmp_path, EXECUTION_MODE="mainnet", PAPER="true")
+    assert paper.stdout.split() == ["mainnet", "True", "False"], "there is no money that needs caps or a key"
+    assert "PAPER" in configured(tmp_path, EXECUTION_MODE="mock", PAPER="true").stderr
     agreed = configured(tmp_path, EXECUTION_MODE="mainnet", MAINNET_I_UNDERSTAND="true")
     assert agreed.stdout.split() == ["mainnet", "False", "True"], agreed.stderr
     assert configured(tmp_path, EXECUTION_MODE="devnet").stdout.split() == ["devnet", "True", "False"]

@@ -29,6 +29,11 @@ KNOWN = {
     ("orders", "0013_order_names_mints", "SeparateDatabaseAndState"): "longer texts: a brief lock; old code reads both",
     ("orders", "0014_orders_name_mints", "RunSQL"): "validates a constraint, beside the work",
     ("orders", "0014_orders_name_mints", "RunPython"): "mints for symbols, page by page: old code looks up both",
+    (
+        "orders",
+        "0021_longer_modes",
+        "AlterField",
+    ): "longer texts: a brief lock, no row is rewritten; old code reads both",
     ("routing", "0002_permits", "RunSQL"): "a trigger on a new table, which old code neither reads nor writes",
 }
 """What is none of ADDING, and why processes of the version before can live with it."""

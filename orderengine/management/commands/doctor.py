@@ -21,7 +21,7 @@ from risk.changes import capped
 from risk.models import Rule
 from risk.values import EVERYBODY
 from routing.checkup import Finding, of_nodes
-from routing.cluster import ClusterUnknown, cluster
+from routing.cluster import ClusterUnknown, cluster, mode
 from routing.values import SOL_DECIMALS
 from routing.venue import VenueError
 from routing.world import close_world, world
@@ -53,7 +53,7 @@ def line(finding: Finding) -> str:
 
 
 def findings() -> Iterator[Finding]:
-    yield Finding("mode", settings.EXECUTION_MODE)
+    yield Finding("mode", mode())
     postgres = list(of_postgres())
     yield from postgres
     yield of_redis()

@@ -35,7 +35,7 @@ class Command(BaseCommand):
             migrate()
             importlib.import_module("accounts.credentials").ensure(settings.DATA_DIR)
             importlib.import_module("risk.changes").halt_first_start()
-            if settings.EXECUTION_MODE == "localnet":
+            if settings.EXECUTION_MODE == "localnet" or settings.PAPER:
                 importlib.import_module("orderengine.first_wallet").ensure()
             cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
         self.say("prepared")

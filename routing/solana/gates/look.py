@@ -21,7 +21,7 @@ from routing.solana.gates.round_trip import RoundTrip
 from routing.solana.nodes import NO_ANSWER, At, Nodes
 from routing.solana.pool_index import PoolIndex
 from routing.solana.pools import AMOUNT_AT, Layout, NotQuotable
-from routing.solana.programs import SwapRead
+from routing.solana.programs import Side, SwapRead
 from routing.solana.safety import Asked
 from routing.solana.transaction import MAX_BYTES, unsigned
 from routing.solana.venues.direct import Program
@@ -31,6 +31,7 @@ from routing.values import VenueName
 from routing.venue import VenueError, VenueUnavailable
 
 TOKEN_ACCOUNT_BYTES = 165
+LAMPORTS_OF_PAYER = 10_000_000
 
 
 class _Largest(msgspec.Struct):
@@ -51,7 +52,8 @@ class _Found(msgspec.Struct, frozen=True):
 
 
 class Looker:
-    """`pools`: where the pools of each venue's program are, and the program; `permits`: which of them a pair may use."""
+    """`pools`: where the pools of each venue's program are, and the program; `permits`: which of them a pair may use;
+    `on_paper`: the buyer's wallet is not on the chain, so somebody who has the money there stands in for it in simulations."""
 
     def __init__(
         self,
@@ -60,9 +62,11 @@ class Looker:
         funding: Funding,
         pools: Mapping[VenueName, tuple[PoolIndex, Program]],
         permits: Callable[[], Permits] = Permits,
+        *,
+        on_paper: bool = False,
     ) -> None:
         self._nodes, self._accounts, self._funding = nodes, accounts, funding
-        self._pools, self._permits = pools, permits
+        self._pools, self._permits, self._on_paper = pools, permits, on_paper
 
     async def look(self, purchase: Purchase) -> list[Finding]:
         """Everything as the chain has it now. Raises `VenueUnavailable`."""
@@ -174,7 +178,7 @@ class Looker:
         most = 10_000 if most is None else most
         try:
             trip = await self._trip(purchase, found, most)
-        except VenueError as error:
+        except (VenueError, *NO_ANSWER) as error:
             return Finding(round_trip.GATE, Verdict.UNKNOWN, str(error))
         message = None if trip is None else unsigned(trip.message())
         if trip is None or message is None or len(message) > MAX_BYTES:
@@ -191,14 +195,31 @@ class Looker:
         answer: At[Simulated] = await self._nodes.read(At[Simulated], "simulateTransaction", text, options)
         return round_trip.judge(trip, answer.value, most)
 
+    async def _rich(self, paid: Side, units: int) -> Pubkey | None:
+        """Whoever has so much of it in an account that a swap would sell from."""
+        answer = await self._nodes.read(
+            At[list[_Largest]], "getTokenLargestAccounts", str(paid.mint), {"commitment": COMMITMENT}
+        )
+        enough = [pubkey(each.address) for each in answer.value if int(each.amount) >= units]
+        held = {place: account for place, account in (await self._accounts.get(enough)).items() if account is not None}
+        owners = {place: Pubkey.from_bytes(account.data[32:64]) for place, account in held.items()}
+        known = await self._accounts.get(set(owners.values()))
+        for place, owner in owners.items():
+            if place == associated_account(owner, paid.mint, paid.program) and _is_person(known[owner]):
+                return owner
+        return None
+
     async def _trip(self, purchase: Purchase, found: _Found, most_loss_bps: int) -> RoundTrip | None:
-        """None without a wallet. Raises `InsufficientFunds`."""
+        """None without a wallet. Raises `InsufficientFunds`, `RpcError`, `NoAnswer`."""
         if purchase.wallet is None:
             return None
-        pair, wallet, layout = purchase.pair, pubkey(purchase.wallet), found.layout
+        pair, layout = purchase.pair, found.layout
         way = 0 if layout.sides[0].mint == pubkey(pair.token_in.mint) else 1
         paid, bought = layout.sides[way], layout.sides[1 - way]
         amount = base_units(purchase.amount, pair.token_in)
+        wallet = await self._rich(paid, amount) if self._on_paper else pubkey(purchase.wallet)
+        if wallet is None:
+            return None
         sells = max(1, base_units(purchase.expected, pair.token_out) * (10_000 - most_loss_bps) // 10_000)
         asked = Asked(wallet, paid.mint, bought.mint, amount, sells, "", 0)
         prepared, source, destination = await self._funding.prepare(asked, paid, bought)
@@ -207,6 +228,13 @@ class Looker:
         sold_again = SwapRead(wallet, address, destination, source, (bought, paid), sells, 1, config)
         swaps = [found.program.swap(layout, each) for each in (purchased, sold_again)]
         return RoundTrip(wallet, paid.mint, bought.mint, amount, sells, [*prepared, *swaps])
+
+
+def _is_person(account: Account | None) -> bool:
+    """It can pay for a transaction, fees included."""
+    return (
+        account is not None and account.owner == SYSTEM and not account.data and account.lamports >= LAMPORTS_OF_PAYER
+    )
 
 
 def _gates_of_pool(gates: Gates) -> Mapping[str, bool]:

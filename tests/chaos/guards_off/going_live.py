@@ -36,6 +36,15 @@ EDITS: dict[str, list[Edit]] = {
     "dispatch-of-one-mode": [
         ("orders.recovery.reconcile", "COALESCE(mode, 'mock') = %(mode)s", "%(mode)s::text IS NOT NULL")
     ],
+    "wallets-on-paper": [
+        ("routing.cluster", 'else f"{PAPER}{found}"[:MAX_NAME] if settings.PAPER else found', "else found")
+    ],
+    "mode-on-paper": [("routing.cluster", "if settings.PAPER else str(settings", "if False else str(settings")],
+    "no-key-on-paper": [
+        ("orders.execution.signing", 'raise SigningFailed("nothing is signed on paper")', "return bytes(64)")
+    ],
+    "least-out-on-paper": [("routing.solana.paper", "if paid < made.least:", "if False:")],
+    "buried-on-paper": [("routing.solana.paper", "if not expired:", "if True:")],
     # What is not known is not bought, and not waited for without end.
     "never-on-unknown": [("routing.gates", "if Verdict.UNKNOWN in verdicts or not verdicts else", "if False else")],
     "no-failed-gate": [(STEPS, "if looked.verdict is Verdict.FAIL:", "if False:")],
@@ -54,6 +63,7 @@ EDITS: dict[str, list[Edit]] = {
     "pool-s-age": [(POOL, "if open_for >= least:", "if True:")],
     "lp-burnt": [(POOL, "if share >= least_bps:", "if True:")],
 }
+PAPER = "tests/integration/test_paper.py::test_"
 FIRST, GATES, SNIPERS = (
     f"tests/{name}.py::test_"
     for name in ("integration/test_first_mainnet_start", "solana/test_gates", "integration/test_sniper_gates")
@@ -71,12 +81,17 @@ TESTS: dict[str, str] = {
     ),
     "price-of-one-mode": f"{FIRST}a_price_of_another_mode_is_not_seen",
     "dispatch-of-one-mode": "tests/integration/test_mode.py::test_the_reconciler_dispatches_orders_of_its_mode",
+    "wallets-on-paper": f"{PAPER}a_wallet_on_paper_has_no_key_and_signs_on_no_cluster",
+    "mode-on-paper": f"{PAPER}the_mode_says_that_it_is_on_paper",
+    "no-key-on-paper": f"{PAPER}nothing_is_signed_whatever_wallet_is_named",
+    "least-out-on-paper": f"{PAPER}a_price_that_moved_reverts_and_pays_its_fee_only",
+    "buried-on-paper": f"{PAPER}expired_is_a_promise",
     "never-on-unknown": f"{SNIPERS}nothing_is_bought_on_unknown",
     "no-failed-gate": f"{SNIPERS}what_failed_ends_the_order",
     "gate-timeout": f"{SNIPERS}unknown_for_too_long_ends_the_order",
     "own-gates": f"{SNIPERS}what_an_order_asks_for_itself_is_looked_at_whoever_verified_the_token",
     "maker-s-powers": KINDS,
-    "unknown-extension": KINDS,
+    "unknown-extension": f"{GATES}what_is_switched_off_is_not_looked_at_but_the_unknown_is",
     "sale-is-tried": KINDS,
     "round-trip-s-loss": f"{GATES}what_a_round_trip_costs_is_held_against_what_it_may",
     "few-hands": f"{GATES}each_token_by_its_holders_alone",

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import Account
-from routing.cluster import ClusterUnknown, cluster
+from routing.cluster import ClusterUnknown, mode, wallets_cluster
 from routing.signer import SigningFailed
 from wallets.keeping import Keeping, reseal
 from wallets.keys import sealed
@@ -53,12 +53,17 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
 
     def do_create(self, *, account: str, name: str, source: str, default: bool, **_: Any) -> None:
-        self._say(keeping().create(account_of(account), name, source=source, default=default))
+        if settings.PAPER:
+            self._say(keeping().on_paper(account_of(account), name, default=default))
+        else:
+            self._say(keeping().create(account_of(account), name, source=source, default=default))
 
     def do_import(self, *, account: str, name: str, file: Path, source: str, default: bool, **_: Any) -> None:
+        refuse_keys_on_paper()
         self._say(keeping().take(account_of(account), name, file, source=source, default=default))
 
     def do_connect(self, *, account: str, name: str, address: str, file: Path, default: bool, **_: Any) -> None:
+        refuse_keys_on_paper()
         self._say(keeping().connect(account_of(account), name, address, file, default=default))
 
     def do_retire(self, *, address: str, **_: Any) -> None:
@@ -90,12 +95,18 @@ class Command(BaseCommand):
 
 def keeping() -> Keeping:
     try:
-        found = cluster()
+        found = wallets_cluster()
     except ClusterUnknown as error:
         raise CommandError(str(error)) from None
     if found is None:
         raise CommandError("the mock has no wallets: set EXECUTION_MODE")
-    return Keeping(settings.WALLET_KEYS_DIR, cluster=found, mode=settings.EXECUTION_MODE)
+    return Keeping(settings.WALLET_KEYS_DIR, cluster=found, mode=mode())
+
+
+def refuse_keys_on_paper() -> None:
+    """Raises `CommandError`."""
+    if settings.PAPER:
+        raise CommandError("wallets on paper have no keys: make one with `wallets create`")
 
 
 def account_of(name: str) -> Account:
