@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from solders.instruction import AccountMeta, Instruction
 from solders.pubkey import Pubkey
 
-EXACT_IN = 0
-"""DAMM v2's swap mode that the local program knows."""
+EXACT_IN, EXACT_OUT = 0, 2
+"""DAMM v2's swap modes that the local program knows."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,9 @@ class Format:
     data_size: int
     """Discriminator, amount in (u64), least amount out (u64), and what follows."""
     discriminator: bytes
+    discriminator_out: bytes | None
+    """Of the instruction for an exact output: most amount in, amount out. None: it is a mode, `EXACT_OUT`, and the two change
+    places."""
     layout: Layout
     fee_denominator: int
     fee_on_output: bool
@@ -80,11 +83,16 @@ class Format:
         pair = (pool, mint) if self.name == "CPMM" else (mint, pool)
         return Pubkey.find_program_address([self.vault_seed, *map(bytes, pair)], self.program)[0]
 
-    def swap(self, amount: int, least: int, accounts: dict[str, Pubkey]) -> Instruction:
-        """A swap of exactly `amount` base units that pays `least` or fails. `accounts` by role; the payer signs."""
-        data = self.discriminator + struct.pack("<QQ", amount, least)
+    def swap(self, amount: int, least: int, accounts: dict[str, Pubkey], *, exact_out: bool = False) -> Instruction:
+        """A swap of exactly `amount` base units that pays `least` or fails; with `exact_out` one that pays exactly `least` and
+        takes `amount` at most. `accounts` by role; the payer signs."""
+        mode = EXACT_OUT if exact_out else EXACT_IN
+        if exact_out and self.discriminator_out is not None:
+            data = self.discriminator_out + struct.pack("<QQ", amount, least)
+        else:
+            data = self.discriminator + struct.pack("<QQ", *((least, amount) if exact_out else (amount, least)))
         metas = [AccountMeta(accounts[role], role == "payer", role in self.writable) for role in self.accounts]
-        return Instruction(self.program, data.ljust(self.data_size, bytes([EXACT_IN])), metas)
+        return Instruction(self.program, data.ljust(self.data_size, bytes([mode])), metas)
 
 
 CPMM = Format(
@@ -109,6 +117,7 @@ CPMM = Format(
     writable=frozenset({"pool", "source", "destination", "vault_in", "vault_out", "observation"}),
     data_size=24,
     discriminator=bytes.fromhex("8fbe5adac41e33de"),  # swap_base_input
+    discriminator_out=bytes.fromhex("37d96256a34ab4ad"),  # swap_base_output
     layout=Layout(
         size=637,
         discriminator=bytes.fromhex("f7ede3f5d7c3de46"),
@@ -156,6 +165,7 @@ DAMM_V2 = Format(
     writable=frozenset({"pool", "source", "destination", "vault_a", "vault_b"}),
     data_size=25,
     discriminator=bytes.fromhex("414b3f4ceb5b5b88"),  # swap2
+    discriminator_out=None,
     layout=Layout(
         size=1112,
         discriminator=bytes.fromhex("f19a6d0411b16dbc"),
@@ -192,3 +202,17 @@ def amount_out(format_: Format, amount: int, reserve_in: int, reserve_out: int, 
         return gross - fee(gross, rate, format_.fee_denominator)
     paid = amount - fee(amount, rate, format_.fee_denominator)
     return reserve_out * paid // (reserve_in + paid)
+
+
+def amount_in(format_: Format, wanted: int, reserve_in: int, reserve_out: int, rate: int) -> int | None:
+    """What the program takes for exactly `wanted`; None: the pool cannot pay it."""
+    gross = before_fee(format_, wanted, rate) if format_.fee_on_output else wanted
+    if gross >= reserve_out:
+        return None
+    paid = -(-reserve_in * gross // (reserve_out - gross))
+    return paid if format_.fee_on_output else before_fee(format_, paid, rate)
+
+
+def before_fee(format_: Format, amount: int, rate: int) -> int:
+    """The least of which `amount` is left after the fee."""
+    return -(-amount * format_.fee_denominator // (format_.fee_denominator - rate))

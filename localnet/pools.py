@@ -50,7 +50,17 @@ class Pool:
     def fee_bps(self) -> int:
         return self.rate * 10_000 // self.format.fee_denominator
 
-    def swap(self, amount: int, least: int, payer: Pubkey, source: Pubkey, destination: Pubkey) -> Instruction:
+    def swap(
+        self,
+        amount: int,
+        least: int,
+        payer: Pubkey,
+        source: Pubkey,
+        destination: Pubkey,
+        *,
+        exact_out: bool = False,
+    ) -> Instruction:
+        """See `Format.swap`."""
         a, b = (self.sold, self.bought) if self.a_to_b else (self.bought, self.sold)
         accounts = {
             "payer": payer,
@@ -77,7 +87,7 @@ class Pool:
         }
         if self.format is CPMM:
             accounts["observation"] = observation(self.address)
-        return self.format.swap(amount, least, accounts)
+        return self.format.swap(amount, least, accounts, exact_out=exact_out)
 
 
 def find(get: GetAccount, format_: Format, sold: Pubkey, bought: Pubkey) -> Pool | None:

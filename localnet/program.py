@@ -1,4 +1,5 @@
-"""The pool program, in the wire format it is asked for: a constant-product swap that pays the least amount or fails.
+"""The pool program, in the wire format it is asked for: a constant-product swap that pays the least amount or fails, or one
+for an exact output that takes the most amount or less.
 
 Registers hold what the comments say; the stack frame holds the addresses of the accounts' serialized forms. Input layout:
 the loader's (`serialize_parameters` of the Solana runtime): a count, then for each account a byte that is 255 or the
@@ -6,7 +7,7 @@ place of an earlier account that it repeats.
 """
 
 from localnet.assembler import FP, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, Assembler, Register
-from localnet.formats import EXACT_IN, Format
+from localnet.formats import EXACT_IN, EXACT_OUT, Format
 
 KEY, OWNER, LAMPORTS, LENGTH, BODY = 8, 40, 72, 80, 88
 """Offsets in an account's serialized form."""
@@ -24,7 +25,8 @@ class PoolProgram:
         roles = [*format_.accounts, *(["vault_in", "vault_out", "mint_in", "mint_out", "program_in", "program_out"])]
         # Sides that the format names a and b are put under in and out once the direction is known.
         self.slots = {role: -8 * (place + 1) for place, role in enumerate(dict.fromkeys(roles))}
-        base = -8 * len(self.slots)
+        base = self.by_output = -8 * (len(self.slots) + 1)
+        self._divisions = 0
         self.amount, self.least, self.out = base - 8, base - 16, base - 24
         # The token program's call: instruction, its data, account metas, account infos, seeds, signer, the seed's text.
         self.call_at, self.data_at, self.metas_at = base - 64, base - 80, base - 144
@@ -96,15 +98,26 @@ class PoolProgram:
         asm.jump_if("jne", R2, size, "bad_input")
         asm.load(R2, R1, 8)
         asm.load_wide(R3, int.from_bytes(self.format.discriminator, "little"))
+        asm.store(FP, self.by_output, 0)
+        if self.format.discriminator_out is not None:
+            asm.jump_if("jeq", R2, R3, "known_instruction")
+            asm.load_wide(R3, int.from_bytes(self.format.discriminator_out, "little"))
+            asm.store(FP, self.by_output, 1)
         asm.jump_if("jne", R2, R3, "bad_input")
+        asm.label("known_instruction")
         asm.load(R2, R1, 16)
         asm.jump_if("jeq", R2, 0, "bad_input")
         asm.store(FP, self.amount, R2)
-        asm.load(R2, R1, 24)
-        asm.store(FP, self.least, R2)
+        asm.load(R3, R1, 24)
+        asm.store(FP, self.least, R3)
         if size > 24:
-            asm.load(R2, R1, 32, 1)
-            asm.jump_if("jne", R2, EXACT_IN, "bad_input")
+            asm.load(R4, R1, 32, 1)
+            asm.jump_if("jeq", R4, EXACT_IN, "known_mode")
+            asm.jump_if("jne", R4, EXACT_OUT, "bad_input")
+            asm.store(FP, self.by_output, 1)
+            asm.store(FP, self.amount, R3)
+            asm.store(FP, self.least, R2)
+            asm.label("known_mode")
         asm.op("add", R1, 8 + size)
 
     def _check_pool(self) -> None:
@@ -188,6 +201,60 @@ class PoolProgram:
         self.asm.load(register, R6, BODY + self.format.layout.fee)
 
     def _price(self) -> None:
+        asm = self.asm
+        asm.load(R2, FP, self.by_output)
+        asm.jump_if("jne", R2, 0, "by_output")
+        self._price_input()
+        asm.jump("priced")
+        asm.label("by_output")
+        self._price_output()
+        asm.label("priced")
+
+    def _price_output(self) -> None:
+        """paid = reserve_in × out ÷ (reserve_out - out), rounded up, compared with the most amount."""
+        asm = self.asm
+        asm.load(R2, FP, self.least)
+        asm.jump_if("jeq", R2, 0, "nothing")
+        asm.store(FP, self.out, R2)
+        if self.format.fee_on_output:
+            self._before_fee()
+            asm.op("mov", R2, R0)
+            self._account(R7, "vault_in")
+            self._account(R8, "vault_out")
+        asm.load(R4, R7, BODY + AMOUNT)
+        asm.load(R3, R8, BODY + AMOUNT)
+        asm.jump_if("jge", R2, R3, "overflow")
+        asm.op("sub", R3, R2)
+        self._multiply()
+        self._divide_up()
+        if not self.format.fee_on_output:
+            asm.op("mov", R2, R0)
+            self._before_fee()
+        asm.load(R2, FP, self.amount)
+        asm.jump_if("jgt", R0, R2, "slippage")
+        asm.store(FP, self.amount, R0)
+
+    def _before_fee(self) -> None:
+        """r0 = r2 × denominator ÷ (denominator - rate), rounded up: of that r2 is left after the fee."""
+        asm, denominator = self.asm, self.format.fee_denominator
+        self._rate(R4)
+        asm.op("mov", R3, denominator)
+        asm.op("sub", R3, R4)
+        asm.op("mov", R4, denominator)
+        self._multiply()
+        self._divide_up()
+
+    def _divide_up(self) -> None:
+        """r0 = r5:r0 ÷ r3, rounded up; an error where that does not fit."""
+        asm = self.asm
+        asm.jump_if("jge", R5, R3, "overflow")
+        self._divide()
+        asm.jump_if("jeq", R5, 0, f"whole{self._divisions}")
+        asm.op("add", R0, 1)
+        asm.jump_if("jeq", R0, 0, "overflow")
+        asm.label(f"whole{self._divisions}")
+
+    def _price_input(self) -> None:
         """out = reserve_out × paid ÷ (reserve_in + paid), compared with the least amount."""
         asm = self.asm
         asm.load(R2, FP, self.amount)
@@ -225,15 +292,18 @@ class PoolProgram:
             asm.op("add", R5, R1)
             asm.op("lsh", middle, 32)
             asm.op("add", R0, middle)
-            asm.jump_if("jge", R0, middle, f"no_carry{int(middle)}")
+            carried = f"no_carry{self._divisions}_{int(middle)}"
+            asm.jump_if("jge", R0, middle, carried)
             asm.op("add", R5, 1)
-            asm.label(f"no_carry{int(middle)}")
+            asm.label(carried)
 
     def _divide(self) -> None:
-        """r0 = r5:r0 ÷ r3, bit by bit. r5 < r3 at the start, since what is paid is below the divisor."""
+        """r0 = r5:r0 ÷ r3, bit by bit; r5 becomes the remainder. r5 < r3 at the start: what is paid is below the divisor."""
         asm = self.asm
+        self._divisions += 1
+        bit, subtract, next_bit = (f"{name}{self._divisions}" for name in ("bit", "subtract", "next_bit"))
         asm.op("mov", R1, 64)
-        asm.label("bit")
+        asm.label(bit)
         asm.op("mov", R2, R5)
         asm.op("rsh", R2, 63)
         asm.op("lsh", R5, 1)
@@ -241,14 +311,14 @@ class PoolProgram:
         asm.op("rsh", R4, 63)
         asm.op("or_", R5, R4)
         asm.op("lsh", R0, 1)
-        asm.jump_if("jne", R2, 0, "subtract")
-        asm.jump_if("jlt", R5, R3, "next_bit")
-        asm.label("subtract")
+        asm.jump_if("jne", R2, 0, subtract)
+        asm.jump_if("jlt", R5, R3, next_bit)
+        asm.label(subtract)
         asm.op("sub", R5, R3)
         asm.op("or_", R0, 1)
-        asm.label("next_bit")
+        asm.label(next_bit)
         asm.op("sub", R1, 1)
-        asm.jump_if("jne", R1, 0, "bit")
+        asm.jump_if("jne", R1, 0, bit)
 
     def _transfer(
         self, source: str, mint: str, destination: str, authority: str, program: str, amount: int, *, signed: bool

@@ -59,46 +59,54 @@ class Router:
         """Raises `KeyError` for a venue that is not configured."""
         return self._venues[name]
 
-    async def quote(self, pair: Pair, amount: Decimal, *, fresh: bool = True) -> Selection:
-        """The best offer for `amount` of tokenIn, with all that was compared.
+    async def quote(self, pair: Pair, amount: Decimal, *, fresh: bool = True, exact_out: bool = False) -> Selection:
+        """The best offer for `amount` of tokenIn, or to get `amount` of tokenOut, with all that was compared.
 
         `fresh` asks the venues whatever is cached. A venue that fails or is late is a refusal in the comparison. Raises
         `NoQuote` when none is left.
         """
         market = None if fresh or self._cached is None else await self._cached(pair)
-        return await self.compare(pair, amount, {} if market is None else self._fresh(market))
+        return await self.compare(pair, amount, {} if market is None else self._fresh(market), exact_out=exact_out)
 
-    async def compare(self, pair: Pair, amount: Decimal, ticks: Mapping[VenueName, Tick]) -> Selection:
+    async def compare(
+        self, pair: Pair, amount: Decimal, ticks: Mapping[VenueName, Tick], *, exact_out: bool = False
+    ) -> Selection:
         """The best offer by the ticks, if they are enough; else the venues are asked. Raises `NoQuote`.
 
         They are not enough while a venue that may be asked has none, or cannot price the amount by its own; and when no tick
         gives a quote, because a permanent refusal must be a venue's own answer.
         """
         barred = self._barred(pair)
-        cached = {venue: self._price(pair, tick, amount) for venue, tick in self._usable(ticks, barred)}
+        cached = self._priced(pair, amount, self._usable(ticks, barred), exact_out=exact_out)
         priced = {venue: answer for venue, answer in cached.items() if answer is not None}
         quoted = any(isinstance(answer, Quote) for answer in priced.values())
         # A venue whose breaker is open is not worth asking for: the others' ticks are all there is.
         asked = self._venues.keys() - barred.keys()
         if quoted and all(venue in priced or self.breakers.is_open(venue) for venue in asked):
             return self._select([*priced.values(), *barred.values()])
-        said = await self._ask_all(lambda venue: venue.quote(pair, amount), self._deadline_s, asked)
+        said = await self._ask_all(
+            lambda venue: venue.quote(pair, amount, exact_out=exact_out), self._deadline_s, asked
+        )
         answers: dict[VenueName, Quote | Refusal] = {**barred, **said}
         # A venue that fails counts with its tick while that is fresh, and its refusal is listed as well.
         failed = {venue: answer for venue, answer in answers.items() if isinstance(answer, Refusal)}
         instead = [answer for venue, answer in priced.items() if venue in failed]
         return self._select([*answers.values(), *instead])
 
-    async def estimate(self, pair: Pair, amount: Decimal, ticks: Mapping[VenueName, Tick]) -> Selection:
+    async def estimate(
+        self, pair: Pair, amount: Decimal, ticks: Mapping[VenueName, Tick], *, exact_out: bool = False
+    ) -> Selection:
         """The best offer by the ticks alone; a venue is asked only where it cannot price the amount by its tick.
 
         Raises `NoQuote`.
         """
         barred = self._barred(pair)
-        known = {venue: self._price(pair, tick, amount) for venue, tick in self._usable(ticks, barred)}
+        known = self._priced(pair, amount, self._usable(ticks, barred), exact_out=exact_out)
         answers = {**barred, **{venue: answer for venue, answer in known.items() if answer is not None}}
         if unpriced := known.keys() - answers.keys():
-            answers |= await self._ask_all(lambda venue: venue.quote(pair, amount), self._deadline_s, unpriced)
+            answers |= await self._ask_all(
+                lambda venue: venue.quote(pair, amount, exact_out=exact_out), self._deadline_s, unpriced
+            )
         if not known:
             nowhere = NoRoute()
             missing = {venue: Refusal(venue, nowhere.code, str(nowhere)) for venue in self._venues}
@@ -138,11 +146,17 @@ class Router:
             if venue in self._venues and now - tick.observed_at <= self.max_age
         }
 
-    def _price(self, pair: Pair, tick: Tick, amount: Decimal) -> Quote | Refusal | None:
-        """What the venue makes of its tick; None: it has to be asked."""
+    def _priced(
+        self, pair: Pair, amount: Decimal, ticks: Iterable[tuple[VenueName, Tick]], *, exact_out: bool
+    ) -> dict[VenueName, Quote | Refusal | None]:
+        """What each venue makes of its tick."""
+        return {venue: self._price(pair, tick, amount, exact_out=exact_out) for venue, tick in ticks}
+
+    def _price(self, pair: Pair, tick: Tick, amount: Decimal, *, exact_out: bool) -> Quote | Refusal | None:
+        """None: the venue has to be asked."""
         try:
             self._permits().at(pair, tick.venue).check_depth(tick.liquidity)
-            return self._venues[tick.venue].price(pair, tick, amount)
+            return self._venues[tick.venue].price(pair, tick, amount, exact_out=exact_out)
         except VenueError as error:
             return _refusal(tick.venue, error)
         except Exception:

@@ -1,4 +1,4 @@
-"""Which venue wins, and the least output that an order accepts. Pure: values and `now` go in, values come out."""
+"""Which venue wins, and what an order accepts: the least output, or the most input for an exact output. Pure."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -15,6 +15,7 @@ FUTURE_TOLERANCE = timedelta(seconds=1)
 # The default 28 digits do not hold amount × price exactly, and rounding the product could round it up.
 EXACT = Context(prec=60)
 _UP = Context(prec=60, rounding=ROUND_UP)
+_DOWN = Context(prec=60, rounding=ROUND_DOWN)
 _UNITS = [Decimal(1).scaleb(-decimals) for decimals in range(20)]
 
 
@@ -35,7 +36,7 @@ class NoQuote(VenueError):
 
 
 def select(quotes: Sequence[Quote], refusals: Sequence[Refusal], *, now: datetime, max_age: timedelta) -> Selection:
-    """The highest net output wins; a tie goes to the earlier quote, then to the venue's name.
+    """The highest net output wins, or the least input for an exact output; a tie goes to the earlier quote, then by name.
 
     Quotes older than `max_age` or from the future are refused as `STALE_QUOTE`; `NoQuote` if none is left.
     """
@@ -44,7 +45,8 @@ def select(quotes: Sequence[Quote], refusals: Sequence[Refusal], *, now: datetim
     refused = (*refusals, *stale)
     if not usable:
         raise NoQuote(refused)
-    ranked = sorted(usable, key=lambda quote: (-quote.amount_out, quote.observed_at, quote.venue))
+    # One of the two amounts is what was asked for, of all quotes the same.
+    ranked = sorted(usable, key=lambda quote: (quote.amount_in, -quote.amount_out, quote.observed_at, quote.venue))
     return Selection(winner=ranked[0], reason=_reason(ranked), quotes=tuple(quotes), refusals=refused)
 
 
@@ -78,6 +80,42 @@ def min_out(
         elif limit_price is not None:
             floor = max(floor, quote.amount_in * limit_price)
         return round_up(floor, pair.token_out.decimals)
+
+
+def max_in(
+    pair: Pair,
+    quote: Quote,
+    slippage_bps: int,
+    limit_price: Decimal | None = None,
+    *,
+    asked_price: Decimal | None = None,
+    most: Decimal | None = None,
+) -> Decimal:
+    """The most tokenIn that an order for an exact output sells: its slippage above the quote, never more than its limit price
+    leaves for the output, nor than `most`. `asked_price` as in `min_out`.
+
+    Rounded down to base units, because one unit more would already be worse than asked. It is below the quote's own input when
+    the quote is above the limit.
+    """
+    with localcontext(_DOWN):
+        ceiling = quote.amount_in * (BPS + slippage_bps) / BPS
+        if asked_price is not None:
+            ceiling = min(ceiling, quote.amount_out * asked_price)
+        elif limit_price is not None:
+            ceiling = min(ceiling, quote.amount_out / limit_price)
+        if most is not None:
+            ceiling = min(ceiling, most)
+        return round_down(ceiling, pair.token_in.decimals)
+
+
+def bound_in(pair: Pair, offer: Quote, *, most: Decimal, slippage_bps: int) -> Decimal:
+    """`bound` for an exact output: the smaller of `most` and the offer with the slippage on top.
+
+    Raises `QuoteDeviates` when the offer takes more than `most`.
+    """
+    if offer.amount_in > most:
+        raise QuoteDeviates(venue=offer.venue)
+    return min(most, max_in(pair, offer, slippage_bps))
 
 
 def bound(pair: Pair, offer: Quote, *, least: Decimal, slippage_bps: int) -> Decimal:
@@ -114,6 +152,8 @@ def _reason(ranked: Sequence[Quote]) -> str:
     if len(ranked) == 1:
         return f"only {winner.venue} answered"
     second = ranked[1]
+    if winner.exact_out:
+        return _takes_less(winner, second)
     pays = f"{winner.venue} pays {winner.amount_out.normalize():f} {winner.pair.partition('-')[2]}"
     if winner.amount_out == second.amount_out:
         earlier = winner.observed_at < second.observed_at
@@ -123,3 +163,15 @@ def _reason(ranked: Sequence[Quote]) -> str:
     if more < Decimal("0.01"):
         return f"{pays}, less than 0.01 % more than {second.venue}"
     return f"{pays}, {more:.2f} % more than {second.venue}"
+
+
+def _takes_less(winner: Quote, second: Quote) -> str:
+    takes = f"{winner.venue} takes {winner.amount_in.normalize():f} {winner.pair.partition('-')[0]}"
+    if winner.amount_in == second.amount_in:
+        earlier = winner.observed_at < second.observed_at
+        why = "and its quote is older" if earlier else "and comes first by name"
+        return f"{takes}, the same as {second.venue}, {why}"
+    less = (1 - winner.amount_in / second.amount_in) * 100
+    if less < Decimal("0.01"):
+        return f"{takes}, less than 0.01 % less than {second.venue}"
+    return f"{takes}, {less:.2f} % less than {second.venue}"

@@ -142,6 +142,8 @@ class Quote(msgspec.Struct, frozen=True):
     observed_at: datetime
     cached: bool = False
     """Computed from a tick that the poller stored, not asked for this order."""
+    exact_out: bool = False
+    """Asked for by `amount_out`: `amount_in` is the least that gives it."""
 
     @property
     def net_price(self) -> Decimal:
@@ -194,12 +196,15 @@ class Swap(msgspec.Struct, frozen=True):
     signature: str
     payload: bytes
     min_out: Decimal
+    """Of exact out what it pays, no less and no more."""
     valid_until: datetime
     """About the time at which its validity ends, for people to read; estimated where the chain counts in something else."""
     validity: Validity
     """Past it the chain refuses the transaction for good."""
     wallet: str | None = None
     """Base58 public key of who pays and signs; None on a chain without wallets."""
+    max_in: Decimal | None = None
+    """Of exact out the most that it takes of tokenIn; None: it takes its amount, or it is read back from the ledger."""
     bid: Bid | None = None
     """None on a chain without priority, and for a swap that is read back from the ledger."""
 

@@ -86,6 +86,13 @@ class QuoteDeviates(VenueError):
     code = "QUOTE_DEVIATES"
 
 
+class ExactOutUnsupported(VenueError):
+    """The venue does not sell for an exact output."""
+
+    code = "EXACT_OUT_UNSUPPORTED"
+    permanent = True
+
+
 class InsufficientFunds(VenueError):
     """The wallet holds less than the swap takes, fees and rent included."""
 
@@ -125,18 +132,18 @@ class Venue(Protocol):
         """The pool's market now. Raises `NoRoute`, `VenueUnavailable`, `VenueTimeout`."""
         ...
 
-    async def quote(self, pair: Pair, amount: Decimal) -> Quote:
-        """The offer for `amount` of tokenIn.
+    async def quote(self, pair: Pair, amount: Decimal, *, exact_out: bool = False) -> Quote:
+        """The offer for `amount` of tokenIn; with `exact_out` the least of tokenIn that gives `amount` of tokenOut.
 
-        Raises what `tick` raises, `AmountTooSmall`, `InsufficientLiquidity`.
+        Raises what `tick` raises, `AmountTooSmall`, `InsufficientLiquidity`, `ExactOutUnsupported`.
         """
         ...
 
-    def price(self, pair: Pair, tick: Tick, amount: Decimal) -> Quote | None:
-        """The offer for `amount` of tokenIn by a tick of this venue that was seen before, marked `cached`.
+    def price(self, pair: Pair, tick: Tick, amount: Decimal, *, exact_out: bool = False) -> Quote | None:
+        """The same offer by a tick of this venue that was seen before, marked `cached`.
 
         None: a tick does not say enough to price this amount, so ask with `quote`. No I/O. Raises `AmountTooSmall`,
-        `InsufficientLiquidity`.
+        `InsufficientLiquidity`, `ExactOutUnsupported`.
         """
         ...
 
@@ -152,15 +159,20 @@ class Venue(Protocol):
         signer: Signer | None = None,
         max_fee_lamports: int | None = None,
         expired: int = 0,
+        max_in: Decimal | None = None,
     ) -> Swap:
         """Builds and signs. Nothing is sent.
+
+        The transaction itself pays `min_out` at least. Of a quote for an exact output it pays exactly that, which is `min_out`,
+        and takes `max_in` at most.
 
         `signer` pays and signs; a chain without wallets takes none. `max_fee_lamports`: what the order pays the chain at most,
         rent apart; None: what the world allows. `expired`: how many transactions of the order have expired before: each is a
         reason to bid more.
 
         A cached quote comes from where others may write. The venue holds it against its own present offer for the amount
-        (`routing.selection.bound`): the swap's `min_out` is never further below that offer than `slippage_bps`.
+        (`routing.selection.bound`): the swap's `min_out` is never further below that offer than `slippage_bps`, nor its
+        `max_in` further above it.
 
         Raises `VenueUnavailable`, `VenueTimeout`; for a cached quote `QuoteDeviates` and what `quote` raises; where
         transactions are simulated `UnsafeTransaction`, `SimulationFailed`, `InsufficientFunds`.

@@ -1,6 +1,8 @@
-"""What a mock pool pays. Pure."""
+"""What a mock pool pays, and what it takes for that. Pure."""
 
-from decimal import ROUND_UP, Decimal, localcontext
+from decimal import ROUND_UP, Context, Decimal, localcontext
+
+import msgspec
 
 from routing.selection import BPS, EXACT, round_down
 from routing.values import Pair, Quote, Tick
@@ -12,6 +14,8 @@ It equals the largest slippage that a client may ask for."""
 # Multiplying is several times cheaper than dividing by 10,000, and every order is quoted twice.
 _PER_BPS = Decimal("0.0001")
 _HUNDREDTH = Decimal("0.01")
+_FRACTION = Context(prec=200, rounding=ROUND_UP)
+"""Holds the products of the inverse exactly; its one division is rounded up."""
 
 
 def quote_from_tick(pair: Pair, tick: Tick, amount: Decimal, *, cached: bool) -> Quote:
@@ -43,3 +47,24 @@ def quote_from_tick(pair: Pair, tick: Tick, amount: Decimal, *, cached: bool) ->
         observed_at=tick.observed_at,
         cached=cached,
     )
+
+
+def quote_for_output(pair: Pair, tick: Tick, wanted: Decimal, *, cached: bool) -> Quote:
+    """The inverse of `quote_from_tick`: the least of tokenIn, in base units, for which the pool pays `wanted` or more.
+
+    The quote says `wanted`: the rest, less than the last unit of tokenIn buys, stays in the pool. Raises what
+    `quote_from_tick` raises.
+    """
+    depth, unit = tick.liquidity, Decimal(1).scaleb(-pair.token_in.decimals)
+    quoted_in = pair.quote_token is not pair.token_out
+    with localcontext(_FRACTION):
+        room = (tick.price * depth if quoted_in else depth) - wanted
+        if depth <= 0 or room <= 0:
+            raise InsufficientLiquidity(venue=tick.venue)
+        per_unit = 1 if quoted_in else tick.price
+        amount = wanted * depth * BPS / (room * per_unit * (BPS - tick.fee_bps))
+        amount = amount.quantize(unit)
+    offer = quote_from_tick(pair, tick, amount, cached=cached)
+    while offer.amount_out < wanted:  # Its own rounding, at 60 digits.
+        offer = quote_from_tick(pair, tick, offer.amount_in + unit, cached=cached)
+    return msgspec.structs.replace(offer, amount_out=wanted, exact_out=True)

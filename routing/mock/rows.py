@@ -10,12 +10,14 @@ import msgspec
 from routing.mock.calls import Sighting
 from routing.values import Fate, Fill, Swap, SwapStatus
 
-Row = tuple[str, str, int, int | None, str | None, str | None, str | None, str | None]
+Row = tuple[str, str, int, int | None, str | None, str | None, str | None, str | None, str | None]
 
 INSERT_TRANSACTION = (
     "INSERT INTO transactions (signature, reference, payload, valid_until, lands_at, fate) VALUES (?, ?, ?, ?, ?, ?)"
 )
-_SELECT = "SELECT signature, fate, valid_until, lands_at, amount_out, executed_price, fee, error FROM transactions"
+_SELECT = (
+    "SELECT signature, fate, valid_until, lands_at, amount_in, amount_out, executed_price, fee, error FROM transactions"
+)
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -58,7 +60,7 @@ def transaction(swap: Swap, lands_at: datetime | None, fate: Fate) -> tuple[str,
 
 def unseen(swap: Swap) -> Row:
     """What would be read of a transaction that never arrived."""
-    return swap.signature, Fate.PENDING, swap.validity, None, None, None, None, None
+    return swap.signature, Fate.PENDING, swap.validity, None, None, None, None, None, None
 
 
 def sightings(rows: Sequence[Row], now: int) -> list[Sighting]:
@@ -67,7 +69,7 @@ def sightings(rows: Sequence[Row], now: int) -> list[Sighting]:
 
 
 def _sighting(row: Row, now: int) -> Sighting:
-    signature, stored, valid_until, lands_us, amount_out, executed_price, fee, error = row
+    signature, stored, valid_until, lands_us, amount_in, amount_out, executed_price, fee, error = row
     fate = Fate(stored)
     lands_at = None if lands_us is None else moment(lands_us)
     if fate is Fate.PENDING and lands_at is None and now > valid_until:
@@ -76,5 +78,6 @@ def _sighting(row: Row, now: int) -> Sighting:
     if fate is Fate.LANDED:
         assert lands_at is not None and amount_out is not None and executed_price is not None
         assert fee is not None
-        fill = Fill(signature, Decimal(amount_out), Decimal(executed_price), Decimal(fee), lands_at)
+        taken = None if amount_in is None else Decimal(amount_in)
+        fill = Fill(signature, Decimal(amount_out), Decimal(executed_price), Decimal(fee), lands_at, taken)
     return Sighting(SwapStatus(signature, fate, fill, error), lands_at)

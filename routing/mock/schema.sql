@@ -8,6 +8,7 @@ CREATE TABLE IF NOT EXISTS transactions (
     valid_until INTEGER NOT NULL,
     lands_at INTEGER,               -- NULL: it never will
     fate TEXT NOT NULL,             -- values.Fate; leaves 'pending' once and for ever
+    amount_in TEXT,                 -- NULL also in rows of before: all that was offered
     amount_out TEXT,
     executed_price TEXT,
     fee TEXT,

@@ -10,7 +10,7 @@ import msgspec
 
 from routing import base58
 from routing.mock.market import Market
-from routing.mock.pool import quote_from_tick
+from routing.mock.pool import quote_for_output, quote_from_tick
 from routing.selection import BPS, round_down, round_up
 from routing.values import VenueName
 from routing.venue import NoRoute, VenueError
@@ -28,15 +28,21 @@ class Terms(msgspec.Struct, frozen=True, array_like=True):
     pair: str
     """See `routing.mock.tokens.market_name`."""
     amount_in: Decimal
+    """Of exact out the most that it takes."""
     quoted_price: Decimal
     min_out: Decimal
     valid_until: datetime
     nonce: bytes
+    exact_out: bool = False
+    """It takes what `min_out` costs and pays just that. A process that does not know this one sells all of `amount_in` for
+    `min_out` or more."""
 
 
 class Settlement(msgspec.Struct, frozen=True):
-    """A trade, or the error with which the transaction landed; amounts in tokenOut."""
+    """A trade, or the error with which the transaction landed; amounts in tokenOut but for `amount_in`."""
 
+    amount_in: Decimal | None = None
+    """None: all of the terms'."""
     amount_out: Decimal = Decimal(0)
     executed_price: Decimal = Decimal(0)
     fee: Decimal = Decimal(0)
@@ -69,24 +75,31 @@ def sign(payload: bytes) -> str:
 def settle(terms: Terms, market: Market, *, signature: str, landed_at: datetime) -> Settlement:
     """Trades at the venue's market of `landed_at`, less a slip drawn from the signature.
 
-    Never below min_out: it reverts then.
+    Never below min_out, and of exact out never for more than amount_in: it reverts then.
     """
     pair = market.pair(terms.pair)
     if pair is None:
         return Settlement(error=NoRoute.code)
-    try:
-        tick = market.tick(pair, terms.venue, landed_at)
-        quote = quote_from_tick(pair, tick, terms.amount_in, cached=False)
-    except VenueError as error:
-        return Settlement(error=error.code)
     slip_bps = 0 if market.is_held(pair) else crc32(signature.encode()) % (MAX_SETTLE_SLIP_BPS + 1)
     decimals = pair.token_out.decimals
-    amount_out = round_down(quote.amount_out * (BPS - slip_bps) / BPS, decimals)
-    if amount_out < terms.min_out:
+    try:
+        tick = market.tick(pair, terms.venue, landed_at)
+        if terms.exact_out:
+            gross = round_up(terms.min_out * BPS / (BPS - slip_bps), decimals)
+            amount_in = quote_for_output(pair, tick, gross, cached=False).amount_in
+            amount_out = terms.min_out
+        else:
+            amount_in = terms.amount_in
+            quote = quote_from_tick(pair, tick, amount_in, cached=False)
+            amount_out = round_down(quote.amount_out * (BPS - slip_bps) / BPS, decimals)
+    except VenueError as error:
+        return Settlement(error=error.code)
+    if amount_out < terms.min_out or amount_in > terms.amount_in:
         return Settlement(error="SLIPPAGE_EXCEEDED")
-    fee = terms.amount_in * tick.price * tick.fee_bps / BPS
+    fee = amount_in * tick.price * tick.fee_bps / BPS
     return Settlement(
+        amount_in=amount_in if terms.exact_out else None,
         amount_out=amount_out,
-        executed_price=amount_out / terms.amount_in,
+        executed_price=amount_out / amount_in,
         fee=round_up(fee, decimals),
     )

@@ -53,6 +53,8 @@ class ChainStore:
             with closing(self.connect()) as db:
                 db.execute("PRAGMA journal_mode = WAL")
                 db.executescript((Path(__file__).parent / "schema.sql").read_text())
+                if "amount_in" not in {column[1] for column in db.execute("PRAGMA table_info(transactions)")}:
+                    db.execute("ALTER TABLE transactions ADD COLUMN amount_in TEXT")  # A store of before.
 
     def connect(self) -> sqlite3.Connection:
         """A connection of one's own. Commits are not synced: a killed process loses nothing by that."""
@@ -150,10 +152,11 @@ class ChainStore:
         for due in rows.due(db, rows.micros(now)):
             result = self._settle(settlement.decode(due.payload), due.signature, due.lands_at)
             fate = Fate.LANDED if result.error is None else Fate.REVERTED
-            amounts = (str(result.amount_out), str(result.executed_price), str(result.fee))
+            taken = None if result.amount_in is None else str(result.amount_in)
+            amounts = (taken, str(result.amount_out), str(result.executed_price), str(result.fee))
             settled.append((fate, *amounts, result.error, due.signature))
         db.executemany(
-            "UPDATE transactions SET fate = ?, amount_out = ?, executed_price = ?, fee = ?, error = ?"
+            "UPDATE transactions SET fate = ?, amount_in = ?, amount_out = ?, executed_price = ?, fee = ?, error = ?"
             " WHERE signature = ?",
             settled,
         )

@@ -14,11 +14,11 @@ from routing.clock import Clock, utc_now
 from routing.mock import rows, settlement
 from routing.mock.market import Market
 from routing.mock.market_file import Health
-from routing.mock.pool import quote_from_tick
+from routing.mock.pool import quote_for_output, quote_from_tick
 from routing.mock.settlement import Terms
 from routing.mock.tokens import market_name
 from routing.permits import Permits
-from routing.selection import bound
+from routing.selection import bound, bound_in
 from routing.signer import Signer
 from routing.values import Pair, Quote, Swap, SwapStatus, Tick, Validity, VenueName
 from routing.venue import VenueUnavailable
@@ -69,14 +69,14 @@ class MockVenue:
         await self._answer(pair, _TICK_S)
         return self._tick(pair)
 
-    async def quote(self, pair: Pair, amount: Decimal) -> Quote:
+    async def quote(self, pair: Pair, amount: Decimal, *, exact_out: bool = False) -> Quote:
         """See `Venue`."""
         await self._answer(pair, _QUOTE_S)
-        return quote_from_tick(pair, self._tick(pair), amount, cached=False)
+        return (quote_for_output if exact_out else quote_from_tick)(pair, self._tick(pair), amount, cached=False)
 
-    def price(self, pair: Pair, tick: Tick, amount: Decimal) -> Quote | None:
+    def price(self, pair: Pair, tick: Tick, amount: Decimal, *, exact_out: bool = False) -> Quote | None:
         """See `Venue`. All of a mock pool's state is in its tick."""
-        return quote_from_tick(pair, tick, amount, cached=True)
+        return (quote_for_output if exact_out else quote_from_tick)(pair, tick, amount, cached=True)
 
     async def build(
         self,
@@ -90,13 +90,18 @@ class MockVenue:
         signer: Signer | None = None,
         max_fee_lamports: int | None = None,
         expired: int = 0,
+        max_in: Decimal | None = None,
     ) -> Swap:
         """See `Venue`. Valid for `valid_s` from now; the mock chain has no wallets and takes no fees."""
         await self._answer(pair, _BUILD_S)
         if quote.cached:
             # The pool is at hand: its offer takes no time of its own.
-            offer = quote_from_tick(pair, self._tick(pair), quote.amount_in, cached=False)
-            min_out = bound(pair, offer, least=min_out, slippage_bps=slippage_bps)
+            if max_in is not None:
+                offer = quote_for_output(pair, self._tick(pair), quote.amount_out, cached=False)
+                max_in = bound_in(pair, offer, most=max_in, slippage_bps=slippage_bps)
+            else:
+                offer = quote_from_tick(pair, self._tick(pair), quote.amount_in, cached=False)
+                min_out = bound(pair, offer, least=min_out, slippage_bps=slippage_bps)
         valid_until = self._world_clock() + self._valid
         payload = settlement.encode(
             Terms(
@@ -104,11 +109,12 @@ class MockVenue:
                 attempt=attempt,
                 venue=self.name,
                 pair=market_name(pair),
-                amount_in=quote.amount_in,
+                amount_in=quote.amount_in if max_in is None else max_in,
                 quoted_price=quote.price,
                 min_out=min_out,
                 valid_until=valid_until,
                 nonce=settlement.nonce(),
+                exact_out=max_in is not None,
             )
         )
         return Swap(
@@ -118,6 +124,7 @@ class MockVenue:
             signature=settlement.sign(payload),
             payload=payload,
             min_out=min_out,
+            max_in=max_in,
             validity=Validity(rows.micros(valid_until)),
             valid_until=valid_until,
         )

@@ -157,6 +157,22 @@ class Curve:
             return gross - self.fee(gross)
         return self.gross(amount - self.fee(amount))
 
+    def takes(self, wanted: int) -> int | None:
+        """The least amount for which `pays` is `wanted` or more; None: the pool cannot pay it.
+
+        `amount - fee(amount)` is the whole part of `amount × (denominator - rate) ÷ denominator`, so each step backwards is one
+        division, rounded up.
+        """
+        gross = self.before_fee(wanted) if self.fee_on_output else wanted
+        if gross >= self.bought:
+            return None
+        paid = -(-gross * self.sold // (self.bought - gross))
+        return paid if self.fee_on_output else self.before_fee(paid)
+
+    def before_fee(self, amount: int) -> int:
+        """The least of which `amount` is left after the fee."""
+        return -(-amount * self.denominator // (self.denominator - self.rate))
+
     def into(self, amount: int) -> int:
         """What of `amount` moves the price."""
         return amount if self.fee_on_output else amount - self.fee(amount)

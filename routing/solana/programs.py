@@ -42,8 +42,11 @@ class SwapRead:
     sides: tuple[Side, Side]
     """For a program that names them so, what is sold first."""
     amount: int
+    """What it sells; with `exact_out` the most."""
     least: int
+    """What it accepts at least; with `exact_out` just what it buys."""
     config: Pubkey | None = None
+    exact_out: bool = False
 
     def directed(self, wallet: Pubkey) -> tuple[Side, Side]:
         """(sold, bought): source and destination are the wallet's own associated accounts of two sides.
@@ -74,7 +77,7 @@ class SwapProgram(Protocol):
         ...
 
     def bounded(self, data: bytes, least: int) -> bytes:
-        """The same instruction with this least output in place of its own. `read` has to know it."""
+        """The same instruction, one for an exact input, with this least output in place of its own. `read` has to know it."""
         ...
 
 
@@ -92,24 +95,35 @@ def _checked(read: SwapRead) -> SwapRead:
 
 
 class RaydiumCpmm:
-    """`swap_base_input`: sells exactly `amount` and pays `least` or fails."""
+    """`swap_base_input` sells exactly `amount` and pays `least` or fails; `swap_base_output` pays exactly `least` and takes
+    `amount` at most or fails. Both have the same accounts.
+    """
 
     address = Pubkey.from_string("CPMMoo8L3F4NbTegBCKVNunggL7H1ZpdTHKxQB5qKP1C")
     label = "Raydium CPMM"
     errors = {6005: SLIPPAGE_EXCEEDED}
     authority = Pubkey.find_program_address([b"vault_and_lp_mint_auth_seed"], address)[0]
     _discriminator = bytes.fromhex("8fbe5adac41e33de")
+    _exact_out = bytes.fromhex("37d96256a34ab4ad")
 
     def read(self, data: bytes, accounts: Sequence[Pubkey]) -> SwapRead:
         """See `SwapProgram`."""
-        if len(data) != 24 or data[:8] != self._discriminator or len(accounts) != 13:
+        if len(data) != 24 or data[:8] not in (self._discriminator, self._exact_out) or len(accounts) != 13:
             raise UnknownLayout(f"{self.label} is called in a way that is not known")
         amount, least = struct.unpack_from("<QQ", data, 8)
         sold = Side(accounts[10], accounts[6], accounts[8])
         bought = Side(accounts[11], accounts[7], accounts[9])
         return _checked(
             SwapRead(
-                accounts[0], accounts[3], accounts[4], accounts[5], (sold, bought), amount, least, config=accounts[2]
+                accounts[0],
+                accounts[3],
+                accounts[4],
+                accounts[5],
+                (sold, bought),
+                amount,
+                least,
+                config=accounts[2],
+                exact_out=data[:8] == self._exact_out,
             )
         )
 
@@ -130,11 +144,15 @@ class RaydiumCpmm:
             *(AccountMeta(key, False, False) for key in (sold.program, bought.program, sold.mint, bought.mint)),
             AccountMeta(observation, False, True),
         )
-        return Instruction(self.address, self._discriminator + struct.pack("<QQ", read.amount, read.least), [*accounts])
+        discriminator = self._exact_out if read.exact_out else self._discriminator
+        return Instruction(self.address, discriminator + struct.pack("<QQ", read.amount, read.least), [*accounts])
 
 
 class MeteoraDamm:
-    """`swap2` of DAMM v2 with exact input. Its accounts name the pool's sides a and b; the source's mint says what is sold."""
+    """`swap2` of DAMM v2 with exact input or exact output.
+
+    Its accounts name the pool's sides a and b; the source's mint says what is sold.
+    """
 
     address = Pubkey.from_string("cpamdpZCGKUy5JxQXB4dcpGPiikHawvSWAd6mEn1sGG")
     label = "Meteora DAMM v2"
@@ -142,16 +160,21 @@ class MeteoraDamm:
     authority = Pubkey.find_program_address([b"pool_authority"], address)[0]
     events = Pubkey.find_program_address([b"__event_authority"], address)[0]
     _discriminator = bytes.fromhex("414b3f4ceb5b5b88")
-    _exact_in = b"\0"
+    _exact_in, _exact_out = b"\0", b"\2"
 
     def read(self, data: bytes, accounts: Sequence[Pubkey]) -> SwapRead:
         """See `SwapProgram`. One with a referral is not known: the engine never names one."""
-        known = len(data) == 25 and data[:8] == self._discriminator and data[24:] == self._exact_in
+        mode = data[24:]
+        known = len(data) == 25 and data[:8] == self._discriminator and mode in (self._exact_in, self._exact_out)
         if not known or len(accounts) != 14 or accounts[11] != self.address:
             raise UnknownLayout(f"{self.label} is called in a way that is not known")
         amount, least = struct.unpack_from("<QQ", data, 8)
+        if exact_out := mode == self._exact_out:
+            amount, least = least, amount
         sides = Side(accounts[6], accounts[4], accounts[9]), Side(accounts[7], accounts[5], accounts[10])
-        return _checked(SwapRead(accounts[8], accounts[1], accounts[2], accounts[3], sides, amount, least))
+        return _checked(
+            SwapRead(accounts[8], accounts[1], accounts[2], accounts[3], sides, amount, least, exact_out=exact_out)
+        )
 
     def bounded(self, data: bytes, least: int) -> bytes:
         """See `SwapProgram`."""
@@ -170,7 +193,11 @@ class MeteoraDamm:
                 for key in (a.program, b.program, self.address, self.events, self.address)
             ),
         )
-        data = self._discriminator + struct.pack("<QQ", read.amount, read.least) + self._exact_in
+        data = self._discriminator
+        if read.exact_out:
+            data += struct.pack("<QQ", read.least, read.amount) + self._exact_out
+        else:
+            data += struct.pack("<QQ", read.amount, read.least) + self._exact_in
         return Instruction(self.address, data, [*accounts])
 
 

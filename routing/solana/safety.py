@@ -49,9 +49,12 @@ class Asked:
     """Mint."""
     bought: Pubkey
     amount: int
+    """What is sold; with `exact_out` the most."""
     least: int
+    """What is accepted at least; with `exact_out` just what is bought."""
     memo: str
     max_fee_lamports: int
+    exact_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,8 @@ def _swap(program: SwapProgram, call: Call, asked: Asked) -> SwapRead:
         raise UnsafeTransaction(str(error)) from None
     if swap.payer != asked.wallet or (sold.mint, bought.mint) != (asked.sold, asked.bought):
         raise UnsafeTransaction("it is a swap of other tokens, or of another wallet")
+    if swap.exact_out != asked.exact_out:
+        raise UnsafeTransaction("it is exact in what it sells, or in what it buys, and the other was asked for")
     if swap.amount > asked.amount:
         raise UnsafeTransaction(f"it sells {swap.amount} base units of {asked.amount}")
     if swap.least < asked.least:

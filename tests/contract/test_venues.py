@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from routing.mock import tokens
-from routing.selection import min_out
+from routing.selection import max_in, min_out
 from routing.values import Fate, Quote, Swap
 from routing.venue import (
     AmountTooSmall,
@@ -177,3 +177,47 @@ async def test_errors_name_the_venue(stage: Stage) -> None:
     with pytest.raises(VenueUnavailable) as caught:
         await venue.tick(sol_usdc())
     assert caught.value.venue is venue.name
+
+
+async def test_an_exact_output_costs_the_least_that_gives_it(stage: Stage) -> None:
+    kit, venue = stage
+    unit = Decimal("0.000000001")
+    offer = await venue.quote(sol_usdc(), Decimal("299.5"), exact_out=True)
+    assert offer.exact_out and offer.amount_out == Decimal("299.5")
+    assert (await venue.quote(sol_usdc(), offer.amount_in)).amount_out >= offer.amount_out
+    assert (await venue.quote(sol_usdc(), offer.amount_in - unit)).amount_out < offer.amount_out
+    swap = await venue.build(
+        sol_usdc(),
+        offer,
+        min_out=offer.amount_out,
+        max_in=max_in(sol_usdc(), offer, 50),
+        slippage_bps=50,
+        reference="order-1",
+        attempt=1,
+        signer=kit.signer,
+    )
+    await venue.submit(swap)
+    kit.settle()
+    status = await venue.wait(swap, timeout_s=10)
+    assert status.fate is Fate.LANDED and status.fill is not None, status
+    assert status.fill.amount_out == offer.amount_out and status.fill.amount_in == offer.amount_in
+
+
+async def test_an_exact_output_is_not_paid_for_by_more_than_its_most(stage: Stage) -> None:
+    kit, venue = stage
+    offer = await venue.quote(sol_usdc(), Decimal("299.5"), exact_out=True)
+    swap = await venue.build(
+        sol_usdc(),
+        offer,
+        min_out=offer.amount_out,
+        max_in=max_in(sol_usdc(), offer, 50),
+        slippage_bps=50,
+        reference="order-1",
+        attempt=1,
+        signer=kit.signer,
+    )
+    kit.price(Decimal(148))
+    await venue.submit(swap)
+    kit.settle()
+    status = await venue.wait(swap, timeout_s=10)
+    assert (status.fate, status.error) == (Fate.REVERTED, "SLIPPAGE_EXCEEDED")

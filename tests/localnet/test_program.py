@@ -15,7 +15,7 @@ from solders.transaction import VersionedTransaction
 from localnet import pools
 from localnet.accounts import config_data, config_of, observation, owned, pool_data, token_account
 from localnet.addresses import TOKEN
-from localnet.formats import CPMM, DAMM_V2, Format, amount_out
+from localnet.formats import CPMM, DAMM_V2, Format, amount_in, amount_out
 from localnet.program import assembled
 
 FORMATS = [CPMM, DAMM_V2]
@@ -41,11 +41,12 @@ class Bench:
             for address, mint, amount in zip(addresses, self.mints, amounts, strict=True):
                 self.svm.set_account(address, token_account(mint, owner, amount))
 
-    def swap(self, amount: int, least: int, *, back: bool = False, **instead: Pubkey) -> Any:
+    def swap(self, amount: int, least: int, *, back: bool = False, exact_out: bool = False, **instead: Pubkey) -> Any:
         sold, bought = self.mints[back], self.mints[not back]
         pool = pools.find(self.svm.get_account, self.format, sold, bought)
         assert pool is not None
-        ix = pool.swap(amount, least, self.payer.pubkey(), self.wallets[back], self.wallets[not back])
+        wallets = self.wallets[back], self.wallets[not back]
+        ix = pool.swap(amount, least, self.payer.pubkey(), *wallets, exact_out=exact_out)
         metas = list(ix.accounts)
         for role, address in instead.items():
             place = self.format.accounts.index(role)
@@ -116,6 +117,48 @@ def test_it_pays_what_the_arithmetic_says(bench: Bench) -> None:
         else:
             assert code(done) is None, (case, done.meta().logs() if hasattr(done, "meta") else done)
             assert bench.held(wallet) - before == wanted, case
+
+
+def test_for_an_exact_output_it_takes_what_the_arithmetic_says(bench: Bench) -> None:
+    rng, format_, rate = random.Random(2), bench.format, RATE[bench.format.name]
+    taken_ = 0
+    for _ in range(CASES):
+        reserves = tuple(rng.choice((rng.randrange(1, 2**63), rng.randrange(1, 10**6))) for _ in range(2))
+        back = rng.random() < 0.5
+        wanted = rng.choice(
+            (rng.randrange(1, 2**62), rng.randrange(1, 20_000), rng.randrange(1, reserves[not back] + 1))
+        )
+        bench.hold((reserves[0], reserves[1]), (2**62, 2**62))
+        before = bench.held(bench.wallets[back]), bench.held(bench.wallets[not back])
+        taken = amount_in(format_, wanted, reserves[back], reserves[not back], rate)
+        most = 2**64 - 1 if taken is None or rng.random() < 0.5 else min(taken, 2**64 - 1)
+        done = bench.swap(most, wanted, back=back, exact_out=True)
+        case = (wanted, reserves, back, taken, most)
+        if taken is None or taken > before[0] or reserves[back] + taken >= 2**64 or before[1] + wanted >= 2**64:
+            assert hasattr(done, "err"), case
+            continue
+        taken_ += 1
+        assert code(done) is None, (case, done.meta().logs() if hasattr(done, "meta") else done)
+        assert before[0] - bench.held(bench.wallets[back]) == taken, case
+        assert bench.held(bench.wallets[not back]) - before[1] == wanted, case
+        # It is the inverse: nothing less would have paid that.
+        paid = [amount_out(format_, each, reserves[back], reserves[not back], rate) for each in (taken - 1, taken)]
+        assert paid[0] < wanted <= paid[1], case
+    assert taken_ > CASES // 5
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_for_an_exact_output_it_takes_the_most_amount_or_fails(bench: Bench, back: bool) -> None:
+    wanted, rate = (10**6, 10**9)[back], RATE[bench.format.name]
+    reserves = (50_000 * 10**9, 8_000_000 * 10**6)
+    bench.hold(reserves, (10**15, 10**15))
+    taken = amount_in(bench.format, wanted, reserves[back], reserves[not back], rate)
+    assert taken is not None
+    assert code(bench.swap(taken - 1, wanted, back=back, exact_out=True)) == bench.format.slippage
+    assert bench.held(bench.wallets[back]) == 10**15
+    assert code(bench.swap(taken + 1, wanted, back=back, exact_out=True)) is None
+    assert bench.held(bench.wallets[back]) == 10**15 - taken
+    assert bench.held(bench.wallets[not back]) == 10**15 + wanted
 
 
 @pytest.mark.parametrize("back", [False, True])

@@ -81,6 +81,7 @@ INSTEAD = {
     "a larger amount": parts(amount=10**9 + 1),
     "a lower least amount": parts(least=148_999_999),
     "no least amount": parts(least=0),
+    "an exact output": parts(exact_out=True),
     "paid to somebody else": parts(destination=STOLEN),
     "sold from somewhere else": parts(source=associated_account(WALLET, USDC, TOKEN)),
     "another payer": [*parts()[:3], swap(payer=THIEF), parts()[4]],
@@ -105,6 +106,14 @@ def test_what_is_other_than_asked_is_refused(instead: str) -> None:
     asked = replace(ASKED, memo="m" * 1_000) if instead == "too many bytes" else ASKED
     with pytest.raises(UnsafeTransaction):
         inspect(message(instead=INSTEAD[instead]), asked)
+
+
+def test_for_an_exact_output_the_same_bounds_hold_the_other_way_round() -> None:
+    asked = replace(ASKED, exact_out=True)
+    inspect(message(instead=parts(exact_out=True)), asked)
+    for wrong in (parts(), parts(exact_out=True, amount=10**9 + 1), parts(exact_out=True, least=148_999_999)):
+        with pytest.raises(UnsafeTransaction):
+            inspect(message(instead=wrong), asked)
 
 
 def test_a_swap_the_other_way_is_refused() -> None:

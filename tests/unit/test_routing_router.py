@@ -77,12 +77,12 @@ class Binned:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._venue, name)
 
-    def price(self, pair: Pair, tick: Tick, amount: Decimal) -> Quote | None:
-        return None if amount > 1 else self._venue.price(pair, tick, amount)
+    def price(self, pair: Pair, tick: Tick, amount: Decimal, *, exact_out: bool = False) -> Quote | None:
+        return None if amount > 1 else self._venue.price(pair, tick, amount, exact_out=exact_out)
 
-    async def quote(self, pair: Pair, amount: Decimal) -> Quote:
+    async def quote(self, pair: Pair, amount: Decimal, *, exact_out: bool = False) -> Quote:
         self.asked += 1
-        return await self._venue.quote(pair, amount)
+        return await self._venue.quote(pair, amount, exact_out=exact_out)
 
 
 async def binned(world: MockWorld) -> tuple[Router, Binned]:

@@ -73,12 +73,12 @@ class DirectVenue(SigningVenue[Pool]):
             observed_at=seen_at,
         )
 
-    async def quote(self, pair: Pair, amount: Decimal) -> Quote:
+    async def quote(self, pair: Pair, amount: Decimal, *, exact_out: bool = False) -> Quote:
         """See `Venue`."""
         pool, seen_at = await self._pool(pair)
-        return self._offer(pair, pool.curve, amount, _price(pair, pool.curve), seen_at)
+        return self._offer(pair, pool.curve, amount, _price(pair, pool.curve), seen_at, exact_out=exact_out)
 
-    def price(self, pair: Pair, tick: Tick, amount: Decimal) -> Quote | None:
+    def price(self, pair: Pair, tick: Tick, amount: Decimal, *, exact_out: bool = False) -> Quote | None:
         """See `Venue`. A tick has one reserve, and its price gives the other; its fee is the pool's, rounded up."""
         on_output, denominator = self._format.fee_on_output, self._format.denominator
         depth, quote_token = tick.liquidity, pair.quote_token
@@ -90,12 +90,13 @@ class DirectVenue(SigningVenue[Pool]):
             sold, bought = depth, DIGITS.multiply(depth, tick.price)
         reserves = base_units(sold, pair.token_in), base_units(bought, pair.token_out)
         curve = Curve(*reserves, tick.fee_bps * denominator // 10_000, denominator, on_output)
-        offer = self._offer(pair, curve, amount, tick.price, tick.observed_at)
+        offer = self._offer(pair, curve, amount, tick.price, tick.observed_at, exact_out=exact_out)
         return msgspec.structs.replace(offer, cached=True)
 
-    async def _present(self, pair: Pair, amount: Decimal, wallet: Pubkey) -> tuple[Quote, Pool]:
+    async def _present(self, pair: Pair, quote: Quote, wallet: Pubkey) -> tuple[Quote, Pool]:
         pool, seen_at = await self._pool(pair)
-        return self._offer(pair, pool.curve, amount, _price(pair, pool.curve), seen_at), pool
+        price, amount = _price(pair, pool.curve), quote.amount_out if quote.exact_out else quote.amount_in
+        return self._offer(pair, pool.curve, amount, price, seen_at, exact_out=quote.exact_out), pool
 
     async def _signed(self, pair: Pair, asked: Asked, way: Pool, signer: Signer, expired: int) -> Built:
         instructions = await self._instructions(way, asked)
@@ -113,6 +114,7 @@ class DirectVenue(SigningVenue[Pool]):
             sides=(pool.sold, pool.bought),
             amount=asked.amount,
             least=asked.least,
+            exact_out=asked.exact_out,
             config=pool.layout.config,
         )
         return [*prepared, self._program.swap(pool.layout, read)]
@@ -167,24 +169,30 @@ class DirectVenue(SigningVenue[Pool]):
             return None
         return pool, seen
 
-    def _offer(self, pair: Pair, curve: Curve, amount: Decimal, price: Decimal, seen_at: datetime) -> Quote:
+    def _offer(
+        self, pair: Pair, curve: Curve, amount: Decimal, price: Decimal, seen_at: datetime, *, exact_out: bool
+    ) -> Quote:
         """Raises `AmountTooSmall`, `InsufficientLiquidity`."""
-        units = base_units(amount, pair.token_in)
+        wanted = base_units(amount, pair.token_out) if exact_out else None
+        units = base_units(amount, pair.token_in) if wanted is None else curve.takes(wanted)
+        if units is None:
+            raise InsufficientLiquidity(venue=self.name)
         into = curve.into(units)
         if units >= U64 or into * MAX_IMPACT > curve.sold + into:
             raise InsufficientLiquidity(venue=self.name)
-        out = curve.pays(units)
+        out = curve.pays(units) if wanted is None else wanted
         if out <= 0:
             raise AmountTooSmall(venue=self.name)
         return Quote(
             pair=pair.name,
             venue=self.name,
-            amount_in=amount,
-            amount_out=_amount(out, pair.token_out.decimals),
+            amount_in=_amount(units, pair.token_in.decimals) if exact_out else amount,
+            amount_out=amount if exact_out else _amount(out, pair.token_out.decimals),
             price=price,
             fee_bps=curve.fee_bps,
             impact_bps=(Decimal(into * 10_000) / (curve.sold + into)).quantize(Decimal("0.01"), ROUND_UP),
             observed_at=seen_at,
+            exact_out=exact_out,
         )
 
 

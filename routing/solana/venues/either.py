@@ -17,13 +17,13 @@ FINAL = (InsufficientFunds, UnsafeTransaction)
 
 
 class EitherVenue(Sending):
-    """The higher offer counts. Prices come from the pools where they can be read, else over HTTP."""
+    """The better offer counts. Prices come from the pools where they can be read, else over HTTP."""
 
     def __init__(self, direct: DirectVenue, http: HttpVenue, chain: SolanaChain) -> None:
         super().__init__(chain)
         self.name = direct.name
         self._direct, self._http = direct, http
-        self._better = Recent[tuple[Pair, Decimal], DirectVenue | HttpVenue]()
+        self._better = Recent[tuple[Pair, Decimal, bool], DirectVenue | HttpVenue]()
 
     async def tick(self, pair: Pair) -> Tick:
         """See `Venue`."""
@@ -32,24 +32,26 @@ class EitherVenue(Sending):
         except NoRoute:
             return await self._http.tick(pair)
 
-    async def quote(self, pair: Pair, amount: Decimal) -> Quote:
+    async def quote(self, pair: Pair, amount: Decimal, *, exact_out: bool = False) -> Quote:
         """See `Venue`. One that fails leaves the other's offer."""
         both: tuple[DirectVenue | HttpVenue, ...] = (self._direct, self._http)
-        answers = await asyncio.gather(*(each.quote(pair, amount) for each in both), return_exceptions=True)
+        asked = (each.quote(pair, amount, exact_out=exact_out) for each in both)
+        answers = await asyncio.gather(*asked, return_exceptions=True)
         quotes = [(each, answer) for each, answer in zip(both, answers, strict=True) if isinstance(answer, Quote)]
         if not quotes:
             raise next((each for each in answers if isinstance(each, VenueError)), answers[0])  # type: ignore[misc]
-        venue, best = max(quotes, key=lambda found: found[1].amount_out)
-        self._better[pair, amount] = venue
+        venue, best = max(quotes, key=lambda found: found[1].net_price)
+        self._better[pair, amount, exact_out] = venue
         return best
 
-    def price(self, pair: Pair, tick: Tick, amount: Decimal) -> Quote | None:
+    def price(self, pair: Pair, tick: Tick, amount: Decimal, *, exact_out: bool = False) -> Quote | None:
         """See `Venue`: a pool that is read here need not be the venue's best one for the amount."""
         return None
 
     async def build(self, pair: Pair, quote: Quote, **asked: Any) -> Swap:
         """See `Venue`. By the way that offered more; the other one where that fails before anything is signed."""
-        first = self._better.get((pair, quote.amount_in), self._direct)
+        amount = quote.amount_out if quote.exact_out else quote.amount_in
+        first = self._better.get((pair, amount, quote.exact_out), self._direct)
         second = self._http if first is self._direct else self._direct
         try:
             return await first.build(pair, quote, **asked)

@@ -25,7 +25,7 @@ from routing.solana.vendors.prices import PriceApi
 from routing.solana.vendors.vendor import Offer, Vendor, Wanted
 from routing.solana.venues.signing import DIGITS, Means, SigningVenue, base_units
 from routing.values import Pair, Quote, Tick, Token, VenueName
-from routing.venue import InsufficientLiquidity, NoRoute, UnsafeTransaction, VenueError
+from routing.venue import ExactOutUnsupported, InsufficientLiquidity, NoRoute, UnsafeTransaction, VenueError
 
 QUOTE_WAIT_S, BUILD_WAIT_S = 1.5, 5.0
 """For a turn at the server: a quote is compared under a deadline, a transaction is waited for."""
@@ -82,17 +82,22 @@ class HttpVenue(SigningVenue[Offer]):
             observed_at=min(sold.seen_at, bought.seen_at),
         )
 
-    async def quote(self, pair: Pair, amount: Decimal) -> Quote:
+    async def quote(self, pair: Pair, amount: Decimal, *, exact_out: bool = False) -> Quote:
         """See `Venue`."""
+        if exact_out:
+            raise ExactOutUnsupported(venue=self.name)
         units = self._units(amount, pair.token_in)
         offer = await self._asked(Wanted(pair, units), QUOTE_WAIT_S)
         return self._quoted(pair, amount, offer)
 
-    def price(self, pair: Pair, tick: Tick, amount: Decimal) -> Quote | None:
+    def price(self, pair: Pair, tick: Tick, amount: Decimal, *, exact_out: bool = False) -> Quote | None:
         """See `Venue`: a tick of many pools says nothing about an amount."""
         return None
 
-    async def _present(self, pair: Pair, amount: Decimal, wallet: Pubkey) -> tuple[Quote, Offer]:
+    async def _present(self, pair: Pair, quote: Quote, wallet: Pubkey) -> tuple[Quote, Offer]:
+        if quote.exact_out:
+            raise ExactOutUnsupported
+        amount = quote.amount_in
         wanted = Wanted(pair, self._units(amount, pair.token_in), wallet)
         offer = self._offers.get((pair, wanted.amount), None, max_age_s=OFFER_AGE_S)
         if offer is None:

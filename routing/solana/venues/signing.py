@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from solders.pubkey import Pubkey
 
 from routing.permits import Permits
-from routing.selection import bound
+from routing.selection import bound, bound_in
 from routing.signer import Signer
 from routing.solana.accounts import Accounts
 from routing.solana.addresses import pubkey
@@ -81,14 +81,18 @@ class SigningVenue(Sending, ABC, Generic[Way]):
         signer: Signer | None = None,
         max_fee_lamports: int | None = None,
         expired: int = 0,
+        max_in: Decimal | None = None,
     ) -> Swap:
         """See `Venue`."""
         if signer is None:
             raise UnsafeTransaction("no wallet is named that pays and signs", venue=self.name)
         wallet, cap = pubkey(signer.address), self._means.max_fee_lamports
         try:
-            offer, way = await self._present(pair, quote.amount_in, wallet)
-            if quote.cached:
+            offer, way = await self._present(pair, quote, wallet)
+            if max_in is not None:
+                # What was asked now is as good as a cached quote at the least: the smaller of both bounds it.
+                max_in = bound_in(pair, offer, most=max_in, slippage_bps=slippage_bps)
+            elif quote.cached:
                 min_out = bound(pair, offer, least=min_out, slippage_bps=slippage_bps)
             elif offer.amount_out < min_out:
                 raise QuoteDeviates
@@ -96,8 +100,9 @@ class SigningVenue(Sending, ABC, Generic[Way]):
                 wallet=wallet,
                 sold=pubkey(pair.token_in.mint),
                 bought=pubkey(pair.token_out.mint),
-                amount=base_units(quote.amount_in, pair.token_in),
+                amount=base_units(quote.amount_in if max_in is None else max_in, pair.token_in),
                 least=base_units(min_out, pair.token_out),
+                exact_out=max_in is not None,
                 memo=f"{reference}/{attempt}",
                 max_fee_lamports=cap if max_fee_lamports is None else min(cap, max_fee_lamports),
             )
@@ -114,6 +119,7 @@ class SigningVenue(Sending, ABC, Generic[Way]):
             signature=built.signature,
             payload=built.payload,
             min_out=min_out,
+            max_in=max_in,
             valid_until=built.valid_until,
             validity=Validity(built.last_valid_height),
             wallet=signer.address,
@@ -121,8 +127,8 @@ class SigningVenue(Sending, ABC, Generic[Way]):
         )
 
     @abstractmethod
-    async def _present(self, pair: Pair, amount: Decimal, wallet: Pubkey) -> tuple[Quote, Way]:
-        """What the venue offers now, and what the swap is made from. Raises what `Venue.quote` raises."""
+    async def _present(self, pair: Pair, quote: Quote, wallet: Pubkey) -> tuple[Quote, Way]:
+        """What the venue offers now for the quote's amount, and what the swap is made from. Raises what `Venue.quote` raises."""
 
     @abstractmethod
     async def _signed(self, pair: Pair, asked: Asked, way: Way, signer: Signer, expired: int) -> Built:
