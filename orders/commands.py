@@ -289,9 +289,12 @@ def amendment(order: Order, wanted: AmendIn) -> Amended:
         raise invalid("trailBps", "belongs to trailing stops only")
     amount = wanted.amount
     if isinstance(amount, Decimal):
+        if order.exact_out is not None:
+            raise invalid("amount", "is not the order's: its amountOut can be amended")
         if order.amount is None:
             raise invalid("amount", "is a share, which cannot be amended; cancel the order and place another one")
         amount = checked_amount(amount, token("tokenIn", mint_of(order.token_in)))
+    exact_out, amount_in_max = output_amended(order, wanted)
     expires_at = wanted.expires_at
     if expires_at is not UNSET:
         expires_at = checked_expiry(expires_at, datetime.now(UTC))
@@ -299,6 +302,8 @@ def amendment(order: Order, wanted: AmendIn) -> Amended:
         limit_price=UNSET if limit_price is UNSET else text(limit_price),
         asked_price=text(asked_price) if isinstance(asked_price, Decimal) else asked_price,
         amount=UNSET if amount is UNSET else text(amount),
+        exact_out=exact_out,
+        amount_in_max=amount_in_max,
         slippage_bps=wanted.slippage_bps,
         trail_bps=wanted.trail_bps,
         expires_at=expires_at,
@@ -308,15 +313,36 @@ def amendment(order: Order, wanted: AmendIn) -> Amended:
     return amended
 
 
+def output_amended(order: Order, wanted: AmendIn) -> tuple[str | UnsetType, str | UnsetType]:
+    """What is to be received, and the most that is sold for it, as they are amended."""
+    found: list[str | UnsetType] = []
+    sides = (("amountOut", wanted.amount_out, order.token_out), ("amountInMax", wanted.amount_in_max, order.token_in))
+    for field, amount, stored in sides:
+        if amount is not UNSET and order.exact_out is None:
+            raise invalid(field, "belongs to orders that were placed with amountOut")
+        if amount is not UNSET and field == "amountInMax" and order.type == OrderType.LIMIT:
+            raise invalid(field, "follows from the price of a limit order")
+        found.append(UNSET if amount is UNSET else text(checked_amount(amount, token(field, mint_of(stored)), field)))
+    return found[0], found[1]
+
+
 def as_amended(order: Order, amended: Amended) -> Terms:
     """What decides whether the order may be taken, after the amendment."""
-    amount, limit_price = amended.amount, amended.limit_price
+
+    def after(wanted: str | UnsetType, was: Decimal | None) -> Decimal | None:
+        return was if wanted is UNSET else Decimal(wanted)
+
     return AmendedTerms(
         type=order.type,
         token_in=mint_of(order.token_in),
         token_out=mint_of(order.token_out),
-        amount=order.amount if amount is UNSET else Decimal(amount),
-        limit_price=order.limit_price if limit_price is UNSET else Decimal(limit_price),
+        amount=after(amended.amount, order.amount),
+        exact_out=after(amended.exact_out, order.exact_out),
+        amount_in_max=after(amended.amount_in_max, order.amount_in_max),
+        slippage_bps=order.slippage_bps if amended.slippage_bps is UNSET else amended.slippage_bps,
+        limit_price=after(amended.limit_price, order.limit_price),
+        trigger_condition=order.trigger_condition,
+        worst_price=order.worst_price,
         trail_bps=order.trail_bps,
     )
 
@@ -328,7 +354,12 @@ class AmendedTerms(msgspec.Struct, frozen=True, kw_only=True):
     token_in: str
     token_out: str
     amount: Decimal | None
+    exact_out: Decimal | None
+    amount_in_max: Decimal | None
+    slippage_bps: int
     limit_price: Decimal | None
+    trigger_condition: str | None
+    worst_price: Decimal | None
     trail_bps: int | None
 
 

@@ -27,6 +27,8 @@ class QuoteData(Data, frozen=True, kw_only=True):
     """One venue's quote. `impact_bps` and `fee_bps` are basis points, `price` is tokenOut per tokenIn before fee and impact."""
 
     venue: str
+    amount_in: str | UnsetType = UNSET
+    """Of an exact output: the least that gives it."""
     amount_out: str
     net_price: str
     """After fee and impact."""
@@ -107,6 +109,8 @@ class SubmitData(Data, frozen=True, kw_only=True):
     signature: str
     min_out: str
     valid_until: datetime
+    max_in: str | UnsetType = UNSET
+    """Of an exact output: the most that the transaction takes of tokenIn; `min_out` is what it pays."""
     wallet: str | UnsetType = UNSET
     """Public key of who sells and signs."""
     amount_in: str | UnsetType = UNSET
@@ -223,6 +227,8 @@ class Amended(Data, frozen=True, kw_only=True):
     """The limit in tokenIn, as it was asked for; null: it is not in tokenIn any more. Comes with `limit_price` only."""
     trigger_condition: str | UnsetType = UNSET
     amount: str | UnsetType = UNSET
+    exact_out: str | UnsetType = UNSET
+    amount_in_max: str | UnsetType = UNSET
     slippage_bps: int | UnsetType = UNSET
     trail_bps: int | UnsetType = UNSET
     expires_at: datetime | None | UnsetType = UNSET

@@ -149,6 +149,10 @@ class Order(models.Model):
     """Of tokenIn. Null: a share, `percent`."""
     percent = models.SmallIntegerField(null=True, blank=True)
     """Of what the wallet has of tokenIn when the order is executed; then `amount` is null."""
+    exact_out = models.DecimalField(null=True, blank=True, **PRICE)
+    """Of tokenOut, what it is to receive, no less and no more; then `amount` is null."""
+    amount_in_max = models.DecimalField(null=True, blank=True, **PRICE)
+    """Of an exact output, the most of tokenIn that is sold for it. Null: what slippage and limit allow."""
     slippage_bps = models.IntegerField()
     limit_price = models.DecimalField(null=True, blank=True, **PRICE)
     """tokenOut per tokenIn: the worst price of a `gte` order, the trigger of an `lte` one."""
@@ -233,10 +237,12 @@ class Order(models.Model):
             models.CheckConstraint(name="order_type", condition=Q(type__in=OrderType.values)),
             models.CheckConstraint(name="order_amount_positive", condition=Q(amount__gt=0)),
             models.CheckConstraint(
-                name="order_amount_or_percent",
-                condition=Q(amount__isnull=False, percent=None)
-                | Q(amount=None, percent__isnull=False, percent__range=(1, 100)),
+                name="order_one_amount",
+                condition=Q(amount__isnull=False, percent=None, exact_out=None, amount_in_max=None)
+                | Q(amount=None, percent__isnull=False, percent__range=(1, 100), exact_out=None, amount_in_max=None)
+                | Q(amount=None, percent=None, exact_out__isnull=False, exact_out__gt=0),
             ),
+            models.CheckConstraint(name="order_amount_in_max_positive", condition=Q(amount_in_max__gt=0)),
             models.CheckConstraint(name="order_slippage_bps", condition=Q(slippage_bps__range=(0, 5000))),
             models.CheckConstraint(name="order_two_tokens", condition=~Q(token_in=F("token_out"))),
             models.CheckConstraint(
@@ -331,11 +337,20 @@ class Order(models.Model):
 
     @property
     def asked(self) -> str:
-        """The amount as it was asked for: `1.5`, or `100 % of`."""
+        """The amount of tokenIn as it was asked for: `1.5`, or `100 % of`; nothing for an exact output."""
+        if self.exact_out is not None:
+            return ""
         return f"{self.percent} % of" if self.amount is None else f"{self.amount.normalize():f}"
 
+    @property
+    def asked_out(self) -> str:
+        """The amount of tokenOut as it was asked for; nothing where none was."""
+        return "" if self.exact_out is None else f"{self.exact_out.normalize():f}"
+
     def __str__(self) -> str:
-        return f"{self.type} {self.asked} {called(self.token_in)} → {called(self.token_out)} ({self.id})"
+        sold = f"{self.asked} {called(self.token_in)}".strip()
+        bought = f"{self.asked_out} {called(self.token_out)}".strip()
+        return f"{self.type} {sold} → {bought} ({self.id})"
 
 
 class OrderEvent(models.Model):

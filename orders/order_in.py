@@ -45,6 +45,8 @@ LATER_FIELDS = frozenset(
         "asked_price",
         "max_fee_lamports",
         "percent",
+        "exact_out",
+        "amount_in_max",
         "wallet",
         "trail_bps",
         "activation_price",
@@ -57,6 +59,8 @@ LATER_FIELDS = frozenset(
 EXACT = Context(prec=200)
 """Rounds nothing that MAX_DIGITS lets pass."""
 MAX_EXPIRY = timedelta(days=366)
+TAKES_FEES = "transferFeeConfig"
+"""Of a Token-2022 mint: less arrives than is sent."""
 
 
 class SniperTrigger(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen=True):
@@ -88,7 +92,12 @@ class ExitIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen=
 class OrderIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen=True):
     token_in: TokenName
     token_out: TokenName
-    amount: Decimal | Share
+    amount: Decimal | Share | None = None
+    """Of tokenIn. One of this and `amount_out` is required."""
+    amount_out: Decimal | None = None
+    """Of tokenOut, what is to be received: exact out."""
+    amount_in_max: Decimal | None = None
+    """Of tokenIn, the most that is sold for it."""
     type: Literal["market", "limit", "sniper"] = "market"
     slippage_bps: Bps = 50
     client_order_id: Name | None = None
@@ -114,6 +123,8 @@ class AmendIn(msgspec.Struct, forbid_unknown_fields=True, rename="camel", frozen
     price_in: PriceIn | msgspec.UnsetType = msgspec.UNSET
     """As the order's own, where it is left out."""
     amount: Decimal | msgspec.UnsetType = msgspec.UNSET
+    amount_out: Decimal | msgspec.UnsetType = msgspec.UNSET
+    amount_in_max: Decimal | msgspec.UnsetType = msgspec.UNSET
     expires_at: datetime | None | msgspec.UnsetType = msgspec.UNSET
     slippage_bps: Bps | msgspec.UnsetType = msgspec.UNSET
     trail_bps: TrailBps | msgspec.UnsetType = msgspec.UNSET
@@ -178,7 +189,8 @@ def checked(
     if token_in.mint == mint_out:
         raise ApiError("SAME_TOKEN", "tokenIn and tokenOut are the same.", {"tokenOut": ["is the same as tokenIn"]})
     share = order.amount.percent if isinstance(order.amount, Share) else None
-    amount = None if isinstance(order.amount, Share) else checked_amount(order.amount, token_in)
+    amount = checked_amount(order.amount, token_in) if isinstance(order.amount, Decimal) else None
+    exact_out, amount_in_max = output_of(order, token_in, mint_out)
     if settings.EXECUTION_MODE == "mock" and (share is not None or order.wallet is not None):
         field = "wallet" if share is None else "amount"
         raise ApiError("NO_WALLET", "The mock has no wallets.", {field: ["needs a wallet, and the mock has none"]})
@@ -196,6 +208,8 @@ def checked(
         "token_out": mint_out,
         "amount": amount,
         "percent": share,
+        "exact_out": exact_out,
+        "amount_in_max": amount_in_max,
         "slippage_bps": order.slippage_bps,
         "limit_price": limit_price,
         "asked_price": asked_price,
@@ -311,14 +325,38 @@ def checked_gates(field: str, gates: Gates) -> Gates:
     return msgspec.structs.replace(gates, min_pool_size=plain)
 
 
-def checked_amount(amount: Decimal, of: Token) -> Decimal:
+def output_of(order: OrderIn, token_in: Token, mint_out: str) -> tuple[Decimal | None, Decimal | None]:
+    """(what is to be received of tokenOut, the most that is sold for it); none where the order says what it sells."""
+    if (order.amount is None) == (order.amount_out is None):
+        field = "amount" if order.amount is None else "amountOut"
+        raise invalid(field, "one of amount and amountOut is required")
+    if order.amount_out is None:
+        if order.amount_in_max is not None:
+            raise invalid("amountInMax", "belongs to amountOut")
+        return None, None
+    token_out = tokens().resolve(mint_out)
+    if token_out is None:
+        raise invalid("amountOut", "needs a tokenOut that is known: nobody knows the decimal places of another")
+    for token in (token_in, token_out):
+        if TAKES_FEES in token.extensions:
+            raise invalid("amountOut", f"what arrives is not exact: {token.label} takes a fee of each transfer")
+    if order.amount_in_max is None:
+        return checked_amount(order.amount_out, token_out, "amountOut"), None
+    if order.type == "limit":
+        raise invalid("amountInMax", "follows from the price of a limit order; of a stop from its worstPrice")
+    return checked_amount(order.amount_out, token_out, "amountOut"), checked_amount(
+        order.amount_in_max, token_in, "amountInMax"
+    )
+
+
+def checked_amount(amount: Decimal, of: Token, field: str = "amount") -> Decimal:
     """An amount that the chain can carry: a whole number of base units that fits 64 bits."""
-    amount = positive("amount", amount)
+    amount = positive(field, amount)
     units = amount.scaleb(of.decimals, EXACT)
     if units >= U64:
-        raise invalid("amount", f"is more {of.label} than the chain can count")
+        raise invalid(field, f"is more {of.label} than the chain can count")
     if units != units.to_integral_value():
-        raise invalid("amount", f"has more than the {of.decimals} decimal places of {of.label}")
+        raise invalid(field, f"has more than the {of.decimals} decimal places of {of.label}")
     return amount
 
 

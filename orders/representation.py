@@ -75,7 +75,17 @@ class OrderOut(Out):
     token_out: str
     mint_in: Annotated[str, msgspec.Meta(description="Of tokenIn: what the order really names.")]
     mint_out: str
-    amount: Annotated[str | ShareOut, msgspec.Meta(description="Of tokenIn: a number, or a share of what there is.")]
+    amount: (
+        Annotated[
+            str | ShareOut,
+            msgspec.Meta(
+                description="Of tokenIn: a number, or a share of what there is. Null where exactOut says what is bought."
+            ),
+        ]
+        | None
+    )
+    exact_out: Annotated[str, msgspec.Meta(description="Of tokenOut, what was asked for as amountOut.")] | None
+    amount_in_max: Annotated[str, msgspec.Meta(description="Of tokenIn, the most that is sold for exactOut.")] | None
     slippage_bps: int
     limit_price: Annotated[str, msgspec.Meta(description="As it was asked for: see priceIn.")] | None
     price_in: (
@@ -135,6 +145,11 @@ def amount_in(order: Order) -> Decimal | None:
     return order.amount if order.amount_in is None and order.status == Status.CONFIRMED else order.amount_in
 
 
+def sold_of(amount: Decimal | None, percent: int | None) -> str | ShareOut | None:
+    """The amount of tokenIn as clients read it; None where it follows from what is bought."""
+    return number(amount) if percent is None else ShareOut(percent)
+
+
 def order_out(order: Order) -> OrderOut:
     """A plain row of the table does as well."""
     trigger = failure = None
@@ -154,7 +169,9 @@ def order_out(order: Order) -> OrderOut:
         token_out=known.label(mint_out),
         mint_in=mint_in,
         mint_out=mint_out,
-        amount=ShareOut(order.percent) if order.amount is None else text(order.amount),  # type: ignore[arg-type]
+        amount=sold_of(order.amount, order.percent),
+        exact_out=number(order.exact_out),
+        amount_in_max=number(order.amount_in_max),
         slippage_bps=order.slippage_bps,
         limit_price=number(limit_price) if in_token_in is None else text(in_token_in),
         price_in=None if limit_price is None else TOKEN_OUT if in_token_in is None else TOKEN_IN,  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from asgiref.sync import async_to_sync
 from msgspec.structs import replace
 
 from orders.errors import ApiError
+from orders.ledger.statements import COST_MARGIN_BPS
 from orders.ledger.values import Worth
 from orders.prices import latest
 from risk.rules import rules
@@ -17,6 +18,7 @@ from risk.worth import quote_tokens, valuation
 from routing.prices import PairPrices
 from routing.values import Pair
 from routing.world import tokens
+from triggers.rules import GTE
 
 BPS = 10_000
 
@@ -33,7 +35,17 @@ class Terms(Protocol):
     @property
     def amount(self) -> Decimal | None: ...
     @property
+    def exact_out(self) -> Decimal | None: ...
+    @property
+    def amount_in_max(self) -> Decimal | None: ...
+    @property
+    def slippage_bps(self) -> int: ...
+    @property
     def limit_price(self) -> Decimal | None: ...
+    @property
+    def trigger_condition(self) -> str | None: ...
+    @property
+    def worst_price(self) -> Decimal | None: ...
     @property
     def trail_bps(self) -> int | None: ...
 
@@ -107,6 +119,8 @@ def notional_of(
     order: Terms, quotes: Sequence[str], price: Decimal | None, prices: Mapping[str, Decimal]
 ) -> Decimal | None:
     """What the order is worth in the first quote token; None where nobody knows. `claim.sql` computes the same."""
+    if order.exact_out is not None and quotes:
+        return cost_of(order, order.exact_out, quotes, prices)
     if order.amount is None or not quotes:
         return None
     if order.token_in == quotes[0]:
@@ -117,3 +131,27 @@ def notional_of(
         return order.amount * one
     bought = prices.get(order.token_out)
     return None if bought is None or price is None else order.amount * price * bought
+
+
+def cost_of(order: Terms, wanted: Decimal, quotes: Sequence[str], prices: Mapping[str, Decimal]) -> Decimal | None:
+    """What an exact output may cost in the first quote token: by the most that is sold for it where a price or a number says
+    that, else by its worth, the slippage and a margin on top."""
+    if order.token_out == quotes[0]:
+        return wanted
+    one = Decimal(1) if order.token_in == quotes[0] else prices.get(order.token_in)
+    if one is None:
+        return None
+    if (most := most_in(order, wanted)) is not None:
+        return most * one
+    worth = prices.get(order.token_out)
+    return None if worth is None else wanted * worth * (BPS + COST_MARGIN_BPS + order.slippage_bps) / BPS
+
+
+def most_in(order: Terms, wanted: Decimal) -> Decimal | None:
+    """The most of tokenIn that an order may sell for an exact output, where it says so itself."""
+    numbers = [order.amount_in_max]
+    if order.trigger_condition == GTE:
+        numbers.append(None if order.limit_price is None else wanted / order.limit_price)
+    elif order.worst_price is not None:
+        numbers.append(wanted / order.worst_price)
+    return min((number for number in numbers if number is not None), default=None)

@@ -32,6 +32,7 @@ class Due(NamedTuple):
     token_out: str | None
     amount: Decimal | None
     percent: int | None
+    exact_out: Decimal | None
     mode: str | None
     plan_id: UUID | None
     leg: str | None
@@ -62,7 +63,8 @@ def data_of(due: Due) -> dict[str, Any]:
             "tokenOut": called(due.token_out),
             "mintIn": mint_of(due.token_in or ""),
             "mintOut": mint_of(due.token_out or ""),
-            "amount": {"percent": due.percent} if due.amount is None else text(due.amount),
+            "amount": {"percent": due.percent} if due.percent else due.amount and text(due.amount),
+            **({} if due.exact_out is None else {"exactOut": text(due.exact_out)}),
             "mode": due.mode or "mock",
             "planId": due.plan_id,
             "leg": due.leg,

@@ -32,7 +32,8 @@ class Fact(NamedTuple):
 
 
 def swap(order: Order) -> str:
-    return f"{order.asked} {called(order.token_in)} → {called(order.token_out)}"
+    sold, bought = f"{order.asked} {called(order.token_in)}", f"{order.asked_out} {called(order.token_out)}"
+    return f"{sold.strip()} → {bought.strip()}"
 
 
 def called(stored: str) -> str:
@@ -99,6 +100,10 @@ def asked(order: Order) -> list[Fact]:
         Fact(
             "Volume at least", f"{text(order.volume_factor)} × its average" if order.volume_factor is not None else ""
         ),
+        Fact(
+            "Sold at most",
+            f"{text(order.amount_in_max)} {called(order.token_in)}" if order.amount_in_max is not None else "",
+        ),
         Fact("Slippage at most", percent(order.slippage_bps)),
         Fact("Price impact at most", "" if impact is None else percent(impact)),
         Fact("Fees of the chain at most", "" if most is None else f"{most} lamports"),
@@ -114,6 +119,12 @@ def became(order: Order) -> list[Fact]:
         Fact(
             "Executed at",
             "" if price is None else f"{text(price)} {called(order.token_out)} per {called(order.token_in)}",
+        ),
+        Fact(
+            "Sold",
+            f"{text(order.amount_in)} {called(order.token_in)}"
+            if order.exact_out is not None and order.amount_in is not None
+            else "",
         ),
         Fact("Received", "" if order.amount_out is None else f"{text(order.amount_out)} {called(order.token_out)}"),
         Fact("Fee", number(order.fee)),

@@ -46,15 +46,17 @@ class Funds:
         self._looks: dict[tuple[str, str], tuple[float, asyncio.Future[Holding]]] = {}
         self._settling: dict[str, tuple[float, asyncio.Future[Settled]]] = {}
 
-    async def reserve(self, order: Claimed, token: Token) -> Decimal:
-        """What of tokenIn is sold in this attempt, reserved.
+    async def reserve(self, order: Claimed, token: Token, amount: Decimal | None) -> Decimal:
+        """What of tokenIn is sold in this attempt, reserved: `amount`, or the order's share of what is free.
 
         Raises `InsufficientFunds`, `NothingToSell`, `WalletNotInUse`, `VenueUnavailable`.
         """
         landed: tuple[UUID, ...] = ()
         at_least = unsure = 0
         for _ in range(ROUNDS):
-            match await self._reserve(self._ask(order, token, await self._look(order, token, at_least), landed)):
+            match await self._reserve(
+                self._ask(order, token, amount, await self._look(order, token, at_least), landed)
+            ):
                 case Granted(units):
                     return Decimal(units).scaleb(-token.decimals)
                 case NotInUse():
@@ -71,7 +73,9 @@ class Funds:
                     raise shortage(order, token, short)
         raise VenueUnavailable("the wallet's balances are not known as of now")
 
-    def _ask(self, order: Claimed, token: Token, holding: Holding, landed: tuple[UUID, ...]) -> Ask:
+    def _ask(
+        self, order: Claimed, token: Token, amount: Decimal | None, holding: Holding, landed: tuple[UUID, ...]
+    ) -> Ask:
         assert order.wallet is not None
         return Ask(
             order_id=order.id,
@@ -79,7 +83,7 @@ class Funds:
             account_id=order.account_id,
             wallet=order.wallet,
             mint=token.mint,
-            units=None if order.amount is None else int(order.amount.scaleb(token.decimals)),
+            units=None if amount is None else int(amount.scaleb(token.decimals)),
             percent=order.percent,
             lamports=min(order.max_fee_lamports or self._max_fee_lamports, self._max_fee_lamports),
             holding=holding,

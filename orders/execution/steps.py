@@ -33,6 +33,7 @@ from orders.events import (
 )
 from orders.execution.retry import RetryPolicy
 from orders.execution.work import (
+    AmountInTooHigh,
     AttemptsExhausted,
     Denied,
     GateError,
@@ -53,7 +54,7 @@ from orders.wire import text
 from risk.values import Denial, over
 from routing.gates import ENGINES, Finding, Gates, Purchase, Verdict, merged, overall
 from routing.router import Router
-from routing.selection import EXACT, NoQuote, min_out
+from routing.selection import EXACT, NoQuote, max_in, min_out
 from routing.signer import Signer
 from routing.values import Fate, Fill, Quote, Refusal, Selection, Swap, SwapStatus, Token
 from routing.venue import AmountTooSmall, NoRoute, SubmitUnknown, SwapRefused, VenueError
@@ -66,6 +67,7 @@ def quote_out(quote: Quote) -> QuoteData:
     """A venue's quote as events and previews show it."""
     return QuoteData(
         venue=quote.venue,
+        amount_in=text(quote.amount_in) if quote.exact_out else UNSET,
         amount_out=text(quote.amount_out),
         net_price=text(quote.net_price),
         price=text(quote.price),
@@ -106,8 +108,8 @@ class Wallets(Protocol):
         """Raises `KeyUnusable`, `NotSigned`."""
         ...
 
-    async def reserve(self, order: Claimed, token: Token) -> Decimal:
-        """What of tokenIn is sold in this attempt. Raises what `Funds.reserve` raises."""
+    async def reserve(self, order: Claimed, token: Token, amount: Decimal | None) -> Decimal:
+        """See `Funds.reserve`."""
         ...
 
 
@@ -169,15 +171,15 @@ class Steps:
             raise Denied(Denial(**order.denied))
         if not await is_known(work) and order.type == OrderType.SNIPER:
             return Move(Event.REST, RestData(attempt=order.attempts, reason="NOT_QUOTABLE"))
-        await self._fund(work)
+        if order.exact_out is None:
+            await self._fund(work)
         try:
             # A trigger is checked again with the venues' own quotes, and a failed attempt does not trust the cache either.
             fresh = order.type != OrderType.MARKET or order.attempts > 1
-            amount = work.to_sell
-            selection = await self._router.quote(work.pair, amount, fresh=fresh)
+            selection = await self._quote(work, fresh=fresh)
             if selection.winner.cached and impact_too_high(order, selection.winner):
                 # An error that ends the order needs a venue's own answer: a cached pool may be anybody's text.
-                selection = await self._router.quote(work.pair, amount)
+                selection = await self._quote(work)
         except NoQuote as error:
             if order.type == OrderType.SNIPER and error.code != AmountTooSmall.code:
                 error.permanent = False  # A pool that is not ready yet may be in a moment.
@@ -193,6 +195,13 @@ class Steps:
             raise PriceImpactTooHigh(f"the price impact would be {best.impact_bps:.2f} bps", venue=best.venue)
         if denial := outside(order, selection):
             raise Denied(denial)
+        if order.exact_out is not None:
+            # What it costs is known only now.
+            work.amount = most_in(work, best)
+            if best.amount_in > work.amount:
+                said = f"it costs {text(best.amount_in)}, and at most {text(work.amount)} may be sold"
+                raise AmountInTooHigh(said, venue=best.venue)
+            await self._fund(work)
         looked = await self._looked(work, best)
         if looked is not None and looked.verdict is not Verdict.PASS:
             return shut(order, looked)
@@ -208,6 +217,12 @@ class Steps:
             ),
         )
 
+    async def _quote(self, work: Work, *, fresh: bool = True) -> Selection:
+        wanted = work.order.exact_out
+        if wanted is not None:
+            return await self._router.quote(work.pair, wanted, fresh=fresh, exact_out=True)
+        return await self._router.quote(work.pair, work.to_sell, fresh=fresh)
+
     async def _looked(self, work: Work, offer: Quote) -> Looked | None:
         """What is found of a token that a sniper buys; None where nothing has to hold of it: unless the order asks for gates
         itself, nobody buys unseen what an operator has verified."""
@@ -218,7 +233,7 @@ class Steps:
         gates = merged([order.gates, *self._defaults(order.account_id), ENGINES])
         purchase = Purchase(
             pair=pair,
-            amount=work.to_sell,
+            amount=offer.amount_in,
             expected=offer.amount_out,
             venue=offer.venue,
             wallet=order.wallet,
@@ -236,7 +251,8 @@ class Steps:
             raise RuntimeError("building without a selection")
         winner, signer = selection.winner, await self._signer(order)
         worst, asked = promised(order)
-        least = min_out(work.pair, winner, order.slippage_bps, worst, asked_price=asked)
+        exact = order.exact_out
+        least = min_out(work.pair, winner, order.slippage_bps, worst, asked_price=asked) if exact is None else exact
         swap = await self._router.venue(winner.venue).build(
             work.pair,
             winner,
@@ -247,6 +263,7 @@ class Steps:
             signer=signer,
             max_fee_lamports=order.max_fee_lamports,
             expired=order.expired,
+            max_in=None if exact is None else work.to_sell,
         )
         work.swap = swap
         crash_point("before_intent")
@@ -259,7 +276,8 @@ class Steps:
                 min_out=text(swap.min_out),
                 valid_until=swap.valid_until,
                 wallet=swap.wallet or UNSET,
-                amount_in=UNSET if swap.wallet is None else text(winner.amount_in),
+                amount_in=UNSET if swap.wallet is None or swap.max_in is not None else text(winner.amount_in),
+                max_in=UNSET if swap.max_in is None else text(swap.max_in),
                 bid=UNSET if swap.bid is None else BidData(**structs.asdict(swap.bid)),
             ),
             intent=swap,
@@ -268,7 +286,7 @@ class Steps:
     async def _fund(self, work: Work) -> None:
         """What is sold is reserved of the wallet, and a share is decided. Nothing on the mock, which has no wallets."""
         if work.order.wallet is not None and self._wallets is not None:
-            work.amount = await self._wallets.reserve(work.order, work.pair.token_in)
+            work.amount = await self._wallets.reserve(work.order, work.pair.token_in, work.amount)
 
     async def _signer(self, order: Claimed) -> Signer | None:
         if order.wallet is None:
@@ -382,6 +400,15 @@ def shut(order: Claimed, looked: Looked) -> Move:
         raise GateTimeout(looked.findings)
     data = RestData(attempt=order.attempts, reason=GATE_UNKNOWN, gates=gates_out(looked.findings))
     return Move(Event.REST, data)
+
+
+def most_in(work: Work, best: Quote) -> Decimal:
+    """The most of tokenIn that is sold for an exact output: the slippage above the best quote, what the order's price and its own
+    number leave, and what its limits of money have counted."""
+    order = work.order
+    worst, asked = promised(order)
+    numbers = [number for number in (order.amount_in_max, order.counted_in) if number is not None]
+    return max_in(work.pair, best, order.slippage_bps, worst, asked_price=asked, most=min(numbers, default=None))
 
 
 def impact_too_high(order: Claimed, quote: Quote) -> bool:

@@ -54,9 +54,9 @@ class Wallets:
         """See `Signing.of`."""
         return await self._signing.of(address)
 
-    async def reserve(self, order: Claimed, token: Token) -> Decimal:
+    async def reserve(self, order: Claimed, token: Token, amount: Decimal | None) -> Decimal:
         """See `Funds.reserve`."""
-        return await self._funds.reserve(order, token)
+        return await self._funds.reserve(order, token, amount)
 
     async def close(self) -> None:
         self._reserver.give_up()

@@ -38,6 +38,12 @@ class Reverted(VenueError):
         self.permanent = code not in ("SLIPPAGE_EXCEEDED", "INSUFFICIENT_FUNDS")
 
 
+class AmountInTooHigh(VenueError):
+    """The output costs more of tokenIn than the order may sell."""
+
+    code = "AMOUNT_IN_TOO_HIGH"
+
+
 class GateError(VenueError):
     """A gate keeps a sniper from buying; `details` names each by what was found."""
 
@@ -130,7 +136,7 @@ class Work:
     seq: int
     swap: Swap | None
     amount: Decimal | None = None
-    """Of tokenIn, to be sold in this attempt."""
+    """Of tokenIn, to be sold in this attempt; of an exact output the most."""
     selection: Selection | None = None
     since: float = field(default_factory=time.monotonic)
     """When it came to this status, in seconds of the monotonic clock."""

@@ -135,7 +135,13 @@ class QuotesOfOrderOut(Out):
 
 class PreviewOut(Out):
     pair: str
-    amount: str
+    amount: Annotated[str, msgspec.Meta(description="Of tokenIn; null where exactOut is asked for.")] | None
+    exact_out: Annotated[str, msgspec.Meta(description="Of tokenOut, what was asked for as amountOut.")] | None
+    amount_in_max: str | None
+    expected_in: (
+        Annotated[str, msgspec.Meta(description="What exactOut costs. Null: no venue can trade it now.")] | None
+    )
+    max_in: Annotated[str, msgspec.Meta(description="What the order would sell for exactOut at most.")] | None
     slippage_bps: int
     expected_out: Annotated[str, msgspec.Meta(description="Null: no venue can trade it now.")] | None
     min_out: str | None

@@ -19,7 +19,7 @@ from orders.order_in import check_ahead, checked, checked_amount, limit_of, pars
 from orders.prices import check_limit, is_priced, present
 from orders.risk import check_risk_now
 from orders.wire import text
-from routing.selection import NoQuote, min_out
+from routing.selection import NoQuote, max_in, min_out
 from routing.values import Pair, Selection
 from routing.world import tokens, world
 
@@ -70,10 +70,12 @@ class TestView(View):
         if pair is not None and is_priced(new) and not order.allow_far_price:
             check_limit(new, present(pair), now)
         check_risk_now(new.account_id, new)
+        told, limit = None, promised(new)
         # A share is decided when the order is executed: nobody knows yet what it comes to. Nor what is yet to be launched.
-        told = (
-            None if new.amount is None or pair is None else preview(pair, new.amount, new.slippage_bps, promised(new))
-        )
+        if pair is not None and new.exact_out is not None:
+            told = preview_out(pair, new.exact_out, new.slippage_bps, limit, new.amount_in_max)
+        elif pair is not None and new.amount is not None:
+            told = preview(pair, new.amount, new.slippage_bps, limit)
         return Response(TestedOut(new.resting, told))
 
 
@@ -82,35 +84,57 @@ def preview(pair: Pair, amount: Decimal, slippage_bps: int, limit: Limit) -> Pre
     try:
         selection = chosen(pair, amount)
     except NoQuote as error:
-        return PreviewOut(
-            pair=pair.name,
-            amount=text(amount),
-            slippage_bps=slippage_bps,
-            expected_out=None,
-            min_out=None,
-            net_price=None,
-            impact_bps=None,
-            fee_bps=None,
-            venue=None,
-            reason=str(error),
-            quotes=[],
-        )
+        return told(pair, slippage_bps, str(error), None, amount=text(amount))
     best = selection.winner
-    return PreviewOut(
-        pair=pair.name,
+    return told(
+        pair,
+        slippage_bps,
+        selection.reason,
+        selection,
         amount=text(amount),
-        slippage_bps=slippage_bps,
         expected_out=text(best.amount_out),
         min_out=text(min_out(pair, best, slippage_bps, limit[0], asked_price=limit[1])),
-        net_price=text(best.net_price),
-        impact_bps=text(best.impact_bps),
-        fee_bps=best.fee_bps,
-        venue=best.venue,
-        reason=selection.reason,
-        quotes=[quote_out(quote) for quote in selection.quotes],
     )
 
 
-def chosen(pair: Pair, amount: Decimal) -> Selection:
+def preview_out(pair: Pair, wanted: Decimal, slippage_bps: int, limit: Limit, most: Decimal | None) -> PreviewOut:
+    """What exactly `wanted` of tokenOut would cost at the present prices."""
+    asked = {"exact_out": text(wanted), "amount_in_max": None if most is None else text(most)}
+    try:
+        selection = chosen(pair, wanted, exact_out=True)
+    except NoQuote as error:
+        return told(pair, slippage_bps, str(error), None, **asked)
+    best = selection.winner
+    return told(
+        pair,
+        slippage_bps,
+        selection.reason,
+        selection,
+        **asked,
+        expected_in=text(best.amount_in),
+        max_in=text(max_in(pair, best, slippage_bps, limit[0], asked_price=limit[1], most=most)),
+        expected_out=text(wanted),
+        min_out=text(wanted),
+    )
+
+
+def told(pair: Pair, slippage_bps: int, reason: str, selection: Selection | None, **said: str | None) -> PreviewOut:
+    """Nothing of the market where no venue can trade it now."""
+    best = None if selection is None else selection.winner
+    names = ("amount", "exact_out", "amount_in_max", "expected_in", "max_in", "expected_out", "min_out")
+    return PreviewOut(
+        pair=pair.name,
+        slippage_bps=slippage_bps,
+        net_price=None if best is None else text(best.net_price),
+        impact_bps=None if best is None else text(best.impact_bps),
+        fee_bps=None if best is None else best.fee_bps,
+        venue=None if best is None else best.venue,
+        reason=reason,
+        quotes=[] if selection is None else [quote_out(quote) for quote in selection.quotes],
+        **{name: said.get(name) for name in names},
+    )
+
+
+def chosen(pair: Pair, amount: Decimal, *, exact_out: bool = False) -> Selection:
     """What the router would choose at the present prices. Raises `NoQuote`."""
-    return async_to_sync(world().router.estimate)(pair, amount, present(pair).ticks)
+    return async_to_sync(world().router.estimate)(pair, amount, present(pair).ticks, exact_out=exact_out)

@@ -220,6 +220,8 @@ class OrderView(View):
                     "limitPrice": {"type": "string"},
                     "priceIn": {"type": "string", "enum": ["tokenOut", "tokenIn"]},
                     "amount": {"type": "string"},
+                    "amountOut": {"type": "string"},
+                    "amountInMax": {"type": "string"},
                     "expiresAt": {"type": "string", "format": "date-time", "nullable": True},
                     "slippageBps": {"type": "integer", "minimum": 0, "maximum": 5000},
                     "trailBps": {"type": "integer", "minimum": 50, "maximum": 9000},

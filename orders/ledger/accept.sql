@@ -5,23 +5,23 @@
 -- Locks:   the inserted rows. Waits for another transaction that is inserting the same key.
 WITH wanted AS (
     SELECT id, account_id, client_order_id, idempotency_key, decode(request_hash, 'base64') AS request_hash, type, token_in,
-        token_out, amount, percent, slippage_bps, limit_price, asked_price, trigger_condition, trigger_kind, min_liquidity, volume_factor,
+        token_out, amount, percent, exact_out, amount_in_max, slippage_bps, limit_price, asked_price, trigger_condition, trigger_kind, min_liquidity, volume_factor,
         launched_before, max_price_impact_bps, max_fee_lamports, mode, wallet, expires_at, resting, request_id, plan_id, leg, round,
         trail_bps, activation_price, worst_price, time_in_force, gates
     FROM jsonb_to_recordset(%(orders)s::jsonb) AS t(
         id uuid, account_id bigint, client_order_id text, idempotency_key text, request_hash text, type text, token_in text,
-        token_out text, amount numeric, percent smallint, slippage_bps int, limit_price numeric, asked_price numeric, trigger_condition text, trigger_kind text,
+        token_out text, amount numeric, percent smallint, exact_out numeric, amount_in_max numeric, slippage_bps int, limit_price numeric, asked_price numeric, trigger_condition text, trigger_kind text,
         min_liquidity numeric, volume_factor numeric, launched_before boolean, max_price_impact_bps int,
         max_fee_lamports bigint, mode text, wallet text, expires_at timestamptz, resting boolean, request_id text,
         plan_id uuid, leg text, round int, trail_bps int, activation_price numeric, worst_price numeric, time_in_force text, gates jsonb)
 ), accepted AS (
     INSERT INTO orders_order (
-        id, account_id, client_order_id, idempotency_key, request_hash, type, token_in, token_out, amount, percent, slippage_bps,
+        id, account_id, client_order_id, idempotency_key, request_hash, type, token_in, token_out, amount, percent, exact_out, amount_in_max, slippage_bps,
         limit_price, asked_price, trigger_condition, trigger_kind, min_liquidity, volume_factor, launched_before, max_price_impact_bps,
         max_fee_lamports, mode, wallet, expires_at, resting, request_id, plan_id, leg, round,
         trail_bps, activation_price, worst_price, time_in_force, gates, status, seq, epoch, attempts, run_at,
         created_at, updated_at)
-    SELECT id, account_id, client_order_id, idempotency_key, request_hash, type, token_in, token_out, amount, percent, slippage_bps,
+    SELECT id, account_id, client_order_id, idempotency_key, request_hash, type, token_in, token_out, amount, percent, exact_out, amount_in_max, slippage_bps,
         limit_price, asked_price, trigger_condition, trigger_kind, min_liquidity, volume_factor, launched_before, max_price_impact_bps,
         max_fee_lamports, mode,
         -- Who made it for a plan names none: that of the plan's first order, else the account's default one.

@@ -7,7 +7,7 @@
 -- Takes:   ids uuid[] the orders wanted; mode text (EXECUTION_MODE); max_ahead_s float; executor uuid, which must be
 --          alive; fired uuid[] and triggers text[] (JSON), of one length: the resting orders whose trigger fired, and what fired them.
 --          quotes text[] (mints; the first one is what limits count in); mints text[] and prices numeric[], of one length: what
---          one of it is worth. Of the legs of one plan one is taken, if it is any leg's turn: what is submitted before all, then what protects.
+--          one of it is worth; margin_bps int: what an exact output may cost above its worth, slippage apart. Of the legs of one plan one is taken, if it is any leg's turn: what is submitted before all, then what protects.
 -- Returns: one row for each order taken: the columns of orders.ledger.values.Claimed, `event` being the data of the routing
 --          event, and those of its unresolved intent, or nulls.
 -- Locks:   the rows taken; skips rows that another transaction has locked. Then their plans, in the order of their ids. Then the
@@ -24,7 +24,11 @@ WITH RECURSIVE rule AS MATERIALIZED (
         < COALESCE(array_position(%(quotes)s::text[], o.token_in), 1000), false) AS is) reduces
     WHERE o.id = ANY(%(ids)s::uuid[]) AND EXISTS (SELECT FROM rule)
 ), due AS MATERIALIZED (
-    SELECT id, account_id, plan_id, status, type, token_in, token_out, amount, limit_price, trail_bps, trigger_condition
+    SELECT id, account_id, plan_id, status, type, token_in, token_out, amount, limit_price, trail_bps, trigger_condition,
+        exact_out, slippage_bps,
+        -- Of an exact output the most that may be sold, where a price or a number says so.
+        LEAST(amount_in_max, CASE WHEN trigger_condition = 'gte'
+            THEN GREATEST(exact_out / limit_price, exact_out * asked_price) ELSE exact_out / worst_price END) AS most_in
     FROM orders_order o
     WHERE id = ANY(%(ids)s::uuid[]) AND COALESCE(mode, 'mock') = %(mode)s
         AND (status = 'pending' AND (run_at <= now() OR run_at > now() + %(max_ahead_s)s * interval '1 second'
@@ -50,13 +54,20 @@ WITH RECURSIVE rule AS MATERIALIZED (
         AND (p.status = 'active' OR p.finished_at IS NULL AND p.holder = leg.id)
     RETURNING leg.id
 ), valued AS MATERIALIZED (
-    SELECT due.id, due.account_id, due.token_out, due.plan_id, w.reduces, CASE
+    SELECT due.id, due.account_id, due.token_out, due.plan_id, due.exact_out, one.worth, w.reduces, CASE
+        WHEN due.exact_out IS NOT NULL AND due.token_out = (%(quotes)s::text[])[1] THEN due.exact_out
+        -- Without such a number it counts for its present cost; it does not sell more than it was counted for (`counted_in`).
+        WHEN due.exact_out IS NOT NULL AND one.worth IS NOT NULL THEN
+            COALESCE(due.most_in * one.worth, due.exact_out * q.price * (10000 + %(margin_bps)s + due.slippage_bps) / 10000)
+        WHEN due.exact_out IS NOT NULL THEN NULL
         WHEN due.token_in = (%(quotes)s::text[])[1] THEN due.amount
         WHEN due.token_out = (%(quotes)s::text[])[1] AND due.type = 'limit' AND due.trail_bps IS NULL
             THEN due.amount * due.limit_price
         ELSE due.amount * p.price END AS notional
     FROM due JOIN wanted w USING (id)
         LEFT JOIN unnest(%(mints)s::text[], %(prices)s::numeric[]) AS p(mint, price) ON p.mint = due.token_in
+        LEFT JOIN unnest(%(mints)s::text[], %(prices)s::numeric[]) AS q(mint, price) ON q.mint = due.token_out
+        CROSS JOIN LATERAL (SELECT CASE WHEN due.token_in = (%(quotes)s::text[])[1] THEN 1 ELSE p.price END AS worth) one
     -- What protects a position goes through.
     WHERE due.status = 'pending' AND NOT w.exits
 ), refused AS MATERIALIZED (
@@ -143,11 +154,17 @@ WITH RECURSIVE rule AS MATERIALIZED (
     INSERT INTO orders_orderevent (order_id, seq, epoch, status, at, data)
     SELECT id, seq, epoch, status, now(), event FROM taken WHERE event IS NOT NULL
 )
-SELECT c.id, c.account_id, c.epoch, c.seq, c.status, c.attempts, c.type, c.token_in, c.token_out, c.amount, c.percent, c.slippage_bps,
+SELECT c.id, c.account_id, c.epoch, c.seq, c.status, c.attempts, c.type, c.token_in, c.token_out, c.amount, c.percent,
+    c.exact_out, c.amount_in_max, c.slippage_bps,
     c.limit_price, c.asked_price, c.trigger_condition, c.trail_bps, c.worst_price, c.time_in_force, c.max_price_impact_bps, c.max_fee_lamports, c.gates, c.gates_since, c.wallet, c.request_id,
     c.venue, now() AS at, c.event,
     (SELECT jsonb_strip_nulls(jsonb_build_object('code', d.code, 'limit', d.allowed, 'value', d.value))
         FROM denied d WHERE d.id = c.id) AS denied,
+    -- Of an exact output: what of tokenIn its limits of money have counted; of one that is tried again, what they counted first.
+    (SELECT LEAST(v.notional, (SELECT s.amount FROM risk_spend s WHERE s.order_id = v.id)) / v.worth
+        FROM valued v WHERE v.id = c.id AND v.exact_out IS NOT NULL AND v.token_out <> (%(quotes)s::text[])[1]
+            AND EXISTS (SELECT FROM rule r WHERE r.account_id = ANY(ARRAY[0, c.account_id])
+                AND num_nonnulls(r.max_notional_per_order, r.max_daily_spend) > 0)) AS counted_in,
     (SELECT min(r.price_collar_bps) FROM rule r JOIN wanted w ON w.id = c.id AND NOT w.exits
         WHERE r.account_id = ANY(ARRAY[0, c.account_id])) AS collar_bps,
     CASE WHEN c.attempts > 1 THEN

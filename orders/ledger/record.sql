@@ -22,6 +22,8 @@ WITH change AS MATERIALIZED (
             WHEN c.delay_ms IS NOT NULL THEN now() + c.delay_ms * interval '1 millisecond' ELSE o.run_at END,
         finished_at = CASE WHEN c.final THEN now() END,
         amount = COALESCE((c.data -> 'amended' ->> 'amount')::numeric, o.amount),
+        exact_out = COALESCE((c.data -> 'amended' ->> 'exactOut')::numeric, o.exact_out),
+        amount_in_max = COALESCE((c.data -> 'amended' ->> 'amountInMax')::numeric, o.amount_in_max),
         -- A trailing stop that has fired before shows the price at which it would fire by the high it had followed.
         limit_price = CASE WHEN c.data -> 'amended' ->> 'trailBps' IS NOT NULL AND o.trail_high IS NOT NULL
             THEN trunc(o.trail_high * (10000 - (c.data -> 'amended' ->> 'trailBps')::int) / 10000, 18)
@@ -82,7 +84,7 @@ WITH change AS MATERIALIZED (
     INSERT INTO orders_transaction (signature, order_id, epoch, attempt, venue, wallet, payload, amount_in, min_out, valid_until,
         validity, created_at)
     SELECT i.signature, c.id, c.epoch, i.attempt, i.venue, i.wallet, decode(i.payload, 'base64'),
-        (c.data ->> 'amountIn')::numeric, i.min_out, i.valid_until,
+        COALESCE((c.data ->> 'amountIn')::numeric, (c.data ->> 'maxIn')::numeric), i.min_out, i.valid_until,
         i.validity, now()
     FROM change c JOIN written USING (id), jsonb_to_record(c.intent) AS i(
         signature text, attempt int, venue text, wallet text, payload text, min_out numeric, valid_until timestamptz, validity bigint)

@@ -59,6 +59,8 @@ ACCEPT, EARLIER, CLAIM, RECORD = query("accept"), query("earlier"), query("claim
 MAX_AHEAD_S = 10.0
 """How far ahead of Postgres' clock an order's `run_at` may be: its longest delay, RETRY_CAP_MS, and two seconds more."""
 NO_WORTH = Worth()
+COST_MARGIN_BPS = 100
+"""What an exact output is counted for above its worth: fees and price impact are not known before the venues are asked."""
 ALREADY_WRITTEN, DISOWN = query("already_written"), query("disown")
 
 
@@ -124,6 +126,7 @@ def claim(
         "quotes": list(worth.quotes),
         "mints": list(worth.prices),
         "prices": list(worth.prices.values()),
+        "margin_bps": COST_MARGIN_BPS,
     }
     with connection.cursor(row_factory=kwargs_row(_claimed)) as cursor:
         return cursor.execute(CLAIM, parameters, prepare=True).fetchall()

@@ -34,9 +34,13 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     token_in: str
     token_out: str
     amount: Decimal | None
-    """Of tokenIn; None: `percent` of what the wallet has of it."""
+    """Of tokenIn; None: `percent` of what the wallet has of it, or what `exact_out` costs."""
     slippage_bps: int
     percent: int | None = None
+    exact_out: Decimal | None = None
+    """Of tokenOut, what is to be received."""
+    amount_in_max: Decimal | None = None
+    """The most that is sold for that; None: what slippage and limit allow."""
     limit_price: Decimal | None = None
     asked_price: Decimal | None = None
     trigger_condition: str | None = None
@@ -107,6 +111,10 @@ class Claimed(msgspec.Struct, frozen=True, kw_only=True):
     token_out: str
     amount: Decimal | None
     percent: int | None = None
+    exact_out: Decimal | None = None
+    amount_in_max: Decimal | None = None
+    counted_in: Decimal | None = None
+    """Of an exact output: as much of tokenIn as it was counted for in limits of money; None where nothing limits it."""
     slippage_bps: int
     limit_price: Decimal | None
     asked_price: Decimal | None = None

@@ -25,8 +25,10 @@ WORTH_SAYING = (
     "reason",
     "venue",
     "minOut",
+    "maxIn",
     "signature",
     "executedPrice",
+    "amountIn",
     "amountOut",
     "txHash",
     "slot",
@@ -36,8 +38,12 @@ WORTH_SAYING = (
 
 
 def wish(order: dict[str, Any]) -> str:
-    asked = order["amount"] if isinstance(order["amount"], str) else f"{order['amount']['percent']} % of"
-    text = f"{asked} {order['tokenIn']} → {order['tokenOut']}"
+    sold, bought = order["tokenIn"], order["tokenOut"]
+    if order.get("exactOut"):
+        text = f"{sold} → {order['exactOut']} {bought}"
+    else:
+        asked = order["amount"] if isinstance(order["amount"], str) else f"{order['amount']['percent']} % of"
+        text = f"{asked} {sold} → {bought}"
     if order["type"] == "limit":
         return f"{text}, {'≤' if order['triggerCondition'] == 'lte' else '≥'} {order['limitPrice']}{unit(order)}"
     return f"{text}, sniper: {order['trigger']['kind']}" if order.get("trigger") else text

@@ -172,6 +172,10 @@ def normal(asked: Any) -> Any:
 
 def bracket_of(order: NewOrder, exits: tuple[ExitIn, ...], *, entry: bool) -> Bracket:
     """Without an entry `order` says what the exits sell."""
+    if order.exact_out is not None:
+        raise invalid(
+            "amountOut", "belongs to single orders: a plan's exits follow from the amount that its entry sells"
+        )
     if order.amount is None:
         raise invalid("amount", "of a plan is a number, not a percentage")
     sold, bought = (order.token_out, order.token_in) if entry else (order.token_in, order.token_out)

@@ -38,6 +38,9 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     token_out: str
     amount: Decimal
     slippage_bps: int
+    exact_out: None = None
+    amount_in_max: None = None
+    """A plan sells amounts: its exits are sized and priced by what was paid."""
     limit_price: Decimal | None = None
     asked_price: Decimal | None = None
     trigger_condition: str | None = None

@@ -226,7 +226,7 @@ async def test_what_has_landed_and_is_not_recorded_yet_is_not_counted_twice(
     _, second, intent = two
     chain = Chain(held=40)
     chain.landed[intent.signature] = 12
-    assert await funds_over(database, chain).reserve(second, USDC) == Decimal("0.00004")
+    assert await funds_over(database, chain).reserve(second, USDC, second.amount) == Decimal("0.00004")
 
 
 async def test_too_little_is_said_with_what_there_is_and_what_is_needed(
@@ -234,7 +234,7 @@ async def test_too_little_is_said_with_what_there_is_and_what_is_needed(
 ) -> None:
     _, second, _ = two
     with pytest.raises(InsufficientFunds) as refused:
-        await funds_over(database, Chain(held=99)).reserve(second, USDC)
+        await funds_over(database, Chain(held=99)).reserve(second, USDC, second.amount)
     assert refused.value.permanent and refused.value.code == "INSUFFICIENT_FUNDS"
     assert refused.value.details == {"have": "0.000039", "need": "0.00004", "token": MINT}
 
@@ -246,18 +246,18 @@ async def test_a_share_waits_for_the_word_of_the_chain(
     share = msgspec.structs.replace(second, amount=None, percent=100)
     chain = Chain(held=40)
     chain.landed[intent.signature] = 12
-    assert await funds_over(database, chain).reserve(share, USDC) == Decimal("0.00004")
+    assert await funds_over(database, chain).reserve(share, USDC, share.amount) == Decimal("0.00004")
     chain.held = 0
     with pytest.raises(NothingToSell):
-        await funds_over(database, chain).reserve(share, USDC)
+        await funds_over(database, chain).reserve(share, USDC, share.amount)
 
 
 async def test_a_newer_look_is_taken_where_others_had_one(database: Connection, account: int, wallet: Wallet) -> None:
     [order] = orders_of(database, account, 1, amount=Decimal("0.00004"))
     database.execute("UPDATE wallets_wallet SET balance_slot = 50")
     chain = Chain(held=100)
-    assert await funds_over(database, chain).reserve(order, USDC) == Decimal("0.00004")
+    assert await funds_over(database, chain).reserve(order, USDC, order.amount) == Decimal("0.00004")
     assert chain.looks == 2
     database.execute("UPDATE wallets_wallet SET state = 'retired'")
     with pytest.raises(WalletNotInUse):
-        await funds_over(database, chain).reserve(order, USDC)
+        await funds_over(database, chain).reserve(order, USDC, order.amount)

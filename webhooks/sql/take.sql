@@ -6,7 +6,7 @@
 SELECT d.id, d.endpoint_id, d.subject, d.seq, d.type, d.at, d.attempts, extract(epoch FROM now() - d.queued_at)::float8,
     COALESCE(oe.status, pe.status), COALESCE(oe.data, pe.data, al.data),
     (SELECT name FROM accounts_account WHERE id = COALESCE(o.account_id, p.account_id, al.account_id)),
-    o.client_order_id, o.type, o.token_in, o.token_out, o.amount, o.percent, o.mode, o.plan_id, o.leg,
+    o.client_order_id, o.type, o.token_in, o.token_out, o.amount, o.percent, o.exact_out, o.mode, o.plan_id, o.leg,
     p.client_plan_id, p.kind
 FROM unnest(%(endpoint)s::uuid[], %(free)s::int[]) AS w(id, free)
 CROSS JOIN LATERAL (

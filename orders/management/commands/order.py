@@ -24,7 +24,11 @@ class Command(EngineCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("token_in", metavar="SELL", help="token that is paid, by symbol or mint")
         parser.add_argument("token_out", metavar="BUY", help="token that is received")
-        parser.add_argument("amount", metavar="AMOUNT", help="of the token that is paid")
+        parser.add_argument("amount", metavar="AMOUNT", nargs="?", help="of the token that is paid")
+        parser.add_argument(
+            "--amount-out", metavar="N", help="exact out, instead of AMOUNT: what is received, no less and no more"
+        )
+        parser.add_argument("--amount-in-max", metavar="N", help="with --amount-out: what is paid for it at most")
         parser.add_argument("--limit", metavar="PRICE", help="limit order at this price (BUY per SELL)")
         parser.add_argument(
             "--price-in",
@@ -72,6 +76,8 @@ class Command(EngineCommand):
 
     def asked(self, **options: Any) -> dict[str, Any]:
         """The order as the API takes it; what the API would refuse is its to refuse."""
+        if (options["amount"] is None) == (options["amount_out"] is None):
+            raise CommandError("say AMOUNT, or --amount-out N", returncode=REFUSED)
         if options["side"] and not options["limit"]:
             raise CommandError("--gte and --lte belong to --limit PRICE", returncode=REFUSED)
         if options["limit"] and options["snipe"]:
@@ -80,6 +86,8 @@ class Command(EngineCommand):
             "tokenIn": options["token_in"],
             "tokenOut": options["token_out"],
             "amount": options["amount"],
+            "amountOut": options["amount_out"],
+            "amountInMax": options["amount_in_max"],
             "type": "limit" if options["limit"] else "sniper" if options["snipe"] else "market",
             "slippageBps": options["slippage_bps"],
             "clientOrderId": options["client_order_id"],

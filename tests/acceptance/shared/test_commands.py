@@ -48,6 +48,17 @@ def test_an_order_is_watched_to_its_end(engine: Engine) -> None:
     assert [line["status"] for line in printed if line.get("type") == "event"][-1] == "confirmed"
 
 
+def test_an_exact_output_is_received(engine: Engine) -> None:
+    asked = ("order", "USDC", "SOL", "--amount-out", "0.75", "--amount-in-max", "100000")
+    code, printed, complaint = run(engine, *asked, "--watch")
+    assert code == DONE, complaint
+    confirmed = [line for line in printed if line.get("type") == "event"][-1]
+    assert (confirmed["status"], confirmed["data"]["amountOut"]) == ("confirmed", "0.75")
+    for wrong in (("order", "USDC", "SOL"), ("order", "USDC", "SOL", "1", "--amount-out", "2")):
+        code, _, complaint = run(engine, *wrong)
+        assert code == REFUSED and "--amount-out" in complaint
+
+
 def test_a_limit_rests_is_listed_and_cancelled(engine: Engine) -> None:
     code, [placed], _ = run(engine, "order", "SOL", "USDC", "1", "--limit", "900", "--client-order-id", "mine")
     assert code == DONE and placed["clientOrderId"] == "mine"

@@ -29,7 +29,14 @@ def test_curl(engine: Engine, tmp_path: Path) -> None:
     script = "set -eu\n" + examples("rest.md", "sh", engine)
     done = subprocess.run(["sh", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=LIMIT_S)
     assert done.returncode == 0, done.stdout + done.stderr
-    for said in ('"status":"cancelled"', "VALIDATION_FAILED", "SAME_TOKEN", '"expectedOut"', '"limitPrice":"170"'):
+    for said in (
+        '"status":"cancelled"',
+        "VALIDATION_FAILED",
+        "SAME_TOKEN",
+        '"expectedOut"',
+        '"limitPrice":"170"',
+        '"expectedIn"',
+    ):
         assert said in done.stdout
 
 

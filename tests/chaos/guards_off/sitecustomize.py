@@ -13,6 +13,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+import exact_out  # type: ignore[import-not-found]
 import going_live  # type: ignore[import-not-found]
 import real_chain  # type: ignore[import-not-found]
 import risk_statements  # type: ignore[import-not-found]
@@ -103,9 +104,10 @@ GUARDS: dict[str, dict[str, Any]] = {
     "intent": {"routing.mock.venue": no_intent},
     "turn": {"orders.ledger.statements": no_turn},
     "reconciler": {"orders.recovery.reconcile": no_reconciler},
-    **{guard: edited(edits) for guard, edits in (real_chain.EDITS | going_live.EDITS).items()},
+    **{guard: edited(edits) for guard, edits in (real_chain.EDITS | going_live.EDITS | exact_out.EDITS).items()},
     **{
-        guard: {"orders.ledger.queries": other_statements(edits)} for guard, edits in risk_statements.STATEMENTS.items()
+        guard: {"orders.ledger.queries": other_statements(edits)}
+        for guard, edits in (risk_statements.STATEMENTS | exact_out.STATEMENTS).items()
     },
 }
 

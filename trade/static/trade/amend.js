@@ -11,9 +11,11 @@ const percent = (bps) => plain(bps / 100, 6);
 export function amendOrder(order, done) {
   const given = { price: order.type === "limit" && !order.trailBps ? ["limitPrice", order.limitPrice] : null, slippage: ["slippageBps", percent(order.slippageBps)] };
   if (typeof order.amount !== "object") given.amount = ["amount", order.amount]; // A share cannot be amended.
+  if (order.exactOut) given.amount = ["amountOut", order.exactOut];
   if (order.trailBps) given.trail = ["trailBps", percent(order.trailBps)];
   const change = (body) => call(`/api/orders/${order.orderId}`, { method: "PATCH", body });
-  open({ title: "Amend the order", priceLabel: "Limit price", given, change, done, far: true });
+  const amountLabel = order.exactOut ? `Amount received, ${token(order.tokenOut)}` : "Amount";
+  open({ title: "Amend the order", priceLabel: "Limit price", amountLabel, given, change, done, far: true });
 }
 
 /** `leg` as its row shows it. What the engine has widened of its slippage is not what was asked for. */
@@ -30,11 +32,12 @@ export function amendExit(leg, plan, done) {
 }
 
 /** `given` has the API's name and the present text of each field to show; only what differs is sent. */
-function open({ title, priceLabel, given, change, done, far = false }) {
+function open({ title, priceLabel, amountLabel = "Amount", given, change, done, far = false }) {
   const dialog = byId("amend");
   const error = dialog.querySelector(".error");
   byId("amend-title").textContent = title;
   byId("amend-price-label").textContent = priceLabel;
+  byId("amend-amount-label").textContent = amountLabel;
   for (const name of FIELDS) {
     byId(`amend-${name}-field`).hidden = !given[name];
     byId(`amend-${name}`).value = given[name]?.[1] ?? "";

@@ -1,6 +1,6 @@
 // One order: its stages as they happen, what was quoted, what was sent, why it failed.
 
-import { amount, clock, duration, element, facts, percent, price, short, symbol, token } from "./format.js";
+import { amount, clock, duration, element, facts, percent, price, short, symbol, token, trade } from "./format.js";
 import { Live } from "./live.js";
 import { after, wish } from "./orders.js";
 import { draw, FINAL } from "./stepper.js";
@@ -77,7 +77,7 @@ export class Detail {
 
   #show() {
     const order = this.#order;
-    byId("detail-title").textContent = `${amount(order.amount)} ${token(order.tokenIn)} → ${token(order.tokenOut)}`;
+    byId("detail-title").textContent = trade(order);
     const badge = byId("detail-status");
     badge.textContent = order.resting ? "waiting" : order.status;
     badge.dataset.status = order.status;
@@ -111,13 +111,15 @@ export class Detail {
     const final = FINAL.has(order.status) && started ? Date.parse(order.updatedAt) - Date.parse(started.at) : null;
     facts(byId("facts"), [
       ["Type", wish(order)],
+      ["Paid", order.exactOut && order.amountIn && `${amount(order.amountIn)} ${token(order.tokenIn)}`],
       ["Received", order.amountOut && `${amount(order.amountOut)} ${token(order.tokenOut)}`],
       ["Price", order.executedPrice && price(order.executedPrice)],
       ["Venue", order.venue ?? sent?.venue],
       ["Venue's fee", order.fee && `${amount(order.fee)} ${token(order.tokenOut)}`],
       ["The chain's fees", order.fees && costs(order.fees), "long"],
       ["Fees at most", order.maxFeeLamports && `${amount(order.maxFeeLamports / 1e9)} SOL`],
-      ["At least", sent && `${amount(sent.minOut)} ${token(order.tokenOut)}`],
+      ["At least", sent && !sent.maxIn && `${amount(sent.minOut)} ${token(order.tokenOut)}`],
+      ["Paid at most", (sent?.maxIn ?? order.amountInMax) && `${amount(sent?.maxIn ?? order.amountInMax)} ${token(order.tokenIn)}`],
       ["Slippage", `${percent(order.slippageBps)} at most`],
       ["Attempts", order.attempts || null],
       ["Execution took", final && duration(final)],
@@ -152,7 +154,7 @@ export class Detail {
       ...list(data.quotes).map((quote) => element(
         "tr", { class: quote.venue === data.venue && "won" },
         element("td", {}, `${quote.venue}${quote.venue === data.venue ? " ✓" : ""}`),
-        element("td", { class: "num" }, `${amount(quote.amountOut)} ${token(this.#order.tokenOut)}`),
+        element("td", { class: "num" }, quote.amountIn ? `for ${amount(quote.amountIn)} ${token(this.#order.tokenIn)}` : `${amount(quote.amountOut)} ${token(this.#order.tokenOut)}`),
         element("td", { class: "num" }, price(quote.netPrice)),
         element("td", { class: "num" }, percent(quote.feeBps)),
         element("td", { class: "num" }, percent(quote.impactBps)),

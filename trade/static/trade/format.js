@@ -37,6 +37,12 @@ export function spoken(seconds) {
   return words.filter(([count]) => count).slice(0, 2).map(([count, unit]) => `${count} ${unit}`).join(" ") || "0 s";
 }
 
+/** What an order trades: `1.5 SOL → USDC`, of an exact output `USDC → 2 SOL`. `arrow` is what stands between. */
+export function trade(order, arrow = "→") {
+  if (order.exactOut) return `${token(order.tokenIn)} ${arrow} ${amount(order.exactOut)} ${token(order.tokenOut)}`;
+  return `${amount(order.amount)} ${token(order.tokenIn)} ${arrow} ${token(order.tokenOut)}`;
+}
+
 export function compact(value) {
   return new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 }).format(Number(value));
 }

@@ -1,7 +1,7 @@
 // The account's orders: the newest from the feed, older ones from REST, every change as it happens.
 
 import { call } from "./api.js";
-import { amount, clock, element, limit, percent, token } from "./format.js";
+import { amount, clock, element, limit, percent, token, trade } from "./format.js";
 import { Live } from "./live.js";
 import { dots, FINAL } from "./stepper.js";
 
@@ -14,7 +14,7 @@ const byId = (id) => document.getElementById(id);
 export function after(order, event) {
   const { data } = event;
   const next = { ...order, seq: event.seq, status: event.status, updatedAt: event.at, resting: Boolean(data.resting), ...data.amended };
-  for (const name of ["venue", "executedPrice", "amountOut", "fee", "txHash"]) if (data[name] !== undefined) next[name] = data[name];
+  for (const name of ["venue", "executedPrice", "amountIn", "amountOut", "fee", "txHash"]) if (data[name] !== undefined) next[name] = data[name];
   if (data.amended?.askedPrice !== undefined) {
     const asked = data.amended.askedPrice;
     Object.assign(next, { priceIn: asked === null ? "tokenOut" : "tokenIn", limitPrice: asked ?? data.amended.limitPrice });
@@ -158,7 +158,7 @@ export class Orders {
     if (known?.seq === order.seq) return row;
     const cells = [
       element("td", {}, element("time", { datetime: order.createdAt }, clock(order.createdAt))),
-      element("td", {}, element("button", { class: "open", type: "button" }, `${amount(order.amount)} ${token(order.tokenIn)} → ${token(order.tokenOut)}`)),
+      element("td", {}, element("button", { class: "open", type: "button" }, trade(order))),
       element("td", {}, wish(order)),
       element("td", { class: "stage" }, dots(order), element("span", { class: "badge", "data-status": order.status }, order.resting ? "waiting" : order.status)),
       element("td", { class: "num" }, result(order)),
@@ -197,7 +197,7 @@ function result(order) {
 }
 
 function buttons(order) {
-  const named = (act, text, kind = "") => element("button", { type: "button", class: `small ${kind}`, "data-act": act, "aria-label": `${act === "plan" ? "Show the plan of" : text} the order of ${amount(order.amount)} ${token(order.tokenIn)} for ${token(order.tokenOut)}` }, text);
+  const named = (act, text, kind = "") => element("button", { type: "button", class: `small ${kind}`, "data-act": act, "aria-label": `${act === "plan" ? "Show the plan of" : text} the order of ${trade(order, "for")}` }, text);
   if (order.planId) return [named("plan", "Plan")];
   if (!order.resting) return [];
   return [named("amend", "Amend"), " ", named("cancel", "Cancel", "danger")];
