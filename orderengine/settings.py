@@ -512,8 +512,8 @@ VENUE_METEORA = read_choice("VENUE_METEORA", "direct", ("direct", "http", "both"
 VENUE_JUPITER = read_choice("VENUE_JUPITER", "off", ("off", "http"))
 """`http`: Jupiter is a venue of its own, over all pools that it knows."""
 VAULT_SUBSCRIPTIONS = read_bool("VAULT_SUBSCRIPTIONS", True)
-"""Whether a node is asked to tell when a pool changes that orders wait for, so that they fire in that block; prices are polled
-all the same. Of venues that are traded directly."""
+"""Whether a node is asked to tell when a pool changes, or is made, that orders wait for, so that they fire in that block; prices
+are polled all the same. Changes are told of venues that are traded directly."""
 RAYDIUM_URL = read("RAYDIUM_URL", "")
 """Of its trade API; unset: that of the mode."""
 JUPITER_URL = read("JUPITER_URL", "")

@@ -82,6 +82,16 @@ class PoolIndex:
             self._look()  # Nobody waits for it.
         return self._pools.get(key, ())
 
+    def knows(self, a: Pubkey, b: Pubkey) -> bool:
+        """Whether the last look has found a pool of the two. Asks nobody."""
+        return bool(self._pools.get(frozenset((a, b))))
+
+    def add(self, address: Pubkey, mints: tuple[Pubkey, Pubkey]) -> None:
+        """Notes a pool that is new, until the next look."""
+        key = frozenset(mints)
+        if address not in (known := self._pools.get(key, ())):
+            self._pools = {**self._pools, key: [*known, address]}
+
     def _look(self) -> "asyncio.Task[None]":
         loop = asyncio.get_running_loop()
         if self._looking is None or self._looking.done() or self._looking.get_loop() is not loop:

@@ -1,11 +1,12 @@
-"""What a node tells by itself, in the block that makes it so: that a transaction is final, that an account has changed.
+"""What a node tells by itself, in the block that makes it so: that a transaction is final, that an account has changed, that
+a program has one more.
 
 Only a hint. What is missed, for whatever reason, the next look finds.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -22,15 +23,22 @@ HEARTBEAT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is subscribed to, by `{name}Subscribe` with these options. `once`: a notification ends the subscription."""
+    """What is subscribed to, by `{name}Subscribe` with these parameters. `once`: a notification ends the subscription."""
 
     name: str
-    options: Mapping[str, str]
+    parameters: Callable[[str], list[Any]]
     once: bool
 
 
-SIGNATURES = Kind("signature", {"commitment": "finalized"}, once=True)
-ACCOUNTS = Kind("account", {"commitment": COMMITMENT, "encoding": "base64"}, once=False)
+def _accounts_of(what: str) -> list[Any]:
+    """`what`: JSON of a program and of filters of its accounts."""
+    program, filters = msgspec.json.decode(what)
+    return [program, {"commitment": COMMITMENT, "encoding": "base64", "filters": filters}]
+
+
+SIGNATURES = Kind("signature", lambda what: [what, {"commitment": "finalized"}], once=True)
+ACCOUNTS = Kind("account", lambda what: [what, {"commitment": COMMITMENT, "encoding": "base64"}], once=False)
+PROGRAMS = Kind("program", _accounts_of, once=False)
 
 
 class _Message(msgspec.Struct):
@@ -137,7 +145,7 @@ class Subscriptions:
             self._next += 1
             if what in self._wanted and what not in self._known:
                 self._asked[self._next], self._known[what] = what, None
-                await self._call(socket, "Subscribe", [what, self._kind.options])
+                await self._call(socket, "Subscribe", self._kind.parameters(what))
             elif what not in self._wanted and (number := self._known.get(what)) is not None:
                 del self._known[what], self._numbers[number]
                 await self._call(socket, "Unsubscribe", [number])

@@ -28,6 +28,9 @@ from routing.solana.builder import Builder
 from routing.solana.chain import SolanaChain
 from routing.solana.fees import AUTO, Fees
 from routing.solana.gates.look import Looker
+from routing.solana.launches import ALL as ALL_POOLS
+from routing.solana.launches import DIRECT as DIRECT_POOLS
+from routing.solana.launches import LaunchWatch
 from routing.solana.mints import read_mint
 from routing.solana.nodes import At, Nodes
 from routing.solana.paper import PaperBalances, PaperBuilder, PaperChain, PaperFunding
@@ -48,6 +51,7 @@ from routing.solana.venues.http import HttpVenue
 from routing.solana.venues.meteora_damm import Damm
 from routing.solana.venues.raydium_cpmm import Cpmm
 from routing.solana.venues.signing import Means
+from routing.solana.watches import Watches
 from routing.tokens import Tokens
 from routing.values import Mint, Pair, Quote, VenueName
 from routing.venue import Venue
@@ -142,7 +146,7 @@ class SolanaWorld:
     looker: Looker
     controls: Controls | None = None
     apis: Sequence[Api] = ()
-    watch: VaultWatch | None = None
+    watch: Watches | None = None
 
     async def read_mint(self, address: str) -> Mint | None:
         """See `World`."""
@@ -268,5 +272,17 @@ def solana_world(
     balances = SolanaBalances(nodes) if paper is None else PaperBalances(nodes, paper)
     found_in = {name: (index(name), program) for name, program in PROGRAMS.items()}
     looker = Looker(nodes, accounts, Funding(accounts), found_in, permits, on_paper=paper is not None)
-    watch = VaultWatch(sockets, accounts, vaults) if watch_vaults and sockets and vaults else None
+    # Pools that are named are all there are; a server trades what its venue has.
+    modes = {VenueName(name): mode for name, mode in access.modes.items() if name in DIRECT_POOLS}
+    shapes = {
+        name: ALL_POOLS[name] if mode != DIRECTLY else DIRECT_POOLS[name]
+        for name, mode in modes.items()
+        if mode != DIRECTLY or pools is None
+    }
+    indexes = {name: index(name) for name in shapes if modes[name] != OVER_HTTP}
+    watch = (
+        Watches(VaultWatch(sockets, accounts, vaults), LaunchWatch(sockets, shapes, indexes))
+        if watch_vaults and sockets
+        else None
+    )
     return SolanaWorld(router, chain, nodes, accounts, listed, balances, looker, controls, tuple(apis), watch)

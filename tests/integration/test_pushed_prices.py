@@ -92,7 +92,7 @@ class Bench:
     def subscribed(self) -> None:
         """Polls until the node has said that it will tell."""
         assert self.world.watch is not None
-        watch = self.world.watch
+        watch = self.world.watch.vaults
 
         def ready() -> bool:
             self.poll()
@@ -176,8 +176,8 @@ def test_where_nobody_tells_the_poll_fires(bench: Open, options: dict[str, Any])
 
 def test_while_nobody_waits_nothing_is_polled_and_nothing_subscribed_to(bench: Open) -> None:
     engine = bench()
-    watch = engine.world.watch
-    assert watch is not None
+    assert engine.world.watch is not None
+    watch = engine.world.watch.vaults
     engine.store.redis.delete(TURN)
     assert engine.ticker.tick() and engine.store.read([NAME]) == {}
     assert not watch._of and watch._subscriptions._running is None
@@ -189,6 +189,6 @@ def test_while_nobody_waits_nothing_is_polled_and_nothing_subscribed_to(bench: O
 
 def emptied(engine: Bench) -> bool:
     engine.store.redis.delete(TURN)
-    watch = engine.world.watch
-    assert watch is not None
+    assert engine.world.watch is not None
+    watch = engine.world.watch.vaults
     return engine.ticker.tick() and not watch._of and not watch._subscriptions.connected

@@ -35,9 +35,8 @@ class Follower:
 
     def __init__(self, stage: Stage, watch: VaultWatch | None = None) -> None:
         self.stage, self.told = stage, list[tuple[str, VenueName]]()
-        found = watch or stage.world.watch
-        assert found is not None
-        self.watch = found
+        assert stage.world.watch is not None
+        self.watch = watch or stage.world.watch.vaults
 
     def changed(self, changed: Pair, venue: VenueName) -> None:
         self.told.append((changed.name, venue))

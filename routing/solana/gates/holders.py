@@ -8,6 +8,7 @@ from solders.pubkey import Pubkey
 
 from routing.gates import Finding, Verdict
 from routing.solana.addresses import SYSTEM
+from routing.solana.launches import METEORA_LB, RAYDIUM_CLMM
 from routing.solana.pools import CPMM, DAMM
 from routing.solana.programs import METEORA_DAMM, RAYDIUM_CPMM
 
@@ -31,8 +32,8 @@ POOL_PROGRAMS = frozenset(
     {
         CPMM.program,
         DAMM.program,
-        Pubkey.from_string("CAMMCzo5YL8w4VFF8KVHrK22GGUsp5VTaW7grrKgrWqK"),
-        Pubkey.from_string("LBUZKhRxPF3XUpBCjp4YzTKgLccjZhTSDM9YuVaPwxo"),
+        RAYDIUM_CLMM.program,
+        METEORA_LB.program,
     }
 )
 """Programs whose pools own their vaults themselves: Raydium CLMM, Meteora DLMM."""
