@@ -124,8 +124,9 @@ def take_turns() -> None:
     """A process that wakes up does not preempt the one that runs (Linux' batch policy).
 
     Under load a dozen processes wake each other thousands of times a second, and every early switch costs warm caches.
+    A policy that whoever started the engine chose (idle, a real-time one) stays.
     """
-    if sys.platform == "linux":
+    if sys.platform == "linux" and os.sched_getscheduler(0) == os.SCHED_OTHER:
         with contextlib.suppress(OSError):  # A container may forbid it.
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 

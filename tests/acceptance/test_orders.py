@@ -97,7 +97,7 @@ async def test_two_hundred_orders_are_each_watched_from_their_post_to_their_end(
     """Each client connects right after its POST, and has every event once and in order."""
 
     async def one() -> list[tuple[int, str]]:
-        order = await client.place()
+        order = await client.place(slippageBps=5000)  # On a chain all of them move the one pool's price.
         watched = await client.watch(order["orderId"])
         assert watched.code == 1000
         return watched.stages
@@ -423,6 +423,8 @@ async def test_every_request_has_an_id(client: Client) -> None:
 
 async def test_a_request_s_id_goes_along_to_the_events_and_into_the_worker_s_log(client: Client) -> None:
     sent = {"X-Request-Id": "desk-7/42"}
+    # On a chain the wallet has none of it, which another try does not change.
+    tries = 3 if client.engine.mode == "mock" else 1
     answer = await client.execute(sent, tokenIn="NEW", clientOrderId="traced")  # Not listed: it fails.
     order_id = answer.json()["orderId"]
     watched = await client.watch(order_id)
@@ -433,15 +435,15 @@ async def test_a_request_s_id_goes_along_to_the_events_and_into_the_worker_s_log
     assert (await client.get(f"/api/orders/{order_id}/events"))["events"] == watched.facts
     assert in_batch["events"][0]["data"] == {"requestId": "desk-7/42"}
     async with asyncio.timeout(30):  # What a worker says comes into its file by way of supervisord.
-        while len(said := [line for line in client.engine.log("orders-1").splitlines() if order_id in line]) < 3:
+        while len(said := [line for line in client.engine.log("orders-1").splitlines() if order_id in line]) < tries:
             await asyncio.sleep(0.1)
     lines = [json.loads(line) for line in said]
     assert {line["request_id"] for line in lines} == {"desk-7/42"}
     assert [line["event"].rpartition(": ")[0] for line in lines] == [
-        *[f"order {order_id} is tried again"] * 2,
+        *[f"order {order_id} is tried again"] * (tries - 1),
         f"order {order_id} failed",
     ]
-    assert [(line["attempt"], line["order_id"]) for line in lines] == [(n, order_id) for n in (1, 2, 3)]
+    assert [(line["attempt"], line["order_id"]) for line in lines] == [(n + 1, order_id) for n in range(tries)]
     assert all(line["epoch"] == line["attempt"] and line["executor"] for line in lines)
 
 

@@ -4,7 +4,7 @@ from contextlib import closing
 from typing import Any
 
 from tests.acceptance.test_triggers import FINAL, Trader, until
-from tests.engine import Engine
+from tests.engine import MOCK_ONLY, Engine
 
 MINT = "Gh9ZwEmdLJ8DscKNTkTqPbNwLNNBjuSzaG9Vp2KGtKJr"
 SNIPER = {"tokenIn": "USDC", "tokenOut": MINT, "amount": "10", "type": "sniper", "slippageBps": 5000}
@@ -34,6 +34,7 @@ def ended(trader: Trader, order_id: str) -> Any:
     return until(lambda: (order := get(trader, f"/api/orders/{order_id}"))["status"] in FINAL and order, order_id)
 
 
+@MOCK_ONLY  # A mint is registered before it exists here; test_localnet.py makes one on the chain.
 def test_tokens() -> None:
     with Engine(MOCK_LATENCY="0.2", MOCK_SEED="3").running() as engine, closing(Trader(engine)) as trader:
         # A launch of a mint that does not exist yet.

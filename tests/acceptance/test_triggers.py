@@ -254,8 +254,8 @@ def test_a_volume_spike_fires_its_sniper_once(trader: Trader) -> None:
         type="sniper", tokenIn="USDC", tokenOut="JUP", amount="10", trigger={"kind": "volume", "volumeFactor": "3"}
     )
     until(lambda: trader.armed(order_id, "sniper", "USDC-JUP"), "arming")
-    until(lambda: int(trader.redis.hget("quotes:USDC-JUP:RAYDIUM", "volume_ticks") or 0) >= 3, "an average")
-    mean = Decimal(trader.redis.hget("quotes:USDC-JUP:RAYDIUM", "volume_mean") or 0)
+    until(lambda: int(trader.redis.hget("quotes:USDC-JUP:RAYDIUM", "volume_ticks") or 0) >= 3, "ticks")
+    mean = until(lambda: Decimal(trader.redis.hget("quotes:USDC-JUP:RAYDIUM", "volume_mean") or 0), "an average")
     assert statuses(trader.events(order_id)) == ["pending"]
     trader.move("JUP-USDC", volume=str(round(mean * 10)))
     events = trader.ends(order_id)
