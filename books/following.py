@@ -1,14 +1,17 @@
 """Follows the fills in a worker process of the queue `dbsync`."""
 
 import threading
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 
 from books.keeper import Keeper
+from books.losses import Losses
+from books.stepping import Stepping
 from orders.ledger import queries
 from orders.ledger.session import Session
+from risk.worth import valuation
 from routing.cluster import mode
 
 HORIZON = queries.query("horizon")
@@ -23,6 +26,8 @@ class Following:
     def __init__(self, settings: Any) -> None:
         self._session = Session(settings.DATABASE_URL, name="books", statement_timeout_ms=STATEMENT_TIMEOUT_MS)
         self._keeper = Keeper(mode(), settings.CHECKPOINT_FILLS)
+        self._losses = Losses(mode())
+        self._stepping = Stepping()
         self._running = threading.Lock()
 
     def close(self) -> None:
@@ -38,7 +43,11 @@ class Following:
 
     def _follow(self, connection: psycopg.Connection[Any]) -> None:
         horizon, now = horizon_of(connection)
-        self._keeper.keep(connection, now, horizon)
+        back = self._stepping.back(now)
+        if back is not None:
+            self._losses.forget()
+        self._losses.note(connection, now, horizon, valuation.prices())
+        self._keeper.keep(connection, now, horizon, back or timedelta())
 
 
 def horizon_of(connection: psycopg.Connection[Any]) -> tuple[datetime, datetime]:

@@ -21,8 +21,6 @@ FORGET = "DELETE FROM books_checkpoint WHERE account_id = %s AND mode = %s AND f
 FORGET_SINCE = "DELETE FROM books_checkpoint WHERE mode = %s AND at >= %s"
 BEHIND = timedelta(seconds=60)
 """Checkpoints stand so far behind: a clock that is set back by less puts no fill before one."""
-STEPPED_S = 0.5
-"""So far between Postgres' clock and this process' own only a step of one of them leads."""
 LOOK_EVERY_S = 30.0
 CHECKED_AT_ONCE = 5
 """Of each look: counting the fills of one takes some 20 ms."""
@@ -40,12 +38,15 @@ class Keeper:
         """Of each account: until when its fills since the newest checkpoint are counted, and how many there are."""
         self._look_at = float("-inf")
         self._checked = 0
-        self._clock: tuple[float, float] | None = None
-        """Postgres' and this process' own, at the last call."""
 
-    def keep(self, connection: psycopg.Connection[Any], now: datetime, horizon: datetime) -> int:
-        """Returns how many checkpoints are new. Safe to repeat and to do in several processes."""
-        connection.execute(FORGET_SINCE, (self._mode, self._doubtful(now)))
+    def keep(
+        self, connection: psycopg.Connection[Any], now: datetime, horizon: datetime, back: timedelta = timedelta()
+    ) -> int:
+        """Returns how many checkpoints are new. Safe to repeat and to do in several processes.
+
+        `back`: how long ago Postgres' clock was set back: since then fills may have appeared that no checkpoint knows.
+        """
+        connection.execute(FORGET_SINCE, (self._mode, now - BEHIND - back))
         settled = horizon - BEHIND
         if time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + LOOK_EVERY_S
@@ -59,14 +60,6 @@ class Keeper:
                     break
                 written += 1
         return written
-
-    def _doubtful(self, now: datetime) -> datetime:
-        """From when on fills may have appeared that no checkpoint knows: Postgres' clock was set back."""
-        before, own = self._clock or (now.timestamp(), time.monotonic())
-        self._clock = now.timestamp(), time.monotonic()
-        passed = self._clock[1] - own
-        stepped = before + passed - now.timestamp() > STEPPED_S
-        return now - BEHIND - timedelta(seconds=passed if stepped else 0)
 
     def _check(self, connection: psycopg.Connection[Any]) -> None:
         """Holds the next few checkpoints against the fills; one that differs goes, with those of its account that follow."""

@@ -130,8 +130,6 @@ class LimitsForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or {}
-        if self.instance.pk == EVERYBODY and given.get("max_daily_loss") is not None:
-            self.add_error("max_daily_loss", "A limit of an account; everybody together has none.")
         halted = self.instance.state == TradingState.HALTED
         if self.instance.pk == EVERYBODY and not halted and not self.errors and not capped(self.limits):
             raise ValidationError(CapsNotSet.__doc__ or "")

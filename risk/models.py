@@ -51,6 +51,9 @@ class Budget(models.Model):
     """UTC. On a later day nothing is spent or lost yet."""
     spent = models.DecimalField(default=0, **MONEY)
     lost = models.DecimalField(default=0, **MONEY)
+    """Noted by `books.losses`."""
+    unpriced = ArrayField(models.CharField(max_length=44), null=True)
+    """Quote tokens (mints) in which something was realised on the day, and whose worth nobody knows: not in `lost`."""
 
 
 class Spend(models.Model):

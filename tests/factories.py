@@ -181,6 +181,25 @@ def submitted(connection: Connection, taken: Claimed, intent: Swap | None = None
     return intent
 
 
+def filled(connection: Connection, account: int, **trade: Any) -> UUID:
+    """An order that sold `amount_in` of `token_in` for `amount_out`."""
+    values = {"token_in": SOL.mint, "token_out": USDC.mint, "amount_in": "1", "amount_out": "150", "fees": None} | trade
+    order = new_order(
+        account, token_in=values["token_in"], token_out=values["token_out"], amount=Decimal(values["amount_in"])
+    )
+    taken = claimed(connection, accepted(connection, order))
+    intent = submitted(connection, taken)
+    price = Decimal(values["amount_out"]) / Decimal(values["amount_in"])
+    data = {"amountIn": values["amount_in"], "amountOut": values["amount_out"], "executedPrice": f"{price:.18f}"}
+    data |= {"txHash": intent.signature} | ({"fees": values["fees"]} if values["fees"] else {})
+    confirmed = change(
+        taken, Event.CONFIRM, was=Status.SUBMITTED, seq=taken.seq + 2, data=data, resolved=(intent.signature, "landed")
+    )
+    assert all(statements.record(connection, [confirmed]))
+    assert not any(statements.record(connection, [confirmed])), "an order is confirmed once"
+    return order.id
+
+
 FILL = {
     "venue": "RAYDIUM",
     "executedPrice": "149.5",

@@ -268,7 +268,13 @@ class RuleOut(Out):
 
 class UsedOut(Out):
     spent_today: Annotated[str, msgspec.Meta(description="UTC day; counted while a daily limit is set.")]
-    lost_today: str
+    lost_today: Annotated[str, msgspec.Meta(description="Realised on the UTC day; noted while a daily limit is set.")]
+    lost_unpriced: Annotated[
+        list[str],
+        msgspec.Meta(
+            description="In these something was realised today, and nobody knows their price: not in lostToday."
+        ),
+    ]
     open_orders: int
     orders_last_minute: int
 

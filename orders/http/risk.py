@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from accounts.auth import Caller
 from accounts.models import Account
 from accounts.rest import MayTrade
-from orders.errors import ApiError, invalid
+from orders.errors import ApiError
 from orders.http.answers import (
     LimitsOut,
     RiskChangeOut,
@@ -106,8 +106,6 @@ class RiskView(View):
         """Sets all limits of the account. What an operator has set only an operator changes."""
         asked: LimitsIn = limits_reader.read(json_body(request))
         account_id, wanted = self.account_id(), asked.checked()
-        if account_id == EVERYBODY and wanted.max_daily_loss is not None:
-            raise invalid("maxDailyLoss", "is a limit of an account; everybody together has none")
         try:
             changes.set_limits(account_id, wanted, by(request))
         except SetByStaff:
@@ -231,6 +229,7 @@ def used_out(account_id: int) -> UsedOut:
     return UsedOut(
         spent_today=text(budget.spent if budget else Decimal(0)),
         lost_today=text(budget.lost if budget else Decimal(0)),
+        lost_unpriced=[tokens().label(mint) for mint in (budget and budget.unpriced) or ()],
         open_orders=orders.filter(finished_at=None)[:MAX_COUNTED].count(),
         orders_last_minute=orders.filter(pk__gte=uuid7_at(now.timestamp() - 60))[:MAX_COUNTED].count(),
     )

@@ -21,8 +21,6 @@ from orders.plans.step import BATCH as STEP_BATCH
 from orders.plans.step import step_due
 from orders.publisher import Publisher
 from orders.recovery.dead_man import fire_dead_men
-from orders.recovery.losses import EVERY_S as LOSSES_EVERY_S
-from orders.recovery.losses import note_losses
 from orders.recovery.reconcile import BATCH, Reconciler, Watch, expire
 from orders.recovery.retention import purge
 from orders.resting.keeper import Keeper
@@ -60,7 +58,6 @@ class Recovery:
     def __init__(self, settings: Any) -> None:
         self._settings = settings
         self._local = threading.local()
-        self._losses_at = float("-inf")
         self._sessions: list[Session] = []
         self._publisher = Publisher(settings.REDIS_URL)
         self._arming = Arming(settings.REDIS_URL)
@@ -124,11 +121,8 @@ class Recovery:
         metrics.DISPATCHED_AGAIN.inc(done.get("dispatched", 0))
 
     def expire(self) -> None:
-        """Fires dead man's switches, notes losses, then ends orders that waited past their time."""
+        """Fires dead man's switches, then ends orders that waited past their time."""
         self._run(fire_dead_men, self._after_commit.carry_out)
-        if time.monotonic() > self._losses_at:
-            self._losses_at = time.monotonic() + LOSSES_EVERY_S
-            self._run(note_losses)
         for _round in range(EXPIRE_ROUNDS):
             if self._run(expire, self._after_commit.carry_out) < BATCH:
                 return

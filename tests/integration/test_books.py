@@ -22,10 +22,10 @@ from books.fills import BATCH, EARLIEST, LATEST, Wanted, batches, connected
 from books.views import all_fills
 from orders.ledger import statements
 from orders.ledger.statements import Connection
-from orders.lifecycle import Event, Status
+from orders.lifecycle import Event
 from orders.recovery.retention import purge
 from routing.mock.tokens import JUP, SOL, USDC
-from tests.factories import accepted, change, claimed, new_order, submitted
+from tests.factories import accepted, change, claimed, filled, new_order
 
 pytestmark = pytest.mark.filterwarnings("ignore:No directory at")
 KEY = "oe_books_tests"
@@ -46,25 +46,6 @@ def api(database: Connection, account: int) -> Client:
         hash=digest(KEY), defaults={"account_id": account, "prefix": KEY[:10], "scopes": ["trade", "read"]}
     )
     return Client(headers={"Host": "localhost", "Authorization": f"Bearer {KEY}"})
-
-
-def filled(connection: Connection, account: int, **trade: Any) -> UUID:
-    """An order that sold `amount_in` of `token_in` for `amount_out`."""
-    values = {"token_in": SOL.mint, "token_out": USDC.mint, "amount_in": "1", "amount_out": "150", "fees": None} | trade
-    order = new_order(
-        account, token_in=values["token_in"], token_out=values["token_out"], amount=Decimal(values["amount_in"])
-    )
-    taken = claimed(connection, accepted(connection, order))
-    intent = submitted(connection, taken)
-    price = Decimal(values["amount_out"]) / Decimal(values["amount_in"])
-    data = {"amountIn": values["amount_in"], "amountOut": values["amount_out"], "executedPrice": f"{price:.18f}"}
-    data |= {"txHash": intent.signature} | ({"fees": values["fees"]} if values["fees"] else {})
-    confirmed = change(
-        taken, Event.CONFIRM, was=Status.SUBMITTED, seq=taken.seq + 2, data=data, resolved=(intent.signature, "landed")
-    )
-    assert all(statements.record(connection, [confirmed]))
-    assert not any(statements.record(connection, [confirmed])), "an order is confirmed once"
-    return order.id
 
 
 def got(api: Client, path: str, **asked: Any) -> Any:

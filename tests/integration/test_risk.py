@@ -23,7 +23,6 @@ from orders.ledger.values import Accepted, Claimed, NewOrder, Worth
 from orders.ledger.writers import Claimer, Recorder
 from orders.lifecycle import Event
 from orders.models import Order, OrderEvent, Transaction
-from orders.recovery.losses import note_losses
 from risk.changes import By, set_limits, set_state
 from risk.models import Budget, Change, Spend
 from risk.values import EVERYBODY, Denial, Limits, TradingState
@@ -169,24 +168,6 @@ def test_each_limit_denies_in_words(database: Connection, account: int) -> None:
     Budget.objects.filter(pk=account).update(lost=50)
     late, sale = accepted(database, buy(account)), accepted(database, new_order(account))
     assert codes(claim(database, late, sale), [late, sale]) == ["LOSS_BUDGET_EXCEEDED", None]
-
-
-def test_a_loss_of_today_is_what_was_sold_below_its_cost(database: Connection, account: int) -> None:
-    set_limits(account, Limits(max_daily_loss=Decimal(20)), OPERATOR)
-    # 2 SOL for 300, then 1 SOL for 120: 30 are lost.
-    for order, got in ((buy(account, 300), "2"), (new_order(account), "120")):
-        taken = claim(database, accepted(database, order))[order.id]
-        intent = submitted(database, taken)
-        landed = {"amountOut": got, "executedPrice": "1"}
-        fill = change(taken, Event.CONFIRM, was="submitted", seq=4, data=landed, resolved=(intent.signature, "landed"))
-        assert statements.record(database, [fill])[0]
-
-    note_losses(database)
-    note_losses(database)
-
-    assert Budget.objects.get(pk=account).lost == 30
-    late = accepted(database, buy(account))
-    assert claim(database, late)[late.id].denied == {"code": "LOSS_BUDGET_EXCEEDED", "limit": "20", "value": "30"}
 
 
 def test_reducing_lets_sales_pass(database: Connection, account: int) -> None:

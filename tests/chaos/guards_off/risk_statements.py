@@ -23,10 +23,20 @@ STATEMENTS: dict[str, list[tuple[str, str, str]]] = {
     "of-today": [("claim", "CASE WHEN b.day = (now() AT TIME ZONE 'UTC')::date THEN b.spent ELSE 0 END)", "b.spent)")],
     "unpriced-is-refused": [("claim", "v.notional IS NULL\n", "false\n")],
     "loss": [("claim", "NOT v.reduces AND COALESCE(b.lost, 0) >= r.max_daily_loss", "false")],
+    "loss-of-everybody": [
+        (
+            "claim",
+            "JOIN rule r ON r.account_id = ANY(ARRAY[0, v.account_id])",
+            "JOIN rule r ON r.account_id = v.account_id",
+        )
+    ],
+    "loss-is-noted": [("note_losses", "lost = budget.lost", "lost = 0")],
+    "unpriced-is-said": [("note_losses", "unpriced = budget.unpriced", "unpriced = NULL")],
     "collar": [("claim", "(SELECT min(r.price_collar_bps) FROM", "(SELECT min(NULL::int) FROM")],
     "counted-under-a-lock": [("lock_rules", "FOR NO KEY UPDATE", "")],
 }
 RISK = "tests/integration/test_risk.py::test_"
+LOSSES = "tests/integration/test_losses.py::test_"
 TESTS: dict[str, str] = {
     "no-intent-while-halted": f"{RISK}no_intent_is_written_while_trading_is_halted",
     "no-claim-while-halted": f"{RISK}halted_leaves_what_waits_and_denies_the_rest",
@@ -39,6 +49,9 @@ TESTS: dict[str, str] = {
     "of-today": f"{RISK}what_comes_back_after_midnight_is_not_todays",
     "unpriced-is-refused": f"{RISK}each_limit_denies_in_words",
     "loss": f"{RISK}each_limit_denies_in_words",
+    "loss-of-everybody": f"{LOSSES}a_loss_of_all_together_stops_everybody",
+    "loss-is-noted": f"{LOSSES}an_account_that_loses_too_much_stops_and_others_go_on",
+    "unpriced-is-said": f"{LOSSES}what_nobody_can_price_is_no_loss_and_is_said",
     "collar": f"{RISK}the_collar_holds_where_an_order_is_routed",
     "counted-under-a-lock": f"{RISK}racing_acceptances_are_counted",
 }
