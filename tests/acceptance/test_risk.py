@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -125,6 +126,47 @@ async def test_a_budget_is_spent_to_the_last_order_and_no_further(client: Client
     assert ends.pop(("confirmed", None)) == 100
     assert set(ends) <= {("failed", "SPEND_BUDGET_EXCEEDED")} and sum(ends.values()) == len(ids) - 100
     assert (await client.get("/api/risk"))["used"]["spentToday"] == "100"
+
+
+async def test_a_loss_stops_buying_within_seconds(client: Client) -> None:
+    async def traded(token_in: str, token_out: str, amount: str) -> dict[str, Any]:
+        asked = {"tokenIn": token_in, "tokenOut": token_out, "amount": amount, "slippageBps": 5000}
+        order = (await client.http.post("/api/orders/execute", json=asked)).json()["orderId"]
+        found: dict[str, Any] = {}
+
+        async def done() -> bool:
+            found.update(await client.get(f"/api/orders/{order}"))
+            return found["status"] in ("confirmed", "failed")
+
+        await until(done, "the order's end")
+        assert found["status"] == "confirmed", found
+        return found
+
+    async def market(price: str) -> None:
+        body = {"pair": "JUP-USDC", "price": price, "hold": True}
+        answer = await client.http.post("/api/mock/market", json=body, headers=client.staff)
+        assert answer.status_code == 200, answer.text
+
+    await market("1")
+    bought = await traded("USDC", "JUP", "50")
+    answer = await client.http.put("/api/risk?account=demo", json={"maxDailyLoss": "20"}, headers=client.staff)
+    assert answer.status_code == 200, answer.text
+    before = Decimal((await client.get("/api/risk"))["used"]["lostToday"])
+    await market("0.5")
+    await asyncio.sleep(1)  # Until no cached price is used that was seen before.
+    await traded("JUP", "USDC", bought["amountOut"])
+
+    async def stopped() -> bool:
+        answer = await client.http.post("/api/orders/test", json=BUY)
+        return bool(answer.json().get("error", {}).get("code") == "LOSS_BUDGET_EXCEEDED")
+
+    began = time.monotonic()
+    await until(stopped, "the loss is never noted")
+    print(f"noted after {time.monotonic() - began:.1f} s")
+    refused = (await client.http.post("/api/orders/execute", json=BUY)).json()["error"]
+    lost = Decimal((await client.get("/api/account"))["used"]["lostToday"])
+    assert refused["code"] == "LOSS_BUDGET_EXCEEDED" and refused["details"]["limit"] == ["20"]
+    assert lost >= max(Decimal(20), before) and Decimal(refused["details"]["value"][0]) == lost
 
 
 async def test_the_command_stops_and_starts_trading(client: Client) -> None:

@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """What was realised today in tokens that nobody knows the worth of: it is no loss, and is said."""
 
-    dependencies = [("risk", "0001_rules")]
+    dependencies = [("risk", "0002_gates")]
 
     operations = [
         migrations.AddField(
