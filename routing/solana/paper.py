@@ -41,7 +41,8 @@ PREFIX = "paper-"
 LANDS_AFTER_S = 0.5
 """From sending to landing: about a slot."""
 FINAL = "finalized"
-Offer = Callable[[VenueName, Pair, Decimal], Awaitable[Quote]]
+Offer = Callable[[VenueName, Pair, Decimal, bool], Awaitable[Quote]]
+"""(venue, pair, amount, whether that is of tokenOut) → what it offers now."""
 
 
 class PaperTransaction(msgspec.Struct, frozen=True):
@@ -51,11 +52,13 @@ class PaperTransaction(msgspec.Struct, frozen=True):
     sold: str
     bought: str
     amount: int
+    """See `Asked`."""
     least: int
     lamports: int
     """What the chain would take."""
     message: bytes
     """The message that a signature would have made a transaction."""
+    exact_out: bool = False
 
 
 class _Epoch(msgspec.Struct, rename="camel"):
@@ -77,7 +80,9 @@ class PaperBuilder(Builder):
     async def _sealed(self, message: MessageV0, blockhash: Blockhash, asked: Asked, signer: Signer, bid: Bid) -> Built:
         body = to_bytes_versioned(message)
         wallet, sold, bought = (str(each) for each in (asked.wallet, asked.sold, asked.bought))
-        made = PaperTransaction(wallet, sold, bought, asked.amount, asked.least, bid.lamports, body)
+        made = PaperTransaction(
+            wallet, sold, bought, asked.amount, asked.least, bid.lamports, body, exact_out=asked.exact_out
+        )
         name = f"{PREFIX}{Hash(hashlib.sha256(body).digest())}"
         return Built(name, msgspec.json.encode(made), blockhash.last_valid_height, blockhash.valid_until, bid)
 
@@ -176,16 +181,20 @@ class PaperChain(SolanaChain):
         if pair is None:
             return
         try:
-            amount = Decimal(made.amount).scaleb(-pair.token_in.decimals)
-            offer = await self._offer(swap.venue, pair, amount)
+            exact = made.least if made.exact_out else made.amount
+            of = pair.token_out if made.exact_out else pair.token_in
+            offer = await self._offer(swap.venue, pair, Decimal(exact).scaleb(-of.decimals), made.exact_out)
         except VenueUnavailable:
             return
         except VenueError as error:
             return await self._revert(swap, made, error.code, str(error))
+        taken = int(offer.amount_in.scaleb(pair.token_in.decimals))
         paid = int(offer.amount_out.scaleb(pair.token_out.decimals))
         if paid < made.least:
             return await self._revert(swap, made, SLIPPAGE_EXCEEDED, f"{paid} base units, {made.least} are the least")
-        move = Move(made.wallet, [(made.sold, made.amount), (SOL, made.lamports)], [(made.bought, paid)])
+        if taken > made.amount:
+            return await self._revert(swap, made, SLIPPAGE_EXCEEDED, f"{taken} base units, {made.amount} are the most")
+        move = Move(made.wallet, [(made.sold, taken), (SOL, made.lamports)], [(made.bought, paid)])
         fill = _fill(swap, pair, offer, made, slot)
         if not await asyncio.to_thread(self._store.settle, swap.signature, Fate.LANDED, Outcome(fill=fill), move):
             await self._revert(swap, made, INSUFFICIENT_FUNDS, "the wallet holds too little on paper")

@@ -59,6 +59,14 @@ def scan(format_: PoolFormat) -> tuple[str, list[object]]:
     return "getProgramAccounts", [str(format_.program), options]
 
 
+def search(format_: PoolFormat, a: Pubkey, b: Pubkey) -> tuple[str, list[object]]:
+    """(method, parameters) of the look at a program's pools of two mints, in this order."""
+    _, [program, options] = scan(format_)
+    assert isinstance(options, dict)
+    named = [{"memcmp": {"offset": MINTS_AT + 32 * n, "bytes": str(mint)}} for n, mint in enumerate((a, b))]
+    return "getProgramAccounts", [program, options | {"filters": [*options["filters"], *named]}]
+
+
 class PoolIndex:
     """`addresses`: all pools there are to this engine; None looks for them, which a public node of a large cluster refuses."""
 
@@ -81,6 +89,18 @@ class PoolIndex:
         elif found and age > KNOWN_AGE_S:
             self._look()  # Nobody waits for it.
         return self._pools.get(key, ())
+
+    async def every(self, a: Pubkey, b: Pubkey) -> Sequence[Pubkey]:
+        """The pools of two mints, named or not: for whoever looks at a token and trades nothing there.
+
+        Raises what `of` raises.
+        """
+        found = await self.of(a, b)
+        if found or self._addresses is None:
+            return found
+        ways = (search(self._format, *way) for way in ((a, b), (b, a)))
+        both = await asyncio.gather(*(self._nodes.read(list[Found], method, *asked) for method, asked in ways))
+        return [Pubkey.from_string(each.pubkey) for part in both for each in part]
 
     def knows(self, a: Pubkey, b: Pubkey) -> bool:
         """Whether the last look has found a pool of the two. Asks nobody."""

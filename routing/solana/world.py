@@ -207,8 +207,8 @@ def solana_world(
     accounts, blockhashes = Accounts(nodes), Blockhashes(nodes)
     sockets = [f"ws{url.removeprefix('http')}" for url in rpc_urls] if ws_urls is None else list(ws_urls)
 
-    async def offer(venue: VenueName, pair: Pair, amount: Decimal) -> Quote:
-        return await router.venue(venue).quote(pair, amount)
+    async def offer(venue: VenueName, pair: Pair, amount: Decimal, exact_out: bool) -> Quote:
+        return await router.venue(venue).quote(pair, amount, exact_out=exact_out)
 
     chain = (
         SolanaChain(nodes, accounts, ws_urls=sockets)

@@ -139,6 +139,31 @@ async def test_a_price_that_moved_reverts_and_pays_its_fee_only(paper: Paper) ->
     assert held[USDC.mint] == 1_000 * 10**6 and 99_990_000_000 < held[SOL.mint] < 100 * 10**9
 
 
+@pytest.mark.parametrize(("price", "fate"), [("150", Fate.LANDED), ("140", Fate.REVERTED)])
+async def test_an_exact_output_takes_what_it_costs_then_and_no_more_than_the_most(
+    paper: Paper, price: str, fate: Fate
+) -> None:
+    venue, wanted = paper.world.router.venue(RAYDIUM), Decimal(150)
+    quote = await venue.quote(PAIR, wanted, exact_out=True)
+    swap = await venue.build(
+        PAIR,
+        quote,
+        min_out=wanted,
+        max_in=(quote.amount_in * Decimal("1.01")).quantize(Decimal("0.000000001")),
+        slippage_bps=100,
+        reference=paper.tag,
+        attempt=1,
+        signer=await PaperSigning().of(paper.address),
+    )
+    paper.node.control("pool", venue="RAYDIUM", base="SOL", quote="USDC", price=price, depth="15000000")
+    paper.node.tick()
+    status = await paper.settled(swap)
+    assert (status.fate, status.error) == (fate, None if fate is Fate.LANDED else "SLIPPAGE_EXCEEDED")
+    if status.fill is not None:
+        assert status.fill.amount_out == wanted and status.fill.amount_in == quote.amount_in
+        assert paper.held()[USDC.mint] == 1_150 * 10**6
+
+
 async def test_an_offer_below_the_least_is_not_built(paper: Paper) -> None:
     with pytest.raises(QuoteDeviates):
         await paper.build("order-1", least="1.01")

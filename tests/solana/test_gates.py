@@ -165,6 +165,16 @@ async def test_without_a_wallet_or_money_nobody_knows(stage: Stage) -> None:
         assert overall(findings) is Verdict.UNKNOWN, findings
 
 
+async def test_a_pool_that_is_not_named_is_looked_at_all_the_same(stage: Stage) -> None:
+    """Which pools are traded here is one thing, whether a token can be sold another."""
+    mint = made(stage, "good")
+    world = stage.open(pools=[str(Keypair().pubkey())])
+    try:
+        assert overall(await world.gates(bought(mint, stage.signer.address))) is Verdict.PASS
+    finally:
+        await world.close()
+
+
 async def test_without_a_pool_nobody_knows(stage: Stage) -> None:
     _, by_gate = await looked(stage, "good", pools=False, min_pool_size=Decimal(1), min_pool_age=timedelta(0))
     assert {each.verdict for gate, each in by_gate.items() if gate in ("sellable", "poolSize", "poolAge")} == {

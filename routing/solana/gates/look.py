@@ -136,7 +136,7 @@ class Looker:
         own_first = sorted(self._pools.items(), key=lambda each: each[0] != purchase.venue)
         for venue, (index, program) in own_first:
             named = self._permits().at(pair, venue).pools
-            addresses = await index.of(sold, bought) if named is None else [pubkey(each) for each in named]
+            addresses = await index.every(sold, bought) if named is None else [pubkey(each) for each in named]
             read = await asyncio.gather(*(self._read(each, program, {sold, bought}) for each in addresses))
             if pools := [each for each in read if each is not None]:
                 return max(pools, key=lambda each: each.reserves[quote])

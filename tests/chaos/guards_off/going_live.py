@@ -44,6 +44,7 @@ EDITS: dict[str, list[Edit]] = {
         ("orders.execution.signing", 'raise SigningFailed("nothing is signed on paper")', "return bytes(64)")
     ],
     "least-out-on-paper": [("routing.solana.paper", "if paid < made.least:", "if False:")],
+    "most-in-on-paper": [("routing.solana.paper", "if taken > made.amount:", "if False:")],
     "buried-on-paper": [("routing.solana.paper", "if not expired:", "if True:")],
     # What is not known is not bought, and not waited for without end.
     "never-on-unknown": [("routing.gates", "if Verdict.UNKNOWN in verdicts or not verdicts else", "if False else")],
@@ -85,6 +86,7 @@ TESTS: dict[str, str] = {
     "mode-on-paper": f"{PAPER}the_mode_says_that_it_is_on_paper",
     "no-key-on-paper": f"{PAPER}nothing_is_signed_whatever_wallet_is_named",
     "least-out-on-paper": f"{PAPER}a_price_that_moved_reverts_and_pays_its_fee_only",
+    "most-in-on-paper": f"{PAPER}an_exact_output_takes_what_it_costs_then_and_no_more_than_the_most",
     "buried-on-paper": f"{PAPER}expired_is_a_promise",
     "never-on-unknown": f"{SNIPERS}nothing_is_bought_on_unknown",
     "no-failed-gate": f"{SNIPERS}what_failed_ends_the_order",
