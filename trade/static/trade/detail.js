@@ -118,7 +118,7 @@ export class Detail {
       ["Venue's fee", order.fee && `${amount(order.fee)} ${token(order.tokenOut)}`],
       ["The chain's fees", order.fees && costs(order.fees), "long"],
       ["Fees at most", order.maxFeeLamports && `${amount(order.maxFeeLamports / 1e9)} SOL`],
-      ["At least", sent && !sent.maxIn && `${amount(sent.minOut)} ${token(order.tokenOut)}`],
+      ["At least", sent && !sent.maxIn ? `${amount(sent.minOut)} ${token(order.tokenOut)}` : null],
       ["Paid at most", (sent?.maxIn ?? order.amountInMax) && `${amount(sent?.maxIn ?? order.amountInMax)} ${token(order.tokenIn)}`],
       ["Slippage", `${percent(order.slippageBps)} at most`],
       ["Attempts", order.attempts || null],
@@ -154,7 +154,7 @@ export class Detail {
       ...list(data.quotes).map((quote) => element(
         "tr", { class: quote.venue === data.venue && "won" },
         element("td", {}, `${quote.venue}${quote.venue === data.venue ? " ✓" : ""}`),
-        element("td", { class: "num" }, quote.amountIn ? `for ${amount(quote.amountIn)} ${token(this.#order.tokenIn)}` : `${amount(quote.amountOut)} ${token(this.#order.tokenOut)}`),
+        element("td", { class: "num" }, quote.amountIn ? `${amount(quote.amountIn)} ${token(this.#order.tokenIn)}` : `${amount(quote.amountOut)} ${token(this.#order.tokenOut)}`),
         element("td", { class: "num" }, price(quote.netPrice)),
         element("td", { class: "num" }, percent(quote.feeBps)),
         element("td", { class: "num" }, percent(quote.impactBps)),
@@ -162,7 +162,7 @@ export class Detail {
       ...list(data.refusals).map((refusal) => element("tr", {}, element("td", {}, refusal.venue), element("td", { colspan: 4 }, `${refusal.code}: ${refusal.message}`))),
       element("tr", {}, element("td", { colspan: 5 }, element("span", { class: "quiet" }, `Attempt ${data.attempt ?? 1}: ${data.reason ?? "no venue could be used"}.`))),
     ]);
-    table(byId("detail-quotes"), ["Venue", "Pays", "Net price", "Fee", "Impact"], rows, [1, 2, 3, 4]);
+    table(byId("detail-quotes"), ["Venue", this.#order.exactOut ? "Takes" : "Pays", "Net price", "Fee", "Impact"], rows, [1, 2, 3, 4]);
   }
 
   #history() {
