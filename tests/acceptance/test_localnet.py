@@ -209,6 +209,31 @@ async def test_a_bracket_is_real_transactions_to_the_last_base_unit(
     assert list(discrepancies(chain, rows(engine), before)) == []
 
 
+async def test_exact_outputs_are_received_to_the_last_base_unit(
+    client: Client, engine: Engine, chain: OnChain, before: dict[str, Counter[str]]
+) -> None:
+    """Twenty side by side, both ways, and one that the wallet cannot pay: the chain says what each got and sold."""
+    await post(client, "/api/mock/market", pair="SOL-USDC", price="100", hold=True)
+    wanted = {("USDC", "SOL"): "0.123456789", ("SOL", "USDC"): "12.345678"}
+    asked = [
+        client.place(tokenIn=a, tokenOut=b, amount=None, amountOut=wanted[a, b], slippageBps=500) for a, b in PAIRS * 10
+    ]
+    placed = [each["orderId"] for each in await asyncio.gather(*asked)]
+    orders = [await ends(client, order_id) for order_id in placed]
+    assert {order["status"] for order in orders} == {"confirmed"}, orders
+    for order in orders:
+        assert order["amountOut"] == order["exactOut"] == wanted[order["tokenIn"], order["tokenOut"]]
+        events = (await client.get(f"/api/orders/{order['orderId']}/events"))["events"]
+        most = [Decimal(event["data"]["maxIn"]) for event in events if event["status"] == "submitted"]
+        assert Decimal(order["amountIn"]) <= most[-1]
+    [wallet] = (await client.get("/api/wallets"))["wallets"]
+    has = {each["token"]: Decimal(each["amount"]) for each in wallet["balances"]}
+    beyond = {"tokenIn": "USDC", "tokenOut": "SOL", "amount": None, "amountOut": f"{has['USDC'] / 99:.3f}"}
+    dear = await ends(client, (await client.place(**beyond))["orderId"])
+    assert dear["failure"] and dear["failure"]["code"] == "INSUFFICIENT_FUNDS", dear
+    assert list(discrepancies(chain, rows(engine), before)) == []
+
+
 async def settled(client: Client, ids: list[str]) -> set[str]:
     """What became of the orders, when all are final: their statuses, and why those failed that did."""
     orders = [await ends(client, order_id) for order_id in ids]

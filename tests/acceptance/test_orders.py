@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -558,8 +559,15 @@ async def test_an_order_is_tried_and_not_placed(client: Client) -> None:
     assert Decimal(stop.json()["preview"]["minOut"]) >= Decimal("1.5") * 80
     assert (await client.get("/api/orders?clientOrderId=only-tried"))["orders"] == []
 
+    exact = (await tried(amount=None, amountOut="150", amountInMax="3")).json()["preview"]
+    assert (exact["amount"], exact["exactOut"], exact["expectedOut"], exact["minOut"]) == (None, "150", "150", "150")
+    assert 0 < Decimal(exact["expectedIn"]) < Decimal(exact["maxIn"]) <= 3
+    assert all(quote["amountIn"] for quote in exact["quotes"])
+
     for fields, status, code in (
         ({"amount": "0"}, 400, "VALIDATION_FAILED"),
+        ({"amountOut": "1"}, 400, "VALIDATION_FAILED"),
+        ({"amount": None}, 400, "VALIDATION_FAILED"),
         ({"tokenOut": "NOPE"}, 422, "UNKNOWN_TOKEN"),
         ({"type": "limit", "limitPrice": "100000"}, 422, "PRICE_NOT_SENSIBLE"),
         ({"expiresAt": "2020-01-01T00:00:00Z"}, 400, "VALIDATION_FAILED"),
@@ -567,3 +575,18 @@ async def test_an_order_is_tried_and_not_placed(client: Client) -> None:
         refused = await tried(**fields)
         assert (refused.status_code, refused.json()["error"]["code"]) == (status, code)
         assert (await client.execute(**fields)).json()["error"]["code"] == code
+
+
+async def test_an_exact_output_is_received_and_found_again_by_its_key(client: Client) -> None:
+    body = {"tokenIn": "USDC", "tokenOut": "SOL", "amount": None, "amountOut": "0.5", "clientOrderId": uuid4().hex}
+    order_id = (await client.place(**body))["orderId"]
+    assert (await client.place(**body | {"amountOut": 0.50}))["orderId"] == order_id
+    other = await client.execute(**body | {"amountOut": "0.6"})
+    assert (other.status_code, other.json()["error"]["code"]) == (409, "IDEMPOTENCY_CONFLICT")
+    watched = await client.watch(order_id)
+    assert watched.events[-1]["status"] == "confirmed"
+    order = await client.get(f"/api/orders/{order_id}")
+    assert (order["amount"], order["exactOut"], order["amountOut"]) == (None, "0.5", "0.5")
+    assert Decimal(order["executedPrice"]) == pytest.approx(Decimal("0.5") / Decimal(order["amountIn"]))
+    [fill] = [row for row in (await client.get("/api/fills"))["fills"] if row["orderId"] == order_id]
+    assert (fill["amountIn"], fill["amountOut"]) == (order["amountIn"], "0.5")
