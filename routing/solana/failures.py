@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from solders.pubkey import Pubkey
 
-from routing.solana.addresses import SYSTEM, TOKEN_PROGRAMS, pubkey
+from routing.solana.addresses import ASSOCIATED, SYSTEM, TOKEN, TOKEN_2022, TOKEN_PROGRAMS, pubkey
 from routing.solana.programs import KNOWN, SLIPPAGE_EXCEEDED
 
 INSUFFICIENT_FUNDS = "INSUFFICIENT_FUNDS"
@@ -25,6 +25,13 @@ CODES: Mapping[Pubkey, Mapping[int, str]] = {
 }
 NO_FUNDS = frozenset({"InsufficientFundsForFee", "AccountNotFound", "InsufficientFundsForRent"})
 """Errors of the transaction itself; `AccountNotFound` is a payer that never had anything."""
+LABELS = {
+    SYSTEM: "the system program",
+    TOKEN: "SPL Token",
+    TOKEN_2022: "Token-2022",
+    ASSOCIATED: "the program of token accounts",
+}
+"""Of programs whose swaps are not read here."""
 KEPT_LOGS = 12
 
 
@@ -49,7 +56,7 @@ def failure(err: Any, logs: Sequence[str] | None, programs: Sequence[Pubkey] = (
     if (first := _first_failed(lines)) is not None:
         program, number = first[0], first[1] if first[1] is not None else number
     known = KNOWN.get(program) if program is not None else None
-    label = known.label if known is not None else str(program or "a program")
+    label = known.label if known is not None else LABELS.get(program, str(program)) if program else "a program"
     if number is None:
         return Failure(None, f"{label}: {why}", kept)
     code = CODES.get(program, {}).get(number) if program is not None else None

@@ -140,7 +140,7 @@ export class Detail {
     byId("detail-gates").hidden = !found.length;
     const rows = VERDICTS.flatMap(([verdict, said, status]) => found.filter((each) => each.verdict === verdict).map((each) => element(
       "tr", {},
-      element("td", {}, GATES[each.gate] ?? each.gate),
+      element("td", {}, GATES[each.gate] ?? each.gate.replace(/^extension/, "Extension ")),
       element("td", {}, element("span", { class: "badge", "data-status": status }, said)),
       element("td", {}, each.found),
     )));
