@@ -33,6 +33,7 @@ BENCHMARKS = (
     "partitions",
     "growth",
     "chain",
+    "prices",
     "webhooks",
     "books",
 )
