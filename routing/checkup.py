@@ -1,18 +1,24 @@
 """What is wrong with a cluster's nodes, as far as asking them shows. Blocks; for commands. Nothing is sent or signed."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
+
+import redis
 
 from routing.http import NoAnswer, RpcError, host_of, rpc
 from routing.solana.nodes import ANY_SIGNATURE, MAX_BEHIND_SLOTS, NO_HISTORY
+from routing.solana.vendors.allowance import rest_key, server_of
 
 ASK_TIMEOUT_S = 4.0
 SLOW_MS = 500
 """Of one call. An order needs some eight of them, and a quote is used for 1.5 s."""
 MAX_SKEW_S = 5.0
 """Between our clock and a block's time, which validators agree on to some seconds and which counts whole ones."""
+POLL_S = 0.5
+"""Between two polls of prices."""
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -106,3 +112,45 @@ def _of_clock(about: str, url: str) -> Iterator[Finding]:
         else None
     )
     yield Finding("clock", f"is {ahead_s:+.0f} s from the newest block of {host_of(url)}", mend)
+
+
+def of_rates(access: Mapping[str, Any], redis_url: str, max_age_ms: int) -> Iterator[Finding]:
+    """Of each vendor's server that is asked (`settings.VENUE_ACCESS`): whether its prices stay fresh at what it allows, and
+    whether it is refusing just now. Nobody is asked but Redis, where all processes share what is allowed."""
+    modes: Mapping[str, str] = access["modes"]
+    over_http = {name for name, mode in modes.items() if mode != "direct"}
+    if not over_http:
+        return
+    asked = [("jupiter", "JUPITER_REQUESTS_PER_S")]  # It tells the prices of all venues over HTTP.
+    if "RAYDIUM" in over_http:
+        asked.append(("raydium", "RAYDIUM_REQUESTS_PER_S"))
+    for vendor, variable in asked:
+        url, per_s = str(access[f"{vendor}_url"]), float(access[f"{vendor}_per_s"])
+        about = f"rate of {host_of(url)}"
+        allowed = f"{per_s:g} requests/s for all processes ({variable})" if per_s else f"any number ({variable})"
+        every_s = max(POLL_S, 1 / per_s) if per_s else POLL_S
+        # A poll later than its turn, and the time of an answer.
+        needed_ms = round(1000 * (every_s + 3 * POLL_S))
+        if vendor == "jupiter":
+            allowed += f"; prices are renewed every {every_s:g} s"
+        short = vendor == "jupiter" and every_s > POLL_S and max_age_ms < needed_ms
+        mend = f"set QUOTE_MAX_AGE_MS to {needed_ms} or more, or {variable} to what your key allows"
+        yield Finding(about, allowed, mend if short else None)
+        if (rest_s := _rests(redis_url, url)) > 0:
+            yield Finding(
+                about,
+                f"refuses: it wants to be left alone for {rest_s:.0f} s",
+                f"set {variable} to what it really allows",
+            )
+
+
+def _rests(redis_url: str, url: str) -> float:
+    """Seconds; 0 also while Redis does not say."""
+    client = redis.Redis.from_url(redis_url, socket_timeout=1, socket_connect_timeout=1)
+    try:
+        left: int = client.pttl(rest_key(server_of(url)))
+        return max(0, left) / 1000
+    except redis.RedisError:
+        return 0.0
+    finally:
+        client.close()

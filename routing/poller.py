@@ -4,18 +4,20 @@ A venue that does not answer in time keeps its last tick while that is fresh, so
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
-from routing.price_hashes import PairPrices
+from routing.price_hashes import SLOW_FOR, PairPrices
 from routing.router import Router
 from routing.selection import best_tick
 from routing.values import Pair, Refusal, Tick, VenueName
-from routing.venue import NOT_TRADED
+from routing.venue import NOT_HEARD, NOT_TRADED
 from routing.volume import VolumeAverage
 
+NEVER = float("-inf")
 OVERTAKEN = timedelta(seconds=1)
 """How much older an answer may be that another look has overtaken. What is older still was not: the clock was set back."""
 
@@ -23,13 +25,15 @@ OVERTAKEN = timedelta(seconds=1)
 class Poller:
     """Remembers each venue's last tick and its average volume. One event loop; `deadline_ms` bounds a poll."""
 
-    def __init__(self, router: Router, *, deadline_ms: int) -> None:
-        self._router = router
+    def __init__(self, router: Router, *, deadline_ms: int, now: Callable[[], float] = time.monotonic) -> None:
+        self._router, self._now = router, now
         self._deadline_s = deadline_ms / 1000
         self._last: dict[tuple[str, VenueName], Tick] = {}
         self._volumes: dict[tuple[str, VenueName], VolumeAverage] = {}
         self._shown: dict[tuple[str, VenueName], VolumeAverage] = {}
         """Before the last tick."""
+        self._late: dict[tuple[str, VenueName], tuple[float, float, Refusal]] = {}
+        """When a venue was not heard of the last two times, and why."""
 
     async def poll(self, pairs: Iterable[Pair]) -> list[PairPrices]:
         """Asks for every pair once. Never raises for what venues do."""
@@ -53,10 +57,19 @@ class Poller:
                 self._seen(pair.name, answer)
             elif answer.code in NOT_TRADED:
                 self._last.pop((pair.name, venue), None)
+            elif answer.code in NOT_HEARD:
+                _, before, _ = self._late.get((pair.name, venue), (NEVER, NEVER, answer))
+                self._late[pair.name, venue] = before, self._now(), answer
         known = [venue.name for venue in self._router.venues if (pair.name, venue.name) in self._last]
         found = prices_of(pair, [self._last[pair.name, venue] for venue in known], self._router)
         volumes = {venue: self._shown[pair.name, venue] for venue in known}
-        return replace(found, volumes=volumes, listed=listed(answers))
+        return replace(found, volumes=volumes, listed=listed(answers), slow=self._slow(pair.name))
+
+    def _slow(self, pair: str) -> tuple[Refusal, ...]:
+        """Once is an accident: venues that were not heard of twice lately."""
+        since = self._now() - SLOW_FOR.total_seconds()
+        late = (self._late.get((pair, venue.name)) for venue in self._router.venues)
+        return tuple(each[2] for each in late if each is not None and each[0] >= since)
 
     def _seen(self, pair: str, tick: Tick) -> None:
         """Takes a tick in, unless a look that began later has brought a newer one."""
@@ -71,9 +84,11 @@ class Poller:
 
 def prices_of(pair: Pair, ticks: Iterable[Tick | Refusal], router: Router) -> PairPrices:
     """The pair's market by these ticks, now."""
-    now = router.now()
+    now, ticks = router.now(), list(ticks)
     known = {tick.venue: tick for tick in ticks if isinstance(tick, Tick)}
-    return PairPrices(pair.name, known, best_tick(known.values(), now=now, max_age=router.max_age), now)
+    best = best_tick(known.values(), now=now, max_age=router.max_age)
+    slow = tuple(each for each in ticks if isinstance(each, Refusal) and each.code in NOT_HEARD)
+    return PairPrices(pair.name, known, best, now, slow=slow)
 
 
 def listed(answers: Mapping[VenueName, Tick | Refusal]) -> bool | None:

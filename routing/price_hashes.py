@@ -2,7 +2,8 @@
 
 `quotes:{pair}:{VENUE}` and `quotes:{pair}:BEST` are hashes with price, fee (bps), net_price, liquidity, volume, observed_at,
 seen_at and mode (`EXECUTION_MODE`); a venue's has volume_mean and volume_ticks too, BEST's has venue. `write.lua` adds
-written_at and lag_ms. A price of another mode is of another market: whoever shares a Redis with it by mistake does not see it.
+written_at and lag_ms. `quotes:{pair}:SLOW` is written while a venue does not keep up: `said` is a JSON array of [venue, code,
+message]. A price of another mode is of another market: whoever shares a Redis with it by mistake does not see it.
 Decimals are plain text, times RFC 3339 in UTC by the writer's clock, written_at and lag_ms whole milliseconds.
 """
 
@@ -13,11 +14,13 @@ from decimal import Decimal
 
 import msgspec
 
-from routing.values import Tick, VenueName
+from routing.values import Refusal, Tick, VenueName
 from routing.venues import registered
 from routing.volume import VolumeAverage
 
-BEST = "BEST"
+BEST, SLOW = "BEST", "SLOW"
+SLOW_FOR = timedelta(seconds=5)
+"""So long a venue is called slow after it was seen to be: a moment longer than people need to read it."""
 UNMARKED = frozenset({"mock", "localnet"})
 """Modes of the versions that did not say of which one a price is."""
 MAX_DRIFT = timedelta(seconds=1)
@@ -34,6 +37,8 @@ class PairPrices:
     seen_at: datetime
     volumes: Mapping[VenueName, VolumeAverage] = field(default_factory=dict)
     """Before the present tick."""
+    slow: tuple[Refusal, ...] = ()
+    """Venues that lately did not answer, or were not asked, and why: their prices come late, or not at all."""
     listed: bool | None = None
     """Whether any venue trades the pair now; None while not every venue answered. Known to the poller alone."""
 
@@ -43,8 +48,8 @@ def key(pair: str, venue: str) -> str:
 
 
 def keys_of(pair: str) -> list[str]:
-    """The hashes that `market_of` reads, in its order: one a venue, then BEST."""
-    return [key(pair, venue) for venue in (*registered(), BEST)]
+    """The hashes that `market_of` reads, in its order: one a venue, then BEST and SLOW."""
+    return [key(pair, venue) for venue in (*registered(), BEST, SLOW)]
 
 
 def stamp(at: datetime) -> str:
@@ -102,8 +107,8 @@ def market_of(
     `lag_ms` is Redis' clock minus ours.
     """
     hashes = [fields if of_mode(mode, fields) else {} for fields in hashes]
-    found = {venue: fields for venue, fields in zip(registered(), hashes, strict=False) if fields}
-    best = hashes[-1]
+    *of_venues, best, slow = hashes
+    found = {venue: fields for venue, fields in zip(registered(), of_venues, strict=False) if fields}
     if not found:
         return None
     ahead = {venue: ahead_of_writer(fields, lag_ms) for venue, fields in found.items()}
@@ -119,7 +124,16 @@ def market_of(
         shift = ahead_of_writer(best, lag_ms)
         seen.append(datetime.fromisoformat(best["seen_at"]) + shift)
         tick = tick_of(pair, VenueName(best["venue"]), best, shift)
-    return PairPrices(pair, ticks, tick, max(seen), volumes)
+    said = slow_of(slow, datetime.now(UTC) - ahead_of_writer(slow, lag_ms)) if slow else ()
+    return PairPrices(pair, ticks, tick, max(seen), volumes, said)
+
+
+def slow_of(fields: Mapping[str, str], now: datetime) -> tuple[Refusal, ...]:
+    """`now` by the writer's clock."""
+    if abs(now - datetime.fromisoformat(fields["seen_at"])) > SLOW_FOR:
+        return ()
+    said = msgspec.json.decode(fields["said"], type=list[tuple[str, str, str]])
+    return tuple(Refusal(VenueName(venue), code, message) for venue, code, message in said)
 
 
 def commands_of(market: PairPrices, *, mode: str = "mock") -> tuple[list[str], list[bytes]]:
@@ -136,6 +150,10 @@ def commands_of(market: PairPrices, *, mode: str = "mock") -> tuple[list[str], l
         arguments.append(
             _flat(stamp(market.seen_at), {"venue": market.best.venue, "mode": mode, **fields_of(market.best)})
         )
+    if market.slow:
+        said = msgspec.json.encode([(each.venue, each.code, each.message) for each in market.slow]).decode()
+        keys.append(key(market.pair, SLOW))
+        arguments.append(_flat(stamp(market.seen_at), {"said": said, "mode": mode}))
     return keys, arguments
 
 

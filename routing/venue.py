@@ -66,6 +66,10 @@ NOT_TRADED = frozenset({NoRoute.code, VenueNotPermitted.code, PoolTooSmall.code}
 """Answers that say that the venue does not trade the pair at present."""
 
 
+NOT_HEARD = frozenset({VenueUnavailable.code, VenueTimeout.code, VenueRateLimited.code, "VENUE_RESTING"})
+"""Answers that say nothing about the market: the venue is late, away, or not asked."""
+
+
 class AmountTooSmall(VenueError):
     """The amount buys less than one base unit."""
 

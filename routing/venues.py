@@ -8,7 +8,7 @@ import re
 from routing.values import VenueName
 
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,15}")
-RESERVED = frozenset({"BEST", "PAIR", "AT", "TYPE"})
+RESERVED = frozenset({"BEST", "PAIR", "AT", "TYPE", "SLOW"})
 """Keys and fields that stand beside the venues' names."""
 _names: dict[str, VenueName] = {}
 

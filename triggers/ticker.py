@@ -66,6 +66,7 @@ def market_out(market: PairPrices, now: datetime) -> dict[str, Any]:
         "at": stamp(now),
         **{venue.lower(): None if venue not in market.ticks else out(market.ticks[venue]) for venue in registered()},
         "best": None if market.best is None else out(market.best),
+        "slow": [{"venue": each.venue, "code": each.code, "message": each.message} for each in market.slow],
     }
 
 

@@ -230,6 +230,12 @@ class VenueQuoteOut(Out):
     age_ms: int
 
 
+class SlowOut(Out):
+    venue: str
+    code: Annotated[str, msgspec.Meta(description="Such as VENUE_RATE_LIMITED, VENUE_TIMEOUT.")]
+    message: str
+
+
 QuotesOut: type[Out] = msgspec.defstruct(  # type: ignore[assignment]
     "QuotesOut",
     [
@@ -237,6 +243,7 @@ QuotesOut: type[Out] = msgspec.defstruct(  # type: ignore[assignment]
         ("at", Moment),
         *((venue.lower(), VenueQuoteOut | None) for venue in registered()),
         ("best", VenueQuoteOut | None),
+        ("slow", Annotated[list[SlowOut], msgspec.Meta(description="Venues that did not answer lately, and why.")]),
     ],
     bases=(Out,),
     rename="camel",

@@ -3,17 +3,19 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from django.core.management import CommandError, call_command
 
 from orders.ledger.statements import Connection
 from routing.cluster import cluster
 from routing.solana.nodes import NO_HISTORY
+from routing.solana.vendors.allowance import rest_key, server_of
 from routing.world import _Opened
 from tests.localnet.node import Localnet
 from tests.serving import Asked, Said, serving
@@ -142,3 +144,36 @@ def test_without_a_wallet_nothing_can_be_executed(engine: Any) -> None:
     wallet().delete()
     [none] = doctor()[1]
     assert "wallets create" in none
+
+
+def over_http(engine: Any, per_s: float, max_age_ms: int = 1_500) -> tuple[list[str], list[str]]:
+    """What doctor says of rates."""
+    modes = {"RAYDIUM": "http", "METEORA": "both"}
+    engine.VENUE_ACCESS = engine.VENUE_ACCESS | {"modes": modes, "raydium_per_s": 5.0, "jupiter_per_s": per_s}
+    engine.QUOTE_MAX_AGE_MS = max_age_ms
+    well, mend = doctor()
+    return [line for line in well if ": " in line and "rate of" in line], mend
+
+
+def test_rates_are_told_and_one_at_which_prices_grow_stale_is_named(engine: Any) -> None:
+    well, mend = doctor()
+    assert mend == [] and any("rate of nodes: any number" in line for line in well)
+    assert not any("JUPITER_REQUESTS_PER_S" in line for line in well), "nobody is asked over HTTP"
+    well, mend = over_http(engine, 1)
+    assert any("5 requests/s for all processes (RAYDIUM_REQUESTS_PER_S)" in line for line in well)
+    (slow,) = mend
+    assert "prices are renewed every 1 s" in slow and "QUOTE_MAX_AGE_MS to 2500" in slow
+    for per_s, max_age_ms in ((1, 2_500), (10, 1_500), (0, 1_500)):
+        well, mend = over_http(engine, per_s, max_age_ms)
+        assert mend == [] and any("JUPITER_REQUESTS_PER_S" in line for line in well)
+
+
+def test_a_server_that_refuses_just_now_is_named(engine: Any) -> None:
+    url = engine.VENUE_ACCESS["jupiter_url"]
+    with closing(redis.Redis.from_url(engine.REDIS_URL)) as client:
+        client.set(rest_key(server_of(url)), "1", px=30_000)
+        try:
+            (refusing,) = over_http(engine, 10)[1]
+        finally:
+            client.delete(rest_key(server_of(url)))
+    assert "refuses: it wants to be left alone for" in refusing and "JUPITER_REQUESTS_PER_S" in refusing

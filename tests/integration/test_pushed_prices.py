@@ -1,8 +1,10 @@
 """Orders that wait on a localnet: they fire in the block that moves a pool, and by the poll where nobody tells."""
 
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -16,7 +18,7 @@ from orders.ledger.statements import Connection
 from routing.mock.tokens import REGISTRY
 from routing.price_hashes import PairPrices
 from routing.prices import PriceStore
-from routing.solana.world import SolanaWorld, solana_world
+from routing.solana.world import Access, SolanaWorld, solana_world
 from routing.values import Pair
 from routing.venues import METEORA, RAYDIUM
 from routing.world import registry
@@ -69,7 +71,7 @@ class Bench:
             ),
             lambda task, pair: self.due.append(task),
             pairs=[],
-            deadline_ms=400,
+            deadline_ms=5_000,
             watch=self.world.watch,
         )
         self.move("100")
@@ -192,3 +194,30 @@ def emptied(engine: Bench) -> bool:
     assert engine.world.watch is not None
     watch = engine.world.watch.vaults
     return engine.ticker.tick() and not watch._of and not watch._subscriptions.connected
+
+
+def test_at_one_request_a_second_nothing_collapses_and_what_is_slow_is_said(bench: Open, node: Localnet) -> None:
+    """Two polls a second over HTTP: every other one has no turn. Orders fire all the same, and readers are told."""
+    root = node.addresses["rpcUrl"]
+    modes = dict.fromkeys(("RAYDIUM", "METEORA"), "http")
+    access = Access(modes, jupiter_url=f"{root}/jupiter", raydium_url=f"{root}/raydium", jupiter_per_s=1.0)
+    engine = bench(access=replace(access, redis_url=settings.REDIS_URL))
+    engine.arm("110")
+    began, polls, slow = time.monotonic(), 0, 0
+    while time.monotonic() - began < 4:
+        market = engine.poll()
+        polls, slow = polls + 1, slow + bool(market.slow)
+        assert market.best is not None or polls == 1, "the last price counts while it is fresh"
+        time.sleep(0.45)
+    said = market.slow
+    assert slow > 1 and {(each.venue, each.code) for each in said} == {
+        (RAYDIUM, "VENUE_RATE_LIMITED"),
+        (METEORA, "VENUE_RATE_LIMITED"),
+    }
+    assert engine.fired == []
+    engine.move("112")
+    ends = time.monotonic() + LIMIT_S
+    while not engine.fired and time.monotonic() < ends:
+        engine.poll()
+        time.sleep(0.2)
+    assert engine.fired

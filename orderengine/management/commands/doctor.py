@@ -20,7 +20,7 @@ from django.utils import timezone
 from risk.changes import capped
 from risk.models import Rule
 from risk.values import EVERYBODY
-from routing.checkup import Finding, of_nodes
+from routing.checkup import Finding, of_nodes, of_rates
 from routing.cluster import ClusterUnknown, cluster, mode
 from routing.values import SOL_DECIMALS
 from routing.venue import VenueError
@@ -68,6 +68,8 @@ def findings() -> Iterator[Finding]:
         return
     assert genesis_hash is not None
     yield from of_nodes(settings.RPC_URLS, genesis_hash)
+    yield of_node_rate()
+    yield from of_rates(settings.VENUE_ACCESS, settings.REDIS_URL, settings.QUOTE_MAX_AGE_MS)
     if any(finding.mend is not None for finding in postgres):
         return  # Nobody knows which wallets there are.
     wallets = list(in_use().order_by("id"))
@@ -104,6 +106,11 @@ def of_redis() -> Finding:
         return Finding("redis", f"does not answer: {error}", "start it, or set REDIS_URL to where it is")
     finally:
         client.close()
+
+
+def of_node_rate() -> Finding:
+    allowed = f"{settings.RPC_REQUESTS_PER_S:g} requests/s of each" if settings.RPC_REQUESTS_PER_S else "any number"
+    return Finding("rate of nodes", f"{allowed} (RPC_REQUESTS_PER_S)")
 
 
 def of_caps() -> Finding:

@@ -5,12 +5,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from routing.http import host_of
 from routing.venue import VenueRateLimited
 
 ALLOW = (Path(__file__).parents[2] / "lua" / "allow.lua").read_text()
@@ -18,6 +20,16 @@ TIMEOUT_S, PAUSE_S = 0.2, 1.0
 """Without Redis each process keeps to the allowance by itself, and asks Redis again after the pause."""
 MAX_REST_S = 60.0
 """The vendors count by windows of a minute."""
+
+
+def server_of(url: str) -> str:
+    """The name under which a server's allowance is shared: of host and path, without credentials."""
+    return host_of(url) + urlsplit(url).path.rstrip("/")
+
+
+def rest_key(server: str) -> str:
+    """There while the server wants to be left alone."""
+    return f"venues:{server}:rest"
 
 
 class Allowance:
@@ -54,7 +66,7 @@ class Allowance:
         self._rests_until = max(self._rests_until, self._now() + seconds)
         if self._per_s and seconds and self._now() >= self._silent_until:
             try:
-                await self._client().set(f"venues:{self._host}:rest", "1", px=max(1, round(seconds * 1000)))
+                await self._client().set(rest_key(self._host), "1", px=max(1, round(seconds * 1000)))
             except (redis.RedisError, OSError, TimeoutError):
                 self._silent_until = self._now() + PAUSE_S
 
@@ -66,7 +78,7 @@ class Allowance:
     async def _ask(self, reserve_s: float, wait_s: float) -> tuple[bool, float]:
         if self._now() >= self._silent_until:
             times = [str(round(s * 1e6)) for s in (self._interval_s, self._burst_s, reserve_s, wait_s)]
-            keys = f"venues:{self._host}:full_at", f"venues:{self._host}:rest"
+            keys = f"venues:{self._host}:full_at", rest_key(self._host)
             try:
                 granted, wait_us = await self._client().eval(ALLOW, 2, *keys, *times)
                 return bool(granted), wait_us / 1e6

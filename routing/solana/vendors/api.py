@@ -9,7 +9,7 @@ import msgspec
 
 from routing.http import NoAnswer, TimedOut, host_of
 from routing.solana.http import Answer, HttpClient
-from routing.solana.vendors.allowance import Allowance
+from routing.solana.vendors.allowance import Allowance, server_of
 from routing.venue import VenueError, VenueRateLimited, VenueTimeout, VenueUnavailable
 
 Shape = TypeVar("Shape")
@@ -30,7 +30,7 @@ class Api:
             raise ValueError(f"{host_of(url)}: a trade API is asked over https, or on this machine")
         self._url = url.rstrip("/")
         self._http = HttpClient(headers={"x-api-key": key} if key else {}, max_bytes=MAX_BYTES)
-        self.allowance = Allowance(redis_url, host_of(url) + parts.path.rstrip("/"), per_s)
+        self.allowance = Allowance(redis_url, server_of(url), per_s)
 
     async def ask(
         self,

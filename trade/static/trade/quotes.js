@@ -61,7 +61,7 @@ export class Quotes {
   #receive(message) {
     if (message.type !== "quotes" || message.pair !== this.pair) return;
     this.#receivedAt = Date.now();
-    const { raydium, meteora, best } = message;
+    const { raydium, meteora, best, slow } = message;
     this.best = best ?? null;
     const prices = {};
     for (const [venue, quote] of Object.entries({ raydium, meteora })) if (quote) prices[venue] = this.counted(quote);
@@ -69,7 +69,7 @@ export class Quotes {
       this.chart.add(Date.now(), prices);
       byId("chart-empty").hidden = true;
     }
-    this.#show({ raydium, meteora, best });
+    this.#show({ raydium, meteora, best, slow });
     this.changed();
   }
 
@@ -80,10 +80,15 @@ export class Quotes {
     for (const [venue, tile] of Object.entries(this.tiles)) {
       const quote = quotes[venue];
       tile.querySelector("output").textContent = price(quote ? this.counted(quote) : null);
-      tile.querySelector("small").textContent = note(venue, quote);
+      const late = quotes.slow?.find((each) => each.venue.toLowerCase() === venue);
+      tile.querySelector("small").textContent = late ? delay(quote) : note(venue, quote);
       tile.classList.toggle("wins", Boolean(quotes.best) && quotes.best.venue?.toLowerCase() === venue);
       tile.classList.remove("stale");
     }
+    const slow = byId("slow");
+    const said = (quotes.slow ?? []).map((each) => `${name(each.venue)} is slow: ${reason(each)}`).join(" · ");
+    slow.hidden = !said;
+    if (slow.textContent !== said) slow.textContent = said;
     const now = this.counted(quotes.best);
     byId("price").textContent = price(now);
     const first = this.chart.first;
@@ -102,9 +107,27 @@ export class Quotes {
   }
 }
 
+const name = (venue) => `${venue[0]}${venue.slice(1).toLowerCase()}`;
+
+const REASONS = {
+  VENUE_RATE_LIMITED: "its rate limit lets it be asked less often than prices are wanted",
+  VENUE_TIMEOUT: "it answers too late",
+  VENUE_UNAVAILABLE: "it does not answer",
+  VENUE_RESTING: "it failed too often and is asked again in a moment",
+};
+
+/** Short words for what the engine says of a venue that does not keep up. */
+function reason({ code, message }) {
+  return REASONS[code] ?? message;
+}
+
+function delay(quote) {
+  return quote ? `${Math.round(quote.ageMs / 1000)} s old` : "no price now";
+}
+
 function note(venue, quote) {
   if (!quote) return venue === "best" ? "no fresh quote" : "not trading";
-  if (venue === "best") return quote.venue ? `at ${quote.venue[0]}${quote.venue.slice(1).toLowerCase()}` : "";
+  if (venue === "best") return quote.venue ? `at ${name(quote.venue)}` : "";
   const fee = quote.feeBps === undefined ? "" : `fee ${percent(quote.feeBps)}`;
   return quote.liquidity === undefined ? fee : `${fee} · ${compact(quote.liquidity)} deep`;
 }
