@@ -307,7 +307,7 @@ def test_pairs_and_quotes(trader: Trader) -> None:
     trader.price("100")
     pairs = {pair["pair"]: pair for pair in trader.http.get("/api/pairs").json()["pairs"]}
     assert pairs["SOL-USDC"] == {
-        "pair": "SOL-USDC", "tokenIn": "SOL", "tokenOut": "USDC", "listed": True, "polled": True
+        "pair": "SOL-USDC", "tokenIn": "SOL", "tokenOut": "USDC", "listed": True, "polled": True, "permits": None
     }  # fmt: skip
     quotes = trader.http.get("/api/quotes/SOL-USDC").json()
     prices = {Decimal(quotes[venue]["price"]) for venue in ("raydium", "meteora")}

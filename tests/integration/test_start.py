@@ -142,7 +142,7 @@ def test_a_folder_without_room_for_credentials_is_no_reason_for_new_ones(odd: En
     [
         ({"HOST": "x86_64-conda-linux-gnu.invalid"}, "HOST 'x86_64-conda-linux-gnu.invalid' is no address"),
         ({"HOST": "203.0.113.9"}, "HOST '203.0.113.9' is no address of this machine"),
-        ({"LOG_LEVEL": "loud"}, "LOG_LEVEL is DEBUG"),
+        ({"LOG_LEVEL": "loud"}, "LOG_LEVEL must be DEBUG"),
         ({"DATABASE_URL": "postgresql://127.0.0.1:1/none", "SECRET_KEY": "k" * 50}, "onnection refused"),
     ],
 )
