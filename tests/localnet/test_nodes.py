@@ -1,5 +1,6 @@
 """Several nodes of one chain that disagree, and what the controls leave behind when the process is killed."""
 
+import contextlib
 import signal
 from collections.abc import Callable
 from decimal import Decimal
@@ -114,20 +115,20 @@ def test_a_market_that_is_taken_away_trades_no_more(listed: Localnet) -> None:
 
 
 def test_a_history_forgets_one_address_s_older_transactions(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    for slot in (1, 2, 3):
-        block = Block(slot, slot, f"hash {slot}", 0)
-        landed = [
-            Landed(f"{who} {slot}", slot, slot, place, None, b"", {}, (who, "program"))
-            for place, who in enumerate(("maker", "trader"))
-        ]
-        store.write(block, landed, [])
-    store.forget("maker", 3)
-    assert [row[0] for row in store.signatures("program", before=(9, 0), limit=9)] == [
-        "trader 3", "maker 3", "trader 2", "trader 1",
-    ]  # fmt: skip
-    assert store.status("maker 2") is None and store.status("trader 1") is not None
-    assert [row[0] for row in store.signatures("maker", before=(9, 0), limit=9)] == ["maker 3"]
+    with contextlib.closing(Store(tmp_path)) as store:
+        for slot in (1, 2, 3):
+            block = Block(slot, slot, f"hash {slot}", 0)
+            landed = [
+                Landed(f"{who} {slot}", slot, slot, place, None, b"", {}, (who, "program"))
+                for place, who in enumerate(("maker", "trader"))
+            ]
+            store.write(block, landed, [])
+        store.forget("maker", 3)
+        assert [row[0] for row in store.signatures("program", before=(9, 0), limit=9)] == [
+            "trader 3", "maker 3", "trader 2", "trader 1",
+        ]  # fmt: skip
+        assert store.status("maker 2") is None and store.status("trader 1") is not None
+        assert [row[0] for row in store.signatures("maker", before=(9, 0), limit=9)] == ["maker 3"]
 
 
 def test_an_explorer_s_page_reads_the_node_and_no_page_moves_the_chain(localnet: Localnet) -> None:
