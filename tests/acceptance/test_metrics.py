@@ -46,7 +46,7 @@ def test_a_scrape_during_load_moves_across_all_processes(start_engine) -> None: 
         assert after[f"orderengine_stage_seconds_count{{stage={stage}}}"] >= 300
     for group in ("accept", "claim", "record"):
         assert after[f"orderengine_group_commit_size_count{{group={group}}}"] >= 1
-    assert after["orderengine_processes_alive{kind=webhooks}"] == 1
+    until(lambda: scrape(engine)["orderengine_processes_alive{kind=webhooks}"] == 1, 60)
     assert time.time() - after["orderengine_webhooks_turn_timestamp_seconds{}"] < 30, "with nobody to be told as well"
     old = engine.kill("orders-1")
     engine.wait_restarted("orders-1", old)

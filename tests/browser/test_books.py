@@ -45,7 +45,7 @@ def test_positions_and_history_say_what_the_api_says(
     expect(rows).to_have_count(len(traded))
     for row, position in zip(rows.all(), traded, strict=True):
         expect(row).to_contain_text(position["token"])
-        expect(row).to_contain_text(f"{abs(Decimal(position['amount'])):,.2f}"[:-1])
+        expect(row).to_contain_text(f"{int(abs(Decimal(position['amount']))):,}.")
     drawn = page.locator("#gains .sum").get_attribute("d") or ""
     assert drawn.count("V") >= 24, "a step for each hour"
     page.get_by_role("tab", name="History").click()

@@ -3,6 +3,7 @@
 import base64
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
@@ -170,10 +171,10 @@ def test_the_better_of_both_venues_is_taken_where_both_are_asked_for(localnet: L
 def test_rate_limits_refuse_and_say_when(start_localnet: Callable[..., Localnet]) -> None:
     node = start_localnet(hold="", requests_per_s="1")
     url = f"{node.addresses['raydiumUrl']}/main/auto-fee"
-    answers = [httpx.get(url) for _ in range(8)]
-    codes = [answer.status_code for answer in answers]
-    assert codes[0] == 200 and codes[-1] == 429
-    assert int(answers[-1].headers["retry-after"]) >= 1 and "x-ratelimit-remaining" in answers[0].headers
+    with ThreadPoolExecutor(8) as pool:  # Side by side: a slow machine earns a request a second, too.
+        answers = {answer.status_code: answer for answer in pool.map(httpx.get, [url] * 8)}
+    assert set(answers) == {200, 429}
+    assert int(answers[429].headers["retry-after"]) >= 1 and "x-ratelimit-remaining" in answers[200].headers
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,14 @@ class Wire(asyncio.Transport):
         super().__init__({"peername": ("127.0.0.1", 1)})
         self.sent: list[bytes] = []
         self.closed = False
+        self.ended = False
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.closed
-        self.sent.append(bytes(data))
+        self.sent.append(b"after the end" if self.ended else bytes(data))
+
+    def write_eof(self) -> None:
+        self.ended = True
 
     def close(self) -> None:
         self.closed = True
@@ -62,6 +66,15 @@ async def test_nothing_is_written_to_a_client_that_is_gone(wire: tuple[Wire, Gat
     sent.closed = True
     await asyncio.sleep(0)
     assert sent.sent == []
+
+
+async def test_nothing_is_written_after_the_end_of_what_was_to_be_sent(wire: tuple[Wire, Gathering]) -> None:
+    sent, transport = wire
+    transport.write(b"last")
+    transport.write_eof()
+    transport.write(b"late")
+    await asyncio.sleep(0)
+    assert sent.sent == [b"last"] and sent.ended
 
 
 async def test_everything_else_is_the_transports_own(wire: tuple[Wire, Gathering]) -> None:

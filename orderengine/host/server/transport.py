@@ -14,13 +14,14 @@ MAX_GATHERED = 64 * 1024
 class Gathering:
     """Sends in one piece what is written to it during one turn of the event loop."""
 
-    __slots__ = ("_flush_soon", "_pieces", "_size", "_transport", "get_extra_info", "is_closing")
+    __slots__ = ("_ended", "_flush_soon", "_pieces", "_size", "_transport", "get_extra_info", "is_closing")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._flush_soon = loop.call_soon
         self._pieces: list[bytes] = []
         self._size = 0
+        self._ended = False
         self.get_extra_info = transport.get_extra_info
         self.is_closing = transport.is_closing
 
@@ -37,6 +38,7 @@ class Gathering:
 
     def write_eof(self) -> None:
         self._flush()
+        self._ended = True
         self._transport.write_eof()
 
     def close(self) -> None:
@@ -45,5 +47,5 @@ class Gathering:
 
     def _flush(self) -> None:
         pieces, self._pieces, self._size = self._pieces, [], 0
-        if pieces and not self.is_closing():
+        if pieces and not self._ended and not self.is_closing():
             self._transport.write(b"".join(pieces))
