@@ -76,7 +76,7 @@ EDITS: dict[str, list[Edit]] = {
     "known-layout": [
         (
             "routing.solana.programs",
-            "or data[:8] != self._discriminator or len(accounts) != 13",
+            "or data[:8] not in (self._discriminator, self._exact_out) or len(accounts) != 13",
             "or len(accounts) < 13",
         )
     ],
