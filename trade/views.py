@@ -1,7 +1,5 @@
 """The trading page at `/`: one document and static files that speak REST and WebSocket like any client."""
 
-from typing import Any
-
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -69,7 +67,7 @@ def page(request: HttpRequest) -> HttpResponse:
             "mode": own,
             "meaning": explorer.meaning(own),
             "explorer": explorer.address(own, node),
-            "faucet": faucet_of(settings),
+            "faucet": faucet_of(),
             "local": settings.LOCAL_MODE,
             "signed_in": user.is_authenticated,
             "staff": user.has_perm(OPERATE),
@@ -78,7 +76,7 @@ def page(request: HttpRequest) -> HttpResponse:
     )
 
 
-def faucet_of(settings: Any) -> str:
+def faucet_of() -> str:
     """What the wallet's card may give: "all" tokens, "SOL" alone, or nothing."""
     if settings.PAPER or settings.EXECUTION_MODE == "localnet":
         return "all"

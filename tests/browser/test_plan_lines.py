@@ -195,3 +195,37 @@ def test_an_exit_s_start_and_slippages_are_the_ticket_s_as_well(look: Looks, sta
     waits = page.get_by_role("slider", name="Trailing stop of the plan")
     expect(waits).to_have_attribute("aria-valuetext", re.compile("from 1[12]"))
     cancelled(page)
+
+
+HIDDEN = """(hidden) => {
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event('visibilitychange'));
+}"""
+
+
+def test_a_card_that_nobody_saw_is_read_when_somebody_looks(look: Looks, staff: Staff, engine: Engine) -> None:
+    staff.hold("100")
+    entry = {"kind": "bracket", "tokenIn": "USDC", "tokenOut": "SOL", "amount": "50", "type": "limit"}
+    price = {"limitPrice": "90", "priceIn": "tokenIn"}
+    plan = made(engine, entry | price | {"exits": [{"kind": "stopLoss", "atBps": 800}]})
+    page = opened(look, plan)
+    expect(leg(page, "Stop")).to_contain_text("later")
+    page.evaluate(HIDDEN, True)
+    staff.hold("89")
+    until(lambda: any(each["leg"] == "stop" for each in read(engine, plan)["legs"]), PATIENCE_MS / 1000)
+    page.wait_for_timeout(1_500)
+    expect(leg(page, "Stop")).to_contain_text("later")
+    page.evaluate(HIDDEN, False)
+    expect(leg(page, "Stop")).to_contain_text("waiting")
+    cancelled(page)
+
+
+def test_a_comma_is_a_decimal_sign_wherever_a_price_is_read(look: Looks, staff: Staff) -> None:
+    staff.hold("100")
+    page = look()
+    page.get_by_role("radio", name="Limit").check(force=True)
+    price = page.locator("#limitPrice")
+    price.fill("12,5")
+    expect(page.locator("#limit-hint")).to_contain_text("Fires at once")
+    page.locator("#limit-unit").click()
+    expect(price).to_have_value("0.08")

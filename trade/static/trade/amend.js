@@ -1,7 +1,7 @@
 // The dialog that changes what waits: an order, or an exit of a plan, whose size follows from its plan.
 
 import { call, isMeant } from "./api.js";
-import { DECIMAL, plain } from "./decimals.js";
+import { DECIMAL, plain, typed } from "./decimals.js";
 import { token } from "./format.js";
 
 const FIELDS = ["amount", "price", "trail", "portion", "slippage", "widest"];
@@ -49,7 +49,7 @@ function open({ title, priceLabel, amountLabel = "Amount", given, change, done, 
     for (const name of FIELDS.filter((each) => given[each])) {
       const [field, was] = given[name];
       const input = byId(`amend-${name}`);
-      const text = input.value.trim().replace(",", ".");
+      const text = typed(input);
       const wrong = text !== was && !DECIMAL.test(text);
       wrong ? input.setAttribute("aria-invalid", "true") : input.removeAttribute("aria-invalid");
       if (wrong) {

@@ -3,6 +3,9 @@
 export const DECIMAL = /^(0|[1-9]\d*)(\.\d+)?$/;
 const PRICE_PLACES = 18;
 
+/** What somebody typed: a comma is a decimal sign, too. */
+export const typed = ({ value }) => value.trim().replace(",", ".");
+
 /** A number for a field: so many digits that matter, and never an exponent. */
 export function plain(number, digits = 7) {
   return new Intl.NumberFormat("en", { useGrouping: false, maximumSignificantDigits: digits }).format(number);

@@ -1,6 +1,6 @@
 // The ticket's exits: what is sold again, when, and how much of it. Each row is one exit; its line on the chart can be dragged.
 
-import { DECIMAL, plain } from "./decimals.js";
+import { DECIMAL, plain, typed } from "./decimals.js";
 import { element, percent, token } from "./format.js";
 
 const KINDS = {
@@ -17,7 +17,7 @@ const MORE = {
 };
 const MAX_TAKE_PROFITS = 8;
 const byId = (id) => document.getElementById(id);
-const number = (input) => (DECIMAL.test(input.value.trim().replace(",", ".")) ? Number(input.value.trim().replace(",", ".")) : NaN);
+const number = (input) => (DECIMAL.test(typed(input)) ? Number(typed(input)) : NaN);
 
 export class Exits {
   #made = 0;
@@ -83,7 +83,7 @@ export class Exits {
       this.#error(row, by, wrong ? (by === "price" ? "Enter a number greater than 0." : `A number from ${least || "above 0"} to ${most}.`) : "");
       right &&= !wrong;
       const exit = { kind: row.dataset.exit };
-      if (by === "price") exit.price = input.value.trim().replace(",", ".");
+      if (by === "price") exit.price = typed(input);
       else exit[by] = by === "after" ? `PT${Math.round(value * 60)}S` : Math.round(value * 100);
       const portion = row.querySelector('[data-field="portionBps"]');
       if (portion && this.#of("takeProfit").length > 1) {

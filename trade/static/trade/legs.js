@@ -2,7 +2,7 @@
 
 import { plain } from "./decimals.js";
 import { amount, clock, element, percent, price, spoken, token } from "./format.js";
-import { ENDED, exitOf, tokensOf } from "./plans.js";
+import { ENDED, exitOf } from "./plans.js";
 
 const SHOWN = 60;
 const NAMES = { takeProfit: "Take-profit", stopLoss: "Stop", trailing: "Trailing stop", timeLimit: "Time limit" };
@@ -25,7 +25,7 @@ function priceOf({ limitPrice, priceIn }) {
   return limitPrice && priceIn === "tokenIn" ? String(1 / limitPrice) : limitPrice;
 }
 
-export function nameOf({ leg, round, exit }, { spec }) {
+function nameOf({ leg, round, exit }, { spec }) {
   if (leg === "entry") return "Entry";
   if (!exit) return `Slice ${round}`;
   const several = exit.kind === "takeProfit" && spec.exits.filter(({ kind }) => kind === "takeProfit").length > 1;
@@ -48,8 +48,8 @@ function when(leg, { spec, kind }) {
 }
 
 export function rows(plan, legs) {
-  const { kind, spec, status } = plan;
-  const [sold, bought] = kind === "schedule" ? tokensOf(plan) : [spec.token, spec.quote];
+  const { status } = plan;
+  const [sold, bought] = pairOf(plan);
   return legs.slice(0, SHOWN).map((leg) => {
     const [from, into] = leg.leg === "entry" ? [bought, sold] : [sold, bought];
     const name = nameOf(leg, plan);

@@ -25,6 +25,8 @@ export class PlanCard {
     Object.assign(this, given);
     this.card = byId("plan");
     this.card.addEventListener("click", (event) => this.#clicked(event));
+    // Nothing is read while nobody looks.
+    document.addEventListener("visibilitychange", () => document.hidden || !this.#plan || this.#read());
   }
 
   get id() {

@@ -31,11 +31,11 @@ export class Preview {
 
   async #ask() {
     this.#at = Date.now();
+    this.#asking?.abort();
     const wish = this.wish();
     const [tokenIn, tokenOut] = wish.pair;
     if (!DECIMAL.test(wish.amount ?? "") || Number(wish.amount) <= 0 || !tokenIn || !tokenOut || tokenIn === tokenOut) return this.#empty("Enter an amount to see what to expect.");
     const query = new URLSearchParams({ amount: wish.amount, slippageBps: wish.slippageBps, ...wish.least });
-    this.#asking?.abort();
     this.#asking = new AbortController();
     try {
       this.#show(await call(`/api/preview/${tokenIn}-${tokenOut}?${query}`, { signal: this.#asking.signal }), wish);

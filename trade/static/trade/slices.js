@@ -1,6 +1,6 @@
 // The ticket's schedule: an amount in slices over a time (TWAP), or the same amount again and again (DCA), with a preview of its slices.
 
-import { DECIMAL, inverse } from "./decimals.js";
+import { DECIMAL, inverse, plain, typed } from "./decimals.js";
 import { clock, element, exact, spoken, token } from "./format.js";
 import { begins, cut } from "./slicing.js";
 
@@ -100,7 +100,7 @@ export class Slices {
   }
 
   /** The band on the chart; `changed()` after a line was moved. */
-  lines(plain, changed) {
+  lines(changed) {
     if (!this.wanted) return [];
     return [["minPrice", "Lowest", "Lowest price of a slice"], ["maxPrice", "Highest", "Highest price of a slice"]].flatMap(([name, tag, said]) => {
       const value = DECIMAL.test(this.#text(name)) ? Number(this.#text(name)) : NaN;
@@ -166,7 +166,7 @@ export class Slices {
     byId("slices-unit").textContent = `Spends ${token(tokenIn)}`;
     const row = (n) => element("tr", {}, element("td", {}, String(n)), element("td", {}, span(...begins(n, this.made))), element("td", { class: "num" }, exact(n === slices ? last : each)));
     const rows = Array.from({ length: shown }, (_, n) => row(n + 1));
-    const more = slices === null ? "and so on" : slices > shown ? `${slices - shown - 1} more like these` : "";
+    const more = slices === null ? "and so on" : slices > shown + 1 ? `${slices - shown - 1} more like these` : "";
     if (more) rows.push(element("tr", {}, element("td", {}, "…"), element("td", { colspan: 2 }, more)));
     if (slices > shown) rows.push(row(slices));
     byId("slices-rows").replaceChildren(...rows);
@@ -184,7 +184,7 @@ export class Slices {
   }
 
   #text(name) {
-    return this.form.elements[name].value.trim().replace(",", ".");
+    return typed(this.form.elements[name]);
   }
 }
 

@@ -1,7 +1,7 @@
 // The order ticket: errors stand beside their field, the expected result above the button.
 
 import { ApiError, call, isMeant } from "./api.js";
-import { DECIMAL, plain } from "./decimals.js";
+import { DECIMAL, plain, typed } from "./decimals.js";
 import { Exits } from "./exits.js";
 import { element, percent, price, token } from "./format.js";
 import { Preview } from "./preview.js";
@@ -71,8 +71,8 @@ export class Ticket {
     const { priceIn, limitPrice, minPrice, maxPrice } = this.form.elements;
     priceIn.value = priceIn.value === "tokenIn" ? "tokenOut" : "tokenIn";
     for (const field of [limitPrice, minPrice, maxPrice]) {
-      const number = Number(field.value);
-      if (DECIMAL.test(field.value.trim()) && number > 0) field.value = plain(1 / number, 8);
+      const text = typed(field);
+      if (DECIMAL.test(text) && Number(text) > 0) field.value = plain(1 / Number(text), 8);
     }
     [minPrice.value, maxPrice.value] = [maxPrice.value, minPrice.value];
     this.#changed(limitPrice);
@@ -150,7 +150,7 @@ export class Ticket {
   /** How far the wanted price is from the present one. */
   #hint() {
     const { limitPrice, triggerCondition } = this.form.elements;
-    const wanted = this.type === "limit" && DECIMAL.test(limitPrice.value.trim()) ? Number(limitPrice.value) : null;
+    const wanted = this.type === "limit" && DECIMAL.test(typed(limitPrice)) ? Number(typed(limitPrice)) : null;
     const { now } = this.quotes;
     const { mode } = this.exits;
     const alike = (mode === "entry") === this.turned;
@@ -162,7 +162,7 @@ export class Ticket {
       this.#changed(limitPrice);
     };
     const line = wanted > 0 ? [{ key: "limit", tag: triggerCondition.value === "gte" ? "Limit" : "Stop", name: "Price of the order", said: now ? far(wanted, now) : "", value: wanted, colour: "accent", draft: true, move: moved }] : [];
-    this.lines([...line, ...this.exits.lines(shown), ...this.slices.lines(plain, (field) => this.#changed(field))]);
+    this.lines([...line, ...this.exits.lines(shown), ...this.slices.lines((field) => this.#changed(field))]);
     if (!now) return void (byId("limit-hint").textContent = "");
     const away = wanted ? (wanted / now - 1) * 10_000 : null;
     const fires = wanted && ((triggerCondition.value === "gte") !== this.turned ? now >= wanted : now <= wanted);
@@ -173,7 +173,7 @@ export class Ticket {
   #order() {
     const { elements } = this.form;
     const wrong = {};
-    const text = (name) => elements[name].value.trim().replace(",", ".");
+    const text = (name) => typed(elements[name]);
     const decimal = (name, field = name) => {
       const value = text(name);
       if (!DECIMAL.test(value) || Number(value) <= 0) wrong[field] = "Enter a number greater than 0.";
@@ -276,10 +276,10 @@ export class Ticket {
   #wish() {
     const { amount, slippage, limitPrice, triggerCondition } = this.form.elements;
     const pair = this.pair.split("-");
-    const value = amount.value.trim().replace(",", ".");
+    const [value, limit] = [typed(amount), typed(limitPrice)];
     const each = this.slices.preview(value, pair[0], this.places);
-    const limited = this.type === "limit" && DECIMAL.test(limitPrice.value.trim()) && triggerCondition.value === "gte";
-    const least = limited ? { limitPrice: limitPrice.value.trim(), ...(this.turned ? { priceIn: "tokenIn" } : {}) } : {};
-    return { amount: this.slices.wanted ? each : value, pair, type: this.exits.mode === "alone" ? "exits" : this.type, turned: this.turned, least, slippageBps: Math.round(Number(slippage.value.replace(",", ".")) * 100) || 0 };
+    const limited = this.type === "limit" && DECIMAL.test(limit) && triggerCondition.value === "gte";
+    const least = limited ? { limitPrice: limit, ...(this.turned ? { priceIn: "tokenIn" } : {}) } : {};
+    return { amount: this.slices.wanted ? each : value, pair, type: this.exits.mode === "alone" ? "exits" : this.type, turned: this.turned, least, slippageBps: Math.round(Number(typed(slippage)) * 100) || 0 };
   }
 }
