@@ -10,7 +10,14 @@ from pybreaker import CircuitBreaker, CircuitBreakerError
 
 from routing import metrics
 from routing.values import VenueName
-from routing.venue import AmountTooSmall, InsufficientLiquidity, NoRoute, VenueError, VenueRateLimited
+from routing.venue import (
+    AmountTooSmall,
+    ExactOutUnsupported,
+    InsufficientLiquidity,
+    NoRoute,
+    VenueError,
+    VenueRateLimited,
+)
 
 Answer = TypeVar("Answer")
 
@@ -18,7 +25,7 @@ MAX_FAILURES = 8
 """In a row. Chance alone reaches it once in 65,000 calls of a venue that fails one in four."""
 COOL_DOWN_S = 2.0
 """Until a trial call: short, because an order with its attempts waits no longer than that."""
-ANSWERS = (NoRoute, AmountTooSmall, InsufficientLiquidity, VenueRateLimited)
+ANSWERS = (NoRoute, AmountTooSmall, InsufficientLiquidity, ExactOutUnsupported, VenueRateLimited)
 """Errors that show that the venue works, or that it was not asked at all."""
 
 

@@ -93,18 +93,18 @@ class PaperStore:
     def settle(self, signature: str, fate: Fate, outcome: Outcome, move: Move | None = None) -> bool:
         """Decides the fate of a transaction that was sent, and makes its move. False: it was decided already, or the wallet has
         less than the move takes, and nothing has changed."""
+        made = move or Move("")
 
         def decide(connection: psycopg.Connection[Any]) -> bool:
             with connection.transaction() as decision:
                 if connection.execute(LOCK, {"signature": signature}).fetchone() is None:
                     return False
-                for mint, units in () if move is None else move.takes:
-                    taken = {"wallet": move.wallet if move else "", "mint": mint, "units": units}
+                for mint, units in made.takes:
+                    taken = {"wallet": made.wallet, "mint": mint, "units": units}
                     if units and connection.execute(TAKE, taken).fetchone() is None:
                         raise psycopg.Rollback(decision)
-                for mint, units in () if move is None else move.gives:
-                    given = {"wallet": move.wallet if move else "", "mint": mint, "units": units}
-                    connection.execute(GIVE, given)
+                for mint, units in made.gives:
+                    connection.execute(GIVE, {"wallet": made.wallet, "mint": mint, "units": units})
                 written = {"signature": signature, "fate": fate, "outcome": encode(outcome).decode()}
                 connection.execute(SETTLE, written)
                 return True

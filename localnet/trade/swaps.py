@@ -10,8 +10,10 @@ from solders.token.associated import get_associated_token_address
 from localnet import pools
 from localnet.addresses import ASSOCIATED, SYSTEM
 from localnet.chain import Chain
-from localnet.formats import FORMATS
+from localnet.formats import FORMATS, amount_in
 
+MAX_AMOUNT = 2**63
+"""Base units that a swap for an output takes at most."""
 CREATE_IDEMPOTENT = b"\x01"
 """The associated-token program's instruction that succeeds where the account is there already."""
 
@@ -66,12 +68,9 @@ def offer(chain: Chain, venue: str, sold: str, bought: str, amount: int) -> Offe
 def offer_for(chain: Chain, venue: str, sold: str, bought: str, wanted: int) -> Offer:
     """The least amount that pays `wanted` or more. Raises `NotRouted`, also where the pool cannot pay it."""
     pool = pools.find(chain.get, FORMATS[venue], Pubkey.from_string(sold), Pubkey.from_string(bought))
-    if pool is None or pool.opens_at > time.time() or wanted >= pool.bought.reserve:
+    if pool is None or pool.opens_at > time.time():
         raise NotRouted
-    low, high = 1, 2**63
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if pool.pays(middle) >= wanted else (middle + 1, high)
-    if pool.pays(low) < wanted:
+    amount = amount_in(pool.format, wanted, pool.sold.reserve, pool.bought.reserve, pool.rate)
+    if amount is None or amount > MAX_AMOUNT:
         raise NotRouted
-    return Offer(pool, low, pool.pays(low))
+    return Offer(pool, amount, pool.pays(amount))

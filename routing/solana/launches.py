@@ -121,14 +121,14 @@ class LaunchWatch:
         """See `MarketWatch`. Pairs that have a pool are left to others."""
         self._changed, self._until = changed, time.monotonic() + FOLLOWED_S
         wanted: dict[str, tuple[VenueName, Shape, set[Pair]]] = {}
-        waiting = dict.fromkeys(
-            (pair.pool, venue) for pair in pairs for venue in self._shapes if not self._trades(pair, venue)
-        )
-        for pair, venue in list(waiting)[: MAX_PAIRS * len(self._shapes)]:
-            both = {each for each in pairs if each.pool == pair}
+        both_ways: dict[Pair, set[Pair]] = {}
+        for pair in pairs:
+            both_ways.setdefault(pair.pool, set()).add(pair)
+        waiting = [(pool, venue) for pool in both_ways for venue in self._shapes if not self._trades(pool, venue)]
+        for pair, venue in waiting[: MAX_PAIRS * len(self._shapes)]:
             for shape in self._shapes[venue]:
                 for at in shape.mints_at:
-                    wanted[_asked(shape, at, pair.token_in.mint)] = venue, shape, both
+                    wanted[_asked(shape, at, pair.token_in.mint)] = venue, shape, both_ways[pair]
         self._told = wanted
         self._subscriptions.only(wanted)
 

@@ -17,7 +17,7 @@ from solders.message import MessageV0, to_bytes_versioned
 from solders.pubkey import Pubkey
 
 from routing.balances import Holding
-from routing.paper import Move, Outcome, PaperStore
+from routing.paper import Known, Move, Outcome, PaperStore
 from routing.selection import EXACT
 from routing.signer import Signer
 from routing.solana.accounts import Account, Accounts
@@ -29,18 +29,18 @@ from routing.solana.failures import INSUFFICIENT_FUNDS
 from routing.solana.nodes import NO_ANSWER, Nodes
 from routing.solana.programs import SLIPPAGE_EXCEEDED
 from routing.solana.safety import Asked, inspect
+from routing.solana.statuses import FINAL, Epoch
 from routing.solana.transaction import Tables
 from routing.solana.venues.funding import Funding
 from routing.tokens import Tokens
 from routing.values import SOL_DECIMALS, Bid, Fate, Fee, Fill, Pair, Quote, Swap, SwapStatus, Token, VenueName
-from routing.venue import SubmitUnknown, VenueError, VenueUnavailable
+from routing.venue import NOT_HEARD, SubmitUnknown, VenueError, VenueUnavailable
 
 SOL = str(WRAPPED_SOL)
 PREFIX = "paper-"
 """Of what stands for a signature: nobody takes it for one."""
 LANDS_AFTER_S = 0.5
 """From sending to landing: about a slot."""
-FINAL = "finalized"
 Offer = Callable[[VenueName, Pair, Decimal, bool], Awaitable[Quote]]
 """(venue, pair, amount, whether that is of tokenOut) → what it offers now."""
 
@@ -59,11 +59,6 @@ class PaperTransaction(msgspec.Struct, frozen=True):
     message: bytes
     """The message that a signature would have made a transaction."""
     exact_out: bool = False
-
-
-class _Epoch(msgspec.Struct, rename="camel"):
-    absolute_slot: int
-    block_height: int
 
 
 class PaperBuilder(Builder):
@@ -139,8 +134,9 @@ class PaperChain(SolanaChain):
             return []
         try:
             # First the height, then what is known: see `Statuses.look`.
-            epoch = await self._nodes.read(_Epoch, "getEpochInfo", {"commitment": FINAL})
-            return list(await asyncio.gather(*(self._one(swap, epoch) for swap in swaps)))
+            epoch = await self._nodes.read(Epoch, "getEpochInfo", {"commitment": FINAL})
+            known = await asyncio.to_thread(self._store.seen, [swap.signature for swap in swaps])
+            return list(await asyncio.gather(*(self._one(swap, known.get(swap.signature), epoch) for swap in swaps)))
         except (*NO_ANSWER, psycopg.Error) as error:
             raise VenueUnavailable(str(error).strip()) from error
 
@@ -160,18 +156,21 @@ class PaperChain(SolanaChain):
         await super().close()
         await asyncio.to_thread(self._store.close)
 
-    async def _one(self, swap: Swap, epoch: _Epoch) -> SwapStatus:
+    async def _one(self, swap: Swap, known: Known | None, epoch: Epoch) -> SwapStatus:
         store, signature = self._store, swap.signature
-        known = (await asyncio.to_thread(store.seen, [signature])).get(signature)
         expired = epoch.block_height > swap.validity
         if known is None:
             if not expired:
                 return SwapStatus(signature, Fate.PENDING)
             await asyncio.to_thread(store.bury, signature, swap.reference)
-        elif known.fate is None and expired:
+        elif known.fate is not None:
+            return known.status(signature)
+        elif expired:
             await asyncio.to_thread(store.settle, signature, Fate.EXPIRED, Outcome())
-        elif known.fate is None and known.age_s >= LANDS_AFTER_S:
+        elif known.age_s >= LANDS_AFTER_S:
             await self._land(swap, epoch.absolute_slot)
+        else:
+            return known.status(signature)
         return (await asyncio.to_thread(store.seen, [signature]))[signature].status(signature)
 
     async def _land(self, swap: Swap, slot: int) -> None:
@@ -184,9 +183,9 @@ class PaperChain(SolanaChain):
             exact = made.least if made.exact_out else made.amount
             of = pair.token_out if made.exact_out else pair.token_in
             offer = await self._offer(swap.venue, pair, Decimal(exact).scaleb(-of.decimals), made.exact_out)
-        except VenueUnavailable:
-            return
         except VenueError as error:
+            if error.code in NOT_HEARD:
+                return
             return await self._revert(swap, made, error.code, str(error))
         taken = int(offer.amount_in.scaleb(pair.token_in.decimals))
         paid = int(offer.amount_out.scaleb(pair.token_out.decimals))

@@ -107,7 +107,9 @@ class PoolIndex:
         return bool(self._pools.get(frozenset((a, b))))
 
     def add(self, address: Pubkey, mints: tuple[Pubkey, Pubkey]) -> None:
-        """Notes a pool that is new, until the next look."""
+        """Notes a pool that is new, until the next look; nothing where pools are named."""
+        if self._addresses is not None:
+            return
         key = frozenset(mints)
         if address not in (known := self._pools.get(key, ())):
             self._pools = {**self._pools, key: [*known, address]}

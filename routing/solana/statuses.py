@@ -22,7 +22,7 @@ FINAL = "finalized"
 CONFIG_AGE_S = 600.0
 
 
-class _Epoch(msgspec.Struct, rename="camel"):
+class Epoch(msgspec.Struct, rename="camel"):
     """A slot and the height of its block, of one moment: a slot is no height."""
 
     absolute_slot: int
@@ -48,12 +48,12 @@ class Statuses:
         if not swaps:
             return []
         # First the height, then the statuses: what is not there afterwards was not there at that height.
-        epoch: _Epoch = await self._nodes.read(_Epoch, "getEpochInfo", {"commitment": FINAL})
+        epoch: Epoch = await self._nodes.read(Epoch, "getEpochInfo", {"commitment": FINAL})
         parts = [swaps[start : start + MAX_SIGNATURES] for start in range(0, len(swaps), MAX_SIGNATURES)]
         found = await asyncio.gather(*(self._part(part, epoch) for part in parts))
         return [status for part in found for status in part]
 
-    async def _part(self, swaps: Sequence[Swap], epoch: _Epoch) -> list[SwapStatus]:
+    async def _part(self, swaps: Sequence[Swap], epoch: Epoch) -> list[SwapStatus]:
         signatures = [swap.signature for swap in swaps]
         answer: At[list[_Seen | None]] = await self._nodes.read(
             At[list[_Seen | None]], "getSignatureStatuses", signatures, {"searchTransactionHistory": True}

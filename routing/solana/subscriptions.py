@@ -121,8 +121,6 @@ class Subscriptions:
                         await self._serve(socket)
             except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError, LookupError, TypeError) as error:
                 log.info("%ss are asked for, not subscribed to: %s", self._kind.name, error or type(error).__name__)
-            finally:
-                self._socket = None
             await asyncio.sleep(self._pause_s)
             self._pause_s, place = min(MAX_PAUSE_S, 2 * self._pause_s), place + 1
 
@@ -138,6 +136,8 @@ class Subscriptions:
                     self._receive(msgspec.json.decode(message.data, type=_Message))
         finally:
             sending.cancel()
+            if self._socket is socket:  # Not that of a task which began while this one ended.
+                self._socket = None
 
     async def _send(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         while True:

@@ -1,6 +1,5 @@
 """An engine that believes it is on mainnet, on a localnet that says so: from halted to the first swap and the caps."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ import pytest
 
 from routing.cluster import GENESIS
 from tests.engine import BASE_DIR, Engine
-from tests.localnet.node import Localnet
+from tests.localnet.node import Localnet, running
 from tests.waiting import until
 
 ENDS_S = 90
@@ -19,10 +18,8 @@ ENDS_S = 90
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Localnet]:
-    made = Localnet(slot_ms=100, hold="", genesis=GENESIS["mainnet"]).start()
-    yield made
-    made.stop()
-    shutil.rmtree(made.folder, ignore_errors=True)
+    with running(slot_ms=100, hold="", genesis=GENESIS["mainnet"]) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

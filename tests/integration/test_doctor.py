@@ -1,7 +1,6 @@
 """What the command `doctor` finds, on a real localnet, and with nodes, keys and wallets that are not as they must be."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from io import StringIO
@@ -17,7 +16,7 @@ from routing.cluster import cluster
 from routing.solana.nodes import NO_HISTORY
 from routing.solana.vendors.allowance import rest_key, server_of
 from routing.world import _Opened
-from tests.localnet.node import Localnet
+from tests.localnet.node import Localnet, running
 from tests.serving import Asked, Said, serving
 from wallets.models import Wallet
 
@@ -26,10 +25,8 @@ Serve = Callable[[dict[str, Any]], str]
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Localnet]:
-    made = Localnet(slot_ms=200, hold="").start()
-    yield made
-    made.stop()
-    shutil.rmtree(made.folder, ignore_errors=True)
+    with running(slot_ms=200, hold="") as made:
+        yield made
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Trading on paper: live quotes of a localnet, landings in Postgres. Nothing is signed, sent, or shared with the live mode."""
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -28,10 +27,10 @@ from routing.signer import SigningFailed
 from routing.solana.paper import LANDS_AFTER_S, PREFIX, PaperTransaction
 from routing.solana.world import SolanaWorld, solana_world
 from routing.values import Fate, Pair, Quote, Swap, SwapStatus, Token
-from routing.venue import QuoteDeviates, UnsafeTransaction, VenueUnavailable
+from routing.venue import QuoteDeviates, UnsafeTransaction, VenueError, VenueRateLimited, VenueTimeout, VenueUnavailable
 from routing.venues import RAYDIUM
 from tests.factories import accepted, executor, new_order
-from tests.localnet.node import Localnet
+from tests.localnet.node import Localnet, running
 from wallets.keys.local import KeyRefused
 from wallets.keys.signers import Signers
 from wallets.models import Source, Wallet
@@ -43,10 +42,8 @@ PAIR: Pair = SOL_USDC
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Localnet]:
-    made = Localnet(hold="").start()
-    yield made
-    made.stop()
-    shutil.rmtree(made.folder, ignore_errors=True)
+    with running(hold="") as made:
+        yield made
 
 
 class Paper:
@@ -137,6 +134,23 @@ async def test_a_price_that_moved_reverts_and_pays_its_fee_only(paper: Paper) ->
     assert (status.fate, status.error) == (Fate.REVERTED, "SLIPPAGE_EXCEEDED")
     held = paper.held()
     assert held[USDC.mint] == 1_000 * 10**6 and 99_990_000_000 < held[SOL.mint] < 100 * 10**9
+
+
+@pytest.mark.parametrize("refusal", [VenueUnavailable, VenueTimeout, VenueRateLimited])
+async def test_nothing_is_decided_while_the_venue_is_not_heard(
+    paper: Paper, monkeypatch: pytest.MonkeyPatch, refusal: type[VenueError]
+) -> None:
+    swap, chain = await paper.build("order-1"), paper.world.chain
+
+    async def silent(*_: Any) -> Quote:
+        raise refusal(venue=RAYDIUM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(chain, "_offer", silent)
+        await chain.submit(swap)
+        await asyncio.sleep(LANDS_AFTER_S)
+        assert [status.fate for status in await chain.status([swap])] == [Fate.PENDING]
+    assert (await chain.wait(swap, timeout_s=20)).fate is Fate.LANDED
 
 
 @pytest.mark.parametrize(("price", "fate"), [("150", Fate.LANDED), ("140", Fate.REVERTED)])

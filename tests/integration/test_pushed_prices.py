@@ -1,6 +1,5 @@
 """Orders that wait on a localnet: they fire in the block that moves a pool, and by the poll where nobody tells."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -22,7 +21,7 @@ from routing.solana.world import Access, SolanaWorld, solana_world
 from routing.values import Pair
 from routing.venues import METEORA, RAYDIUM
 from routing.world import registry
-from tests.localnet.node import Localnet
+from tests.localnet.node import Localnet, running
 from tests.waiting import until
 from triggers.book import Arm, Book, Left, Rest
 from triggers.matcher import Matcher
@@ -38,10 +37,8 @@ LIMIT_S = 60
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Localnet]:
-    made = Localnet(hold="").start()
-    yield made
-    made.stop()
-    shutil.rmtree(made.folder, ignore_errors=True)
+    with running(hold="") as made:
+        yield made
 
 
 class Bench:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.localnet.node import Localnet
+from tests.localnet.node import Localnet, running
 
 
 @pytest.fixture
@@ -25,7 +25,5 @@ def start_localnet() -> Iterator[Callable[..., Localnet]]:
 @pytest.fixture(scope="module")
 def localnet() -> Iterator[Localnet]:
     """One for all tests of the module: blocks by `tick`, prices that hold."""
-    made = Localnet(hold="").start()
-    yield made
-    made.stop()
-    shutil.rmtree(made.folder, ignore_errors=True)
+    with running(hold="") as made:
+        yield made

@@ -2,11 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +71,14 @@ class Localnet:
 
     def tick(self, blocks: int = 1) -> Any:
         return self.control("tick", blocks=blocks)
+
+
+@contextmanager
+def running(**options: Any) -> Iterator[Localnet]:
+    """A localnet with these options of `Localnet`; its folder goes with it."""
+    made = Localnet(**options)
+    try:
+        yield made.start()
+    finally:
+        made.stop()
+        shutil.rmtree(made.folder, ignore_errors=True)

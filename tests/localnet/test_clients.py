@@ -21,6 +21,7 @@ from spl.token import models
 from spl.token.constants import TOKEN_PROGRAM_ID
 
 from tests.localnet.node import Localnet
+from tests.localnet.node import running as a_localnet
 
 HERE = Path(__file__).parent
 AIRDROP = 5 * 10**9
@@ -29,10 +30,8 @@ AIRDROP = 5 * 10**9
 @pytest.fixture(scope="module")
 def running() -> Iterator[Localnet]:
     """Blocks by the clock."""
-    made = Localnet(slot_ms=100).start()
-    yield made
-    made.stop()
-    shutil.rmtree(made.folder, ignore_errors=True)
+    with a_localnet(slot_ms=100) as made:
+        yield made
 
 
 async def test_solana_py_mints_pays_and_reads_back(running: Localnet) -> None:

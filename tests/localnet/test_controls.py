@@ -1,6 +1,5 @@
 """The engine's controls of a localnet, over the network as the engine uses them."""
 
-import shutil
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -10,15 +9,14 @@ from routing.controls import ChainControls, InvalidMove, Reports
 from routing.mock.tokens import REGISTRY
 from routing.solana.controls import LocalnetControls
 from tests.localnet.node import Localnet
+from tests.localnet.node import running as a_localnet
 from tests.localnet.test_nodes import price_of_new
 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Localnet]:
-    made = Localnet(slot_ms=20, hold="", nodes="2").start()
-    yield made
-    made.stop()
-    shutil.rmtree(made.folder, ignore_errors=True)
+    with a_localnet(slot_ms=20, hold="", nodes="2") as made:
+        yield made
 
 
 @pytest.fixture

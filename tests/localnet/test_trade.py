@@ -1,7 +1,6 @@
 """The trade APIs in their vendors' shapes, and swaps built by them as they land."""
 
 import base64
-import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -15,7 +14,7 @@ from solders.pubkey import Pubkey
 from solders.transaction import VersionedTransaction
 
 from localnet.genesis import SOL, USDC
-from tests.localnet.node import Localnet
+from tests.localnet.node import Localnet, running
 from tests.localnet.wallets import Wallet
 
 ONE_SOL = 10**9
@@ -179,10 +178,8 @@ def test_rate_limits_refuse_and_say_when(start_localnet: Callable[..., Localnet]
 
 @pytest.fixture(scope="module")
 def wandering() -> Iterator[Localnet]:
-    made = Localnet(slot_ms=50, seed="3").start()
-    yield made
-    made.stop()
-    shutil.rmtree(made.folder, ignore_errors=True)
+    with running(slot_ms=50, seed="3") as made:
+        yield made
 
 
 def test_prices_wander_by_swaps_that_land(wandering: Localnet) -> None:

@@ -1,20 +1,24 @@
-import shutil
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from routing import venues
 from tests.localnet.conftest import start_localnet as start_localnet
-from tests.localnet.node import Localnet
+from tests.localnet.node import Localnet, running
 from tests.solana.stage import Stage
+
+
+@pytest.fixture(autouse=True)
+def own_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A venue that a test switches on is none of the next file's."""
+    monkeypatch.setattr(venues, "_names", dict(venues._names))
 
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Localnet]:
     """A chain for all tests of the module: blocks by `tick`, prices that hold."""
-    made = Localnet(hold="").start()
-    yield made
-    made.stop()
-    shutil.rmtree(made.folder, ignore_errors=True)
+    with running(hold="") as made:
+        yield made
 
 
 @pytest.fixture

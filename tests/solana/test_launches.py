@@ -15,6 +15,7 @@ from solders.pubkey import Pubkey
 
 from localnet.factory import LATE_S
 from routing.mock.tokens import REGISTRY, USDC
+from routing.solana.addresses import pubkey
 from routing.solana.launches import (
     ALL,
     METEORA_DAMM,
@@ -24,6 +25,8 @@ from routing.solana.launches import (
     RAYDIUM_CPMM,
     Shape,
 )
+from routing.solana.pool_index import PoolIndex
+from routing.solana.pools import CPMM
 from routing.solana.world import Access, SolanaWorld
 from routing.tokens import Tokens
 from routing.values import Pair, Token, VenueName
@@ -317,3 +320,11 @@ async def test_whoever_polls_no_more_is_told_no_more(waiting: Waiting, monkeypat
     waiting.launch()
     await until(lambda: not waiting.watch._subscriptions.connected)
     assert waiting.told == []
+
+
+async def test_a_new_pool_is_none_of_the_named_ones(stage: Stage) -> None:
+    mints, new = (pubkey(USDC.mint), OTHER), Keypair().pubkey()
+    for named, known in (([str(OTHER)], False), (None, True)):
+        index = PoolIndex(stage.world.nodes, stage.world.accounts, CPMM, named)
+        index.add(new, mints)
+        assert index.knows(*mints) is known

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from routing.breaker import MAX_FAILURES
 from routing.router import Router
+from routing.selection import NoQuote
 from routing.solana.world import Access
 from routing.values import Fate, Tick, VenueName
-from routing.venue import NoRoute, QuoteDeviates, UnsafeTransaction
+from routing.venue import ExactOutUnsupported, NoRoute, QuoteDeviates, UnsafeTransaction
 from routing.venues import METEORA, RAYDIUM
 from tests.localnet.node import Localnet
 from tests.solana.stage import Stage, pair
@@ -110,3 +112,15 @@ async def test_one_request_prices_all_pairs_of_a_poll_both_ways(open_stage: Open
     assert isinstance(sol := ticks["SOL-USDC"], Tick) and isinstance(back := ticks["USDC-SOL"], Tick)
     assert abs(sol.price - 150) < Decimal("0.5") and abs(sol.price * back.price - 1) < Decimal("1e-20")
     assert sol.liquidity == back.liquidity > 10_000_000
+
+
+async def test_refused_exact_outputs_rest_no_venue(open_stage: Open) -> None:
+    stage = open_stage("http")
+    venue = stage.venue(RAYDIUM)
+    tick = await venue.tick(pair())
+    with pytest.raises(ExactOutUnsupported):
+        venue.price(pair(), tick, Decimal(150), exact_out=True)
+    for _ in range(2 * MAX_FAILURES):
+        with pytest.raises(NoQuote):
+            await stage.world.router.quote(pair(), Decimal(150), exact_out=True)
+    assert (await stage.world.router.quote(pair(), Decimal(1))).winner.amount_out > 0

@@ -11,7 +11,7 @@ from localnet.formats import FORMATS
 from localnet.genesis import TOKENS
 from routing.permits import Permit, Permits
 from routing.solana.vendors.vendor import Offer
-from routing.values import Fate, VenueName
+from routing.values import Fate, Pair, Tick, VenueName
 from routing.venue import NoRoute, PoolTooSmall, UnsafeTransaction, VenueNotPermitted
 from routing.venues import METEORA, RAYDIUM
 from tests.localnet.node import Localnet
@@ -74,6 +74,29 @@ async def test_a_named_pool_is_traded_and_another_one_is_not(
     said.say(Permit(METEORA if name == RAYDIUM else RAYDIUM))
     with pytest.raises(VenueNotPermitted):
         await stage.quote("3", name)
+
+
+@NAMES
+async def test_nobody_asks_for_a_depth_that_no_permit_names(
+    open_stage: Open, said: Said, name: VenueName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = open_stage("http")
+    venue, asked = stage.venue(name), list[str]()
+    told = venue._told  # type: ignore[attr-defined]
+
+    async def counted(of: Pair) -> Tick:
+        asked.append(of.name)
+        tick: Tick = await told(of)
+        return tick
+
+    monkeypatch.setattr(venue, "_told", counted)
+    said.say(Permit(name, pool(name)))
+    await stage.quote("1", name)
+    assert asked == []
+    said.say(Permit(name, pool(name), Decimal(1)))
+    await stage.quote("2", name)
+    await stage.quote("3", name)
+    assert asked == ["SOL-USDC"], "and once where one does"
 
 
 @MODES

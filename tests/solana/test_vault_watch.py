@@ -4,16 +4,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
-from aiohttp import WSMsgType, web
+from aiohttp import ClientSession, WSMsgType, web
 
 from routing.mock.tokens import REGISTRY
 from routing.solana import vault_watch
 from routing.solana.accounts import MAX_ADDRESSES, parts
 from routing.solana.addresses import pubkey
+from routing.solana.subscriptions import ACCOUNTS, Subscriptions
 from routing.solana.vault_watch import VaultWatch
 from routing.values import Pair, Tick, VenueName
 from routing.venues import METEORA, RAYDIUM
@@ -326,3 +327,27 @@ def pubkey_of(n: int) -> Any:
     from solders.pubkey import Pubkey
 
     return Pubkey.from_bytes(n.to_bytes(32, "big"))
+
+
+async def test_a_socket_that_ends_leaves_its_successor_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Socket:
+        closed = False
+
+        async def __aenter__(self) -> "Socket":
+            return self
+
+        async def __aexit__(self, *_: object) -> None:
+            """Nothing to close."""
+
+        async def __aiter__(self) -> AsyncIterator[Any]:
+            watch._socket = newer  # Of a task that has begun meanwhile.
+            for nothing in ():
+                yield nothing
+
+    watch, newer = Subscriptions(["ws://127.0.0.1:9"], ACCOUNTS, lambda what, result: None), cast(Any, Socket())
+    monkeypatch.setattr(ClientSession, "ws_connect", lambda *_, **__: Socket())
+    running = asyncio.create_task(watch._run())
+    await until(lambda: watch._socket is newer)
+    await asyncio.sleep(0.05)
+    assert watch._socket is newer and watch.connected
+    running.cancel()

@@ -15,7 +15,7 @@ from routing.permits import Permits
 from routing.solana.accounts import Account, Accounts
 from routing.solana.addresses import SYSTEM, TOKEN, associated_account, pubkey
 from routing.solana.blockhash import COMMITMENT
-from routing.solana.gate import Simulated
+from routing.solana.gate import TOKEN_ACCOUNT_BYTES, Simulated
 from routing.solana.gates import holders, mint, pool, round_trip
 from routing.solana.gates.round_trip import RoundTrip
 from routing.solana.nodes import NO_ANSWER, At, Nodes
@@ -30,7 +30,6 @@ from routing.solana.venues.signing import DIGITS, base_units
 from routing.values import VenueName
 from routing.venue import VenueError, VenueUnavailable
 
-TOKEN_ACCOUNT_BYTES = 165
 LAMPORTS_OF_PAYER = 10_000_000
 
 

@@ -156,7 +156,7 @@ class DirectVenue(SigningVenue[Pool]):
             return None
         try:
             layout = self._format.layout(address, account.data)
-            if {side.mint for side in layout.sides} != {sold, bought} or layout.opens_at > time.time():
+            if layout.curved or {side.mint for side in layout.sides} != {sold, bought} or layout.opens_at > time.time():
                 return None
             held = await self._accounts.get(layout.needs)
             seen = min(found.seen_at for found in held.values() if found is not None)

@@ -57,7 +57,6 @@ class HttpVenue(SigningVenue[Offer]):
     async def tick(self, pair: Pair) -> Tick:
         """See `Venue`. One request tells the prices of all pairs of a poll; volume is not told."""
         tick = await self._told(pair)
-        self._depths[pair.pool] = tick.liquidity
         self._means.permits().at(pair, self.name).check_depth(tick.liquidity)
         return tick
 
@@ -72,12 +71,14 @@ class HttpVenue(SigningVenue[Offer]):
             raise NoRoute(venue=self.name)
         quote_token = pair.quote_token
         base, quoted = (bought, sold) if quote_token == pair.token_in else (sold, bought)
+        depth = DIGITS.divide(base.liquidity / 2, quoted.usd).quantize(Decimal("1e-6"))
+        self._depths[pair.pool] = depth
         return Tick(
             pair=pair.name,
             venue=self.name,
             price=DIGITS.divide(sold.usd, bought.usd).normalize(DIGITS),
             fee_bps=self._fees.get(pair.pool, ASSUMED_FEE_BPS),
-            liquidity=DIGITS.divide(base.liquidity / 2, quoted.usd).quantize(Decimal("1e-6")),
+            liquidity=depth,
             volume=Decimal(0),
             observed_at=min(sold.seen_at, bought.seen_at),
         )
@@ -92,6 +93,8 @@ class HttpVenue(SigningVenue[Offer]):
 
     def price(self, pair: Pair, tick: Tick, amount: Decimal, *, exact_out: bool = False) -> Quote | None:
         """See `Venue`: a tick of many pools says nothing about an amount."""
+        if exact_out:
+            raise ExactOutUnsupported(venue=self.name)
         return None
 
     async def _present(self, pair: Pair, quote: Quote, wallet: Pubkey) -> tuple[Quote, Offer]:
@@ -160,7 +163,7 @@ class HttpVenue(SigningVenue[Offer]):
         slowly."""
         permit = self._means.permits().at(pair, self.name)
         permit.check_pools(offer.pools)
-        if permit.permits is not None:
+        if any(each.least for each in permit.permits or ()):
             known = self._depths.get(pair.pool, None, max_age_s=DEPTH_AGE_S)
             permit.check_depth((await self._told(pair)).liquidity if known is None else known)
 
