@@ -9,14 +9,11 @@ import psycopg
 from books.keeper import Keeper
 from books.losses import Losses
 from books.stepping import Stepping
-from orders.ledger import queries
+from orders.ledger.horizon import GRACE_S, HORIZON
 from orders.ledger.session import Session
 from risk.worth import valuation
 from routing.cluster import mode
 
-HORIZON = queries.query("horizon")
-GRACE_S = 1.0
-"""From a statement's arrival at Postgres to its showing as a transaction, on a machine that is short of processors."""
 STATEMENT_TIMEOUT_MS = 10_000
 
 
@@ -46,7 +43,7 @@ class Following:
         back = self._stepping.back(now)
         if back is not None:
             self._losses.forget()
-        self._losses.note(connection, now, horizon, valuation.prices())
+        self._losses.note(connection, now, horizon, valuation.prices)
         self._keeper.keep(connection, now, horizon, back or timedelta())
 
 

@@ -5,7 +5,7 @@ behind the horizon are taken once; the few after it are taken anew at each look,
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, date, datetime
 from datetime import time as clock
 from decimal import Decimal
@@ -56,9 +56,12 @@ class Losses:
         connection: psycopg.Connection[Any],
         now: datetime,
         horizon: datetime,
-        worth: Mapping[str, Decimal],
+        worth: Callable[[], Mapping[str, Decimal]],
     ) -> None:
-        """`worth`: of one of a mint, in the currency of limits. Safe to repeat and to do in several processes."""
+        """`worth`, asked where some loss is limited: of one of a mint, in the currency of limits.
+
+        Safe to repeat and to do in several processes.
+        """
         limited = {row[0] for row in connection.execute(LIMITED)}
         if not limited:
             return self.forget()
@@ -68,7 +71,8 @@ class Losses:
         realised = {each: self._realised(each, day) for each in accounts - unknown}
         if EVERYBODY in limited and not unknown:
             realised[EVERYBODY] = total(realised.values())
-        rows = sorted((each, *loss(realised[each], worth)) for each in limited & realised.keys())
+        prices = worth()
+        rows = sorted((each, *loss(realised[each], prices)) for each in limited & realised.keys())
         asked = {
             "day": day,
             "account": [row[0] for row in rows],

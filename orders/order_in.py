@@ -20,7 +20,7 @@ from orders.limits import TOKEN_IN, TOKEN_OUT, per_token_in
 from orders.mints import told_apart_by
 from routing.base58 import is_address
 from routing.cluster import mode
-from routing.gates import Gates, problem
+from routing.gates import Gates, normal, problem
 from routing.values import Token
 from routing.world import tokens
 
@@ -319,10 +319,7 @@ def asked_gates(type_: str, gates: Gates) -> Gates:
 def checked_gates(field: str, gates: Gates) -> Gates:
     if wrong := problem(gates):
         raise invalid(f"{field}.{wrong[0]}", wrong[1])
-    size = gates.min_pool_size
-    # Without an exponent: it is shown as it is kept.
-    plain = None if size is None else Decimal(f"{size.normalize(EXACT):f}")
-    return msgspec.structs.replace(gates, min_pool_size=plain)
+    return normal(gates)
 
 
 def output_of(order: OrderIn, token_in: Token, mint_out: str) -> tuple[Decimal | None, Decimal | None]:

@@ -13,7 +13,7 @@ from orders.limits import TOKEN_IN, TOKEN_OUT, asked_in_token_in, shown_inverse
 from orders.mints import mint_of
 from orders.models import Order
 from orders.wire import text, timestamp
-from routing.gates import Gates
+from routing.gates import Gates, of_json
 from routing.world import tokens
 
 Moment = Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})]
@@ -150,6 +150,11 @@ def sold_of(amount: Decimal | None, percent: int | None) -> str | ShareOut | Non
     return number(amount) if percent is None else ShareOut(percent)
 
 
+def limit_shown(order: Order) -> Decimal | None:
+    """A trailing stop that has followed no price yet has none."""
+    return None if order.trail_bps is not None and order.trail_high is None else order.limit_price
+
+
 def order_out(order: Order) -> OrderOut:
     """A plain row of the table does as well."""
     trigger = failure = None
@@ -157,8 +162,7 @@ def order_out(order: Order) -> OrderOut:
         trigger = TriggerOut(order.trigger_kind, number(order.min_liquidity), number(order.volume_factor))  # type: ignore[arg-type]
     if order.failure_code is not None:
         failure = FailureOut(order.failure_code, order.failure_message)
-    # A trailing stop that has followed no price yet has none.
-    limit_price = None if order.trail_bps is not None and order.trail_high is None else order.limit_price
+    limit_price = limit_shown(order)
     in_token_in = asked_in_token_in(order.limit_price, order.asked_price, order.trigger_condition)
     known, mint_in, mint_out = tokens(), mint_of(order.token_in), mint_of(order.token_out)
     return OrderOut(
@@ -186,7 +190,7 @@ def order_out(order: Order) -> OrderOut:
         trigger=trigger,
         max_price_impact_bps=order.max_price_impact_bps,
         max_fee_lamports=order.max_fee_lamports,
-        gates=None if order.gates is None else msgspec.convert(order.gates, Gates),
+        gates=of_json(order.gates),
         expires_at=None if order.expires_at is None else timestamp(order.expires_at),
         status=order.status,
         resting=order.resting,

@@ -76,7 +76,8 @@ async def check_risk(account_id: int, order: Terms, market: Market = latest, *, 
 
 def check_risk_now(account_id: int, order: Terms, *, may_trade: bool = False) -> None:
     """`check_risk`, blocking."""
-    async_to_sync(check_risk)(account_id, order, may_trade=may_trade)
+    if rules.of(account_id):
+        async_to_sync(check_risk)(account_id, order, may_trade=may_trade)
 
 
 def worth() -> Worth:

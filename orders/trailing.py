@@ -10,9 +10,7 @@ from orders.mints import mint_of
 from orders.models import Order, PairHigh
 from orders.prices import present
 from routing.world import tokens, world
-from triggers.rules import plain
-
-BPS = 10_000
+from triggers.rules import LTE, is_due, is_fresh, plain, stop_at
 
 
 def check_distance(order: Order, trail_bps: int, field: str = "trailBps") -> None:
@@ -28,9 +26,9 @@ def check_distance(order: Order, trail_bps: int, field: str = "trailBps") -> Non
         return
     pair = tokens().pair(mint_of(order.token_in), mint_of(order.token_out))
     best = None if pair is None else present(pair).best
-    if best is None or datetime.now(UTC) - best.observed_at > world().router.max_age:
+    if best is None or not is_fresh(best.observed_at, datetime.now(UTC), world().router.max_age):
         raise ApiError("PRICE_MISSING", "No venue has a fresh price that the distance could be held against.")
-    if best.net_price <= max(high, best.net_price) * (BPS - trail_bps) / BPS:
+    if is_due(LTE, stop_at(high, trail_bps), best.net_price):
         raise ApiError(
             "WOULD_TRIGGER_IMMEDIATELY",
             f"It has followed the price to {plain(high)} and would fire at the present {plain(best.net_price)}.",

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from risk.models import Budget, Change, Rule
 from risk.values import EVERYBODY, SEVERITY, Limits, TradingState
-from routing.gates import Gates
+from routing.gates import Gates, of_json
 
 FIRST_START = "the first start on mainnet"
 """Who halts it, as the log of changes names it."""
@@ -131,7 +131,7 @@ def limits_of(rule: Rule) -> Limits:
         **values,
         allowed_tokens=None if allowed is None else tuple(allowed),
         denied_tokens=tuple(denied or ()),
-        gates=None if gates is None else msgspec.convert(gates, Gates),
+        gates=of_json(gates),
     )
 
 

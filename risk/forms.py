@@ -13,7 +13,7 @@ from accounts.models import Account
 from risk.changes import CapsNotSet, capped, limits_of, stored
 from risk.models import Rule
 from risk.values import EVERYBODY, Limits, TradingState, plain
-from routing.gates import Gates, problem
+from routing.gates import Gates, normal, of_json, problem
 from routing.world import tokens
 
 NOTHING = "nothing"
@@ -89,7 +89,7 @@ class GatesField(forms.CharField):
             raise ValidationError(f"{error}.") from None
         if wrong := problem(found):
             raise ValidationError(f"{wrong[0]} {wrong[1]}.")
-        return stored(found)
+        return stored(normal(found))
 
 
 class LimitsForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -140,5 +140,4 @@ class LimitsForm(forms.ModelForm):  # type: ignore[type-arg]
     @property
     def limits(self) -> Limits:
         given = {name: self.cleaned_data[name] for name in Limits.__struct_fields__}
-        gates = None if given["gates"] is None else msgspec.convert(given["gates"], Gates)
-        return Limits(**given | {"denied_tokens": given["denied_tokens"] or (), "gates": gates})
+        return Limits(**given | {"denied_tokens": given["denied_tokens"] or (), "gates": of_json(given["gates"])})

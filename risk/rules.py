@@ -9,12 +9,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import psycopg
 from django.conf import settings
 
 from risk.values import EVERYBODY, Limits, Rule, TradingState
-from routing.gates import Gates
+from routing.gates import of_json
 from runtime.follower import Connection, Follower
 
 EVERY_S = 0.4
@@ -92,7 +91,7 @@ def rule_of(row: tuple[Any, ...]) -> Rule:
         price_collar_bps=collar,
         allowed_tokens=None if allowed is None else tuple(allowed),
         denied_tokens=tuple(denied or ()),
-        gates=None if gates is None else msgspec.convert(gates, Gates),
+        gates=of_json(gates),
     )
     return Rule(
         account_id=account_id,

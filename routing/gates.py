@@ -5,7 +5,7 @@ Unknown is never a pass: whoever buys on it buys what somebody has hidden.
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from enum import StrEnum
 from typing import Annotated
 
@@ -16,6 +16,7 @@ from routing.values import Pair, VenueName
 Share = Annotated[int, msgspec.Meta(ge=0, le=10_000)]
 LONGEST = timedelta(days=366)
 MAX_SIZE = Decimal(10) ** 18
+_EXACT = Context(prec=200)
 
 
 class Verdict(StrEnum):
@@ -112,6 +113,19 @@ def problem(gates: Gates) -> tuple[str, str] | None:
         if duration is not None and not timedelta(0) <= duration <= LONGEST:
             return field, "must be a duration from PT0S to P366D"
     return None
+
+
+def normal(gates: Gates) -> Gates:
+    """The same, its size without an exponent: it is shown as it is kept."""
+    size = gates.min_pool_size
+    return (
+        gates if size is None else msgspec.structs.replace(gates, min_pool_size=Decimal(f"{size.normalize(_EXACT):f}"))
+    )
+
+
+def of_json(value: object) -> Gates | None:
+    """Gates as a row of the database has them."""
+    return None if value is None else msgspec.convert(value, Gates)
 
 
 def overall(findings: Sequence[Finding]) -> Verdict:

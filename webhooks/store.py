@@ -11,16 +11,14 @@ import psycopg
 from psycopg.rows import class_row
 
 from orders.ledger import queries
+from orders.ledger.horizon import GRACE_S, HORIZON
 from runtime.postgres import CONNECT, SET_UP
 from webhooks.body import Due
 from webhooks.post import MAX_SAID
 
 query = partial(queries.query, folder=Path(__file__).parent / "sql")
-HORIZON = queries.query("horizon")
 RAISE, NOTE, TAKE = map(query, ("raise", "note", "take"))
 DONE, PARK, PURGE = map(query, ("done", "park", "purge"))
-GRACE_S = 1.0
-"""From a statement's arrival at Postgres to its showing as a transaction, on a machine that is short of processors."""
 STEPPED_BACK_S = 30
 """So far before the last look only a clock that was set back can be."""
 MISSED_S = 600

@@ -125,7 +125,8 @@ WITH RECURSIVE rule AS MATERIALIZED (
     FROM walk w JOIN spending s USING (id) WHERE w.fits
 ), counted AS (
     UPDATE risk_budget b SET day = (now() AT TIME ZONE 'UTC')::date, spent = (w.spent ->> b.account_id::text)::numeric,
-        lost = CASE WHEN b.day = (now() AT TIME ZONE 'UTC')::date THEN b.lost ELSE 0 END
+        lost = CASE WHEN b.day = (now() AT TIME ZONE 'UTC')::date THEN b.lost ELSE 0 END,
+        unpriced = CASE WHEN b.day = (now() AT TIME ZONE 'UTC')::date THEN b.unpriced END
     FROM (SELECT spent FROM walk ORDER BY n DESC LIMIT 1) w, budget
     WHERE b.account_id = budget.account_id
 ), claimed AS (
@@ -161,10 +162,11 @@ SELECT c.id, c.account_id, c.epoch, c.seq, c.status, c.attempts, c.type, c.token
     (SELECT jsonb_strip_nulls(jsonb_build_object('code', d.code, 'limit', d.allowed, 'value', d.value))
         FROM denied d WHERE d.id = c.id) AS denied,
     -- Of an exact output: what of tokenIn its limits of money have counted; of one that is tried again, what they counted first.
-    (SELECT LEAST(v.notional, (SELECT s.amount FROM risk_spend s WHERE s.order_id = v.id)) / v.worth
-        FROM valued v WHERE v.id = c.id AND v.exact_out IS NOT NULL AND v.token_out <> (%(quotes)s::text[])[1]
+    CASE WHEN c.exact_out IS NOT NULL THEN
+        (SELECT LEAST(v.notional, (SELECT s.amount FROM risk_spend s WHERE s.order_id = v.id)) / v.worth
+        FROM valued v WHERE v.id = c.id AND v.token_out <> (%(quotes)s::text[])[1]
             AND EXISTS (SELECT FROM rule r WHERE r.account_id = ANY(ARRAY[0, c.account_id])
-                AND num_nonnulls(r.max_notional_per_order, r.max_daily_spend) > 0)) AS counted_in,
+                AND num_nonnulls(r.max_notional_per_order, r.max_daily_spend) > 0)) END AS counted_in,
     (SELECT min(r.price_collar_bps) FROM rule r JOIN wanted w ON w.id = c.id AND NOT w.exits
         WHERE r.account_id = ANY(ARRAY[0, c.account_id])) AS collar_bps,
     CASE WHEN c.attempts > 1 THEN

@@ -34,7 +34,7 @@ from orders.ledger.values import (
 )
 from orders.lifecycle import Status
 from orders.wire import encode
-from routing.gates import Gates
+from routing.gates import of_json
 from routing.values import Swap, Validity, VenueName
 
 __all__ = [
@@ -157,8 +157,7 @@ def _claimed(
         Validity(validity),
         swap_wallet,
     )
-    asked = None if gates is None else msgspec.convert(gates, Gates)
-    return Claimed(status=Status(status), gates=asked, swap=swap or None, **order)
+    return Claimed(status=Status(status), gates=of_json(gates), swap=swap or None, **order)
 
 
 class _Row(msgspec.Struct):

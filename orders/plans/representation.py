@@ -9,7 +9,7 @@ import msgspec
 
 from orders.models import Order, Plan, PlanEvent
 from orders.plans.values import PlanStatus
-from orders.representation import Moment, Out, StatusName, Uuid, number
+from orders.representation import Moment, Out, StatusName, Uuid, limit_shown, number
 from orders.trailing import followed
 from orders.wire import timestamp
 from routing.world import tokens
@@ -101,8 +101,7 @@ def leg_out(order: Order) -> LegOut:
         resting=order.resting,
         type=order.type,
         amount=number(order.amount),
-        # A trailing stop that has not fired has none.
-        limit_price=None if trails and order.trail_high is None else number(order.limit_price),
+        limit_price=number(limit_shown(order)),
         trail_bps=order.trail_bps,
         activation_price=number(order.activation_price),
         high=number(high),

@@ -24,11 +24,10 @@ WHERE resting AND token_in = ANY(%s) AND token_out = ANY(%s) AND trigger_conditi
 
 @dataclass(slots=True)
 class Seen:
-    """The newest price of a pair, when it changed by our own monotonic clock, and whether its absence was told."""
+    """The newest price of a pair, and since when by our own monotonic clock nothing has changed or was told of it."""
 
     price_at: datetime | None
     since: float
-    told: bool = False
 
 
 class Missing:
@@ -57,9 +56,9 @@ class Missing:
             seen = self._seen.get(pair)
             if seen is None or price_at is not None and price_at != seen.price_at:
                 self._seen[pair] = Seen(price_at, now)
-            elif not seen.told and now - seen.since >= MISSING_S:
+            elif now - seen.since >= MISSING_S:
                 told += self._tell(connection, pair, seen)
-                seen.told = True
+                seen.since = now  # Asked again later: who began to rest meanwhile is told as well, each once.
         return told
 
     def _tell(self, connection: Connection, name: str, seen: Seen) -> int:

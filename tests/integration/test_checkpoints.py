@@ -10,10 +10,11 @@ import pytest
 from accounts.models import Account
 from books.checkpoints import newest
 from books.fills import EARLIEST, LATEST, connected
-from books.following import GRACE_S, horizon_of
+from books.following import horizon_of
 from books.keeper import BEHIND, Keeper
 from books.reading import books
 from books.statement import Books, Line
+from orders.ledger.horizon import GRACE_S
 from orders.ledger.statements import Connection
 from orders.recovery.retention import purge
 from routing.mock.tokens import BONK, JUP, SOL, USDC
@@ -55,12 +56,12 @@ def traded(database: Connection, account: int) -> int:
     return account
 
 
-def kept(connection: Connection, keeper: Keeper | None = None, now: datetime | None = None) -> int:
+def kept(connection: Connection, keeper: Keeper | None = None) -> int:
     """How many checkpoints are written until none is due."""
     keeper, written = keeper or Keeper("mock", EVERY), 0
-    horizon, today = horizon_of(connection)
+    horizon, now = horizon_of(connection)
     keeper._look_at = float("-inf")
-    while more := keeper.keep(connection, now or today, horizon):
+    while more := keeper.keep(connection, now, horizon):
         written += more
     return written
 
@@ -116,7 +117,6 @@ def test_an_answer_folds_what_follows_the_newest_checkpoint(database: Connection
 def test_purged_orders_are_in_checkpoints_as_before(database: Connection, traded: int, unchanged: None) -> None:
     kept(database)
     assert purge(database, days=30) == MANY
-    trade(database, traded, 0)
     assert kept(database, Keeper("mock", EVERY)) == 0
 
 

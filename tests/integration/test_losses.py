@@ -37,7 +37,7 @@ BUY, SELL = {"token_in": USDC.mint, "token_out": SOL.mint}, {"token_in": SOL.min
 def note(connection: Connection, losses: Losses | None = None, worth: dict[str, Decimal] = WORTH) -> Losses:
     losses = losses or Losses("mock")
     horizon, now = horizon_of(connection)
-    losses.note(connection, now, horizon, worth)
+    losses.note(connection, now, horizon, lambda: worth)
     return losses
 
 
@@ -155,6 +155,15 @@ def test_a_day_s_end_is_the_end_of_its_loss(database: Connection, account: int, 
     assert lost(account) == 1 and Budget.objects.get(pk=account).day == datetime.now(UTC).date()
 
 
+def test_a_new_day_s_first_claim_knows_nothing_unpriced(database: Connection, account: int) -> None:
+    set_limits(account, Limits(max_daily_loss=Decimal(20), max_daily_spend=Decimal(1000)), OPERATOR)
+    note(database)
+    database.execute("UPDATE risk_budget SET day = day - 1, unpriced = ARRAY['SOL']")
+    assert denied(database, account) is None
+    budget = Budget.objects.get(pk=account)
+    assert budget.day == datetime.now(UTC).date() and budget.unpriced is None
+
+
 def test_who_goes_on_following_goes_over_to_the_next_day() -> None:
     rank = {token.mint: precedence(token) for token in REGISTRY.tokens}
     night = datetime(2026, 11, 27, 23, 59, tzinfo=UTC)
@@ -211,9 +220,9 @@ def test_who_follows_knows_what_a_restart_finds(database: Connection, account: i
         database.execute("UPDATE orders_order SET finished_at = %s WHERE id = %s", [at, trade])
         if n == 4:
             Keeper("mock", 3).keep(database, now, now)
-        losses.note(database, now, began + (now - began) / 20 * (n - 1), WORTH)
+        losses.note(database, now, began + (now - began) / 20 * (n - 1), lambda: WORTH)
         followed = lost(account), lost(EVERYBODY)
-        Losses("mock").note(database, now, now, WORTH)
+        Losses("mock").note(database, now, now, lambda: WORTH)
         assert (lost(account), lost(EVERYBODY)) == followed and followed[0] == followed[1]
         found.append(followed)
     assert len(set(found)) > 1, "something was lost on the way"

@@ -42,6 +42,8 @@ def test_gates_are_written_as_in_an_order(operator: Client, account: int) -> Non
     for wrong, said in (("{]", "malformed"), ('{"minPoolSize": "-1"}', "minPoolSize"), ('{"max": 1}', "unknown field")):
         assert said in post(operator, change(account), gates=wrong)
     assert limits_of(Rule.objects.get(pk=account)).gates == Gates(max_top_holders_bps=2500)
+    post(operator, change(account), gates='{"minPoolSize": "1e3"}')
+    assert Rule.objects.get(pk=account).gates == {"minPoolSize": "1000"}, "without an exponent, as over the API"
     post(operator, change(account), gates="")
     assert limits_of(Rule.objects.get(pk=account)).gates is None
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from accounts.models import Account
 from orders import commands
 from orders.commands import Asker
 from orders.errors import ApiError
@@ -189,8 +190,14 @@ def test_who_has_stops_is_told_once_that_no_price_comes(
     [(kind, data, whose)] = database.execute("SELECT kind, data, account_id FROM orders_alert").fetchall()
     assert (kind, data["code"], data["pair"], whose) == ("price_missing", "PRICE_MISSING", PAIR, account)
 
+    late = int(Account.objects.create(name="late").pk)
+    accepted(database, limit_order(late, trigger_condition="lte", limit_price=Decimal(1)))
+    Keeper(book).run(database)
+    assert look(MISSING_S) == 1, "a stop that began to rest in the outage"
+    assert look(MISSING_S) == 0
+
     present(prices, "100")
-    assert look(EVERY_S) == 0 and look(MISSING_S) == 1, "another outage"
+    assert look(EVERY_S) == 0 and look(MISSING_S) == 2, "another outage"
 
 
 def test_a_pair_without_stops_concerns_nobody(
