@@ -26,6 +26,8 @@ INTERPRETER = (
 )
 """A developer's switches of the interpreter: under some of them our packages do not import."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+"""What a variable that is true or false may say, in any case."""
 
 SERVICE = re.compile(r"PATH|HOME|TMPDIR|DATA_DIR|ORDERENGINE_\w+|LD_\w+|DYLD_\w+|FAKETIME\w*")
 """All that an embedded Postgres or Redis inherits: where programs, libraries and data are, and whose child it is.

@@ -63,8 +63,8 @@ def read_float(name: str, default: float, *, least: float = 0.0, most: float = 1
 
 def read_bool(name: str, default: bool) -> bool:
     text = os.environ.get(name, "").lower()
-    if text in ("", "1", "true", "yes", "on", "0", "false", "no", "off"):
-        return default if not text else text in ("1", "true", "yes", "on")
+    if text in ("", *environment.TRUE, *environment.FALSE):
+        return default if not text else text in environment.TRUE
     raise ImproperlyConfigured(f"{name} must be true or false, not {text!r}")
 
 
@@ -132,16 +132,16 @@ if PAPER and EXECUTION_MODE == "mock":
     raise ImproperlyConfigured(
         "PAPER trades on live quotes: set EXECUTION_MODE to localnet, devnet or mainnet beside it"
     )
-if not read_bool("MAINNET_I_UNDERSTAND", False) and EXECUTION_MODE == "mainnet" and not PAPER:
-    raise ImproperlyConfigured("EXECUTION_MODE=mainnet trades real money: set MAINNET_I_UNDERSTAND=true beside it")
 CAPS_REQUIRED = EXECUTION_MODE == "mainnet" and not PAPER
-"""Trading is halted at first, and stays so until everybody's caps per order and per day are set."""
+"""Real money: trading is halted at first, and stays so until everybody's caps per order and per day are set."""
+if not read_bool("MAINNET_I_UNDERSTAND", False) and CAPS_REQUIRED:
+    raise ImproperlyConfigured("EXECUTION_MODE=mainnet trades real money: set MAINNET_I_UNDERSTAND=true beside it")
 
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 DEBUG = read_bool("DEBUG", False)
 LOOPBACK = HOST in environment.LOOPBACK
-LOCAL_MODE = EMBEDDED and LOOPBACK and (EXECUTION_MODE != "mainnet" or PAPER)
+LOCAL_MODE = EMBEDDED and LOOPBACK and not CAPS_REQUIRED
 """On a laptop (loopback bind, embedded services) a request without a key acts as the account `demo`. Never over real money."""
 
 

@@ -128,7 +128,7 @@ class Engine:
             "redisUrl": self.environment["REDIS_URL"],
             "flowerUrl": f"http://127.0.0.1:{self.environment['FLOWER_PORT']}/flower",
             "executionMode": self.environment["EXECUTION_MODE"],
-            "paper": str(self.environment.get("PAPER", "").lower() in ("1", "true", "yes", "on")).lower(),
+            "paper": str(self.environment.get("PAPER", "").lower() in variables.TRUE).lower(),
             "rpcUrls": self.environment.get("RPC_URLS", ""),
         }
         embedded.publish(self.run_dir, urls)

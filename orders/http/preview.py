@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.rest import MayRead
+from orders.events import QuoteData
 from orders.execution.steps import promised, quote_out
 from orders.http.answers import PreviewOut, TestedOut, schema
 from orders.http.parameters import pair_of_path
@@ -17,6 +18,7 @@ from orders.limits import TOKEN_IN, TOKEN_OUT
 from orders.models import TriggerCondition
 from orders.order_in import check_ahead, checked, checked_amount, limit_of, parse_order
 from orders.prices import check_limit, is_priced, present
+from orders.representation import number
 from orders.risk import check_risk_now
 from orders.wire import text
 from routing.selection import NoQuote, max_in, min_out
@@ -73,65 +75,53 @@ class TestView(View):
         told, limit = None, promised(new)
         # A share is decided when the order is executed: nobody knows yet what it comes to. Nor what is yet to be launched.
         if pair is not None and new.exact_out is not None:
-            told = preview_out(pair, new.exact_out, new.slippage_bps, limit, new.amount_in_max)
+            told = preview(pair, new.exact_out, new.slippage_bps, limit, exact_out=True, most=new.amount_in_max)
         elif pair is not None and new.amount is not None:
             told = preview(pair, new.amount, new.slippage_bps, limit)
         return Response(TestedOut(new.resting, told))
 
 
-def preview(pair: Pair, amount: Decimal, slippage_bps: int, limit: Limit) -> PreviewOut:
-    """What `amount` would get at the present prices."""
+def preview(
+    pair: Pair,
+    amount: Decimal,
+    slippage_bps: int,
+    limit: Limit,
+    *,
+    exact_out: bool = False,
+    most: Decimal | None = None,
+) -> PreviewOut:
+    """What `amount` would get at the present prices; with `exact_out` what exactly that of tokenOut would cost, `most` at the
+    most. Nothing of the market where no venue can trade it now."""
+    best = least = costs = None
+    quotes: list[QuoteData] = []
     try:
-        selection = chosen(pair, amount)
+        selection = chosen(pair, amount, exact_out=exact_out)
     except NoQuote as error:
-        return told(pair, slippage_bps, str(error), None, amount=text(amount))
-    best = selection.winner
-    return told(
-        pair,
-        slippage_bps,
-        selection.reason,
-        selection,
-        amount=text(amount),
-        expected_out=text(best.amount_out),
-        min_out=text(min_out(pair, best, slippage_bps, limit[0], asked_price=limit[1])),
-    )
-
-
-def preview_out(pair: Pair, wanted: Decimal, slippage_bps: int, limit: Limit, most: Decimal | None) -> PreviewOut:
-    """What exactly `wanted` of tokenOut would cost at the present prices."""
-    asked = {"exact_out": text(wanted), "amount_in_max": None if most is None else text(most)}
-    try:
-        selection = chosen(pair, wanted, exact_out=True)
-    except NoQuote as error:
-        return told(pair, slippage_bps, str(error), None, **asked)
-    best = selection.winner
-    return told(
-        pair,
-        slippage_bps,
-        selection.reason,
-        selection,
-        **asked,
-        expected_in=text(best.amount_in),
-        max_in=text(max_in(pair, best, slippage_bps, limit[0], asked_price=limit[1], most=most)),
-        expected_out=text(wanted),
-        min_out=text(wanted),
-    )
-
-
-def told(pair: Pair, slippage_bps: int, reason: str, selection: Selection | None, **said: str | None) -> PreviewOut:
-    """Nothing of the market where no venue can trade it now."""
-    best = None if selection is None else selection.winner
-    names = ("amount", "exact_out", "amount_in_max", "expected_in", "max_in", "expected_out", "min_out")
+        reason = str(error)
+    else:
+        best, reason = selection.winner, selection.reason
+        quotes = [quote_out(quote) for quote in selection.quotes]
+        if exact_out:
+            least, costs = amount, max_in(pair, best, slippage_bps, limit[0], asked_price=limit[1], most=most)
+        else:
+            least = min_out(pair, best, slippage_bps, limit[0], asked_price=limit[1])
+    expected = None if best is None else amount if exact_out else best.amount_out
     return PreviewOut(
         pair=pair.name,
+        amount=None if exact_out else text(amount),
+        exact_out=text(amount) if exact_out else None,
+        amount_in_max=number(most),
         slippage_bps=slippage_bps,
+        expected_in=number(best.amount_in) if best is not None and exact_out else None,
+        max_in=number(costs),
+        expected_out=number(expected),
+        min_out=number(least),
         net_price=None if best is None else text(best.net_price),
         impact_bps=None if best is None else text(best.impact_bps),
         fee_bps=None if best is None else best.fee_bps,
         venue=None if best is None else best.venue,
         reason=reason,
-        quotes=[] if selection is None else [quote_out(quote) for quote in selection.quotes],
-        **{name: said.get(name) for name in names},
+        quotes=quotes,
     )
 
 

@@ -28,12 +28,13 @@ async def built(stage: Stage, *, min_out: str = "148", attempt: int = 1) -> Swap
     return await build(stage, await venue.quote(sol_usdc(), Decimal(1)), Decimal(min_out), attempt)
 
 
-async def build(stage: Stage, offer: Quote, min_out: Decimal, attempt: int = 1) -> Swap:
+async def build(stage: Stage, offer: Quote, min_out: Decimal, attempt: int = 1, most: Decimal | None = None) -> Swap:
     kit, venue = stage
     return await venue.build(
         sol_usdc(),
         offer,
         min_out=min_out,
+        max_in=most,
         slippage_bps=50,
         reference="order-1",
         attempt=attempt,
@@ -186,16 +187,7 @@ async def test_an_exact_output_costs_the_least_that_gives_it(stage: Stage) -> No
     assert offer.exact_out and offer.amount_out == Decimal("299.5")
     assert (await venue.quote(sol_usdc(), offer.amount_in)).amount_out >= offer.amount_out
     assert (await venue.quote(sol_usdc(), offer.amount_in - unit)).amount_out < offer.amount_out
-    swap = await venue.build(
-        sol_usdc(),
-        offer,
-        min_out=offer.amount_out,
-        max_in=max_in(sol_usdc(), offer, 50),
-        slippage_bps=50,
-        reference="order-1",
-        attempt=1,
-        signer=kit.signer,
-    )
+    swap = await build(stage, offer, offer.amount_out, most=max_in(sol_usdc(), offer, 50))
     await venue.submit(swap)
     kit.settle()
     status = await venue.wait(swap, timeout_s=10)
@@ -206,16 +198,7 @@ async def test_an_exact_output_costs_the_least_that_gives_it(stage: Stage) -> No
 async def test_an_exact_output_is_not_paid_for_by_more_than_its_most(stage: Stage) -> None:
     kit, venue = stage
     offer = await venue.quote(sol_usdc(), Decimal("299.5"), exact_out=True)
-    swap = await venue.build(
-        sol_usdc(),
-        offer,
-        min_out=offer.amount_out,
-        max_in=max_in(sol_usdc(), offer, 50),
-        slippage_bps=50,
-        reference="order-1",
-        attempt=1,
-        signer=kit.signer,
-    )
+    swap = await build(stage, offer, offer.amount_out, most=max_in(sol_usdc(), offer, 50))
     kit.price(Decimal(148))
     await venue.submit(swap)
     kit.settle()

@@ -1,12 +1,12 @@
 """Exact out: what gives an output at the least, which venue takes least, what may be sold at most, and how it is asked for."""
 
-from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from solders.pubkey import Pubkey
 
 from orders.errors import ApiError
@@ -24,7 +24,7 @@ from routing.values import Quote, Token, VenueName
 from routing.venue import InsufficientLiquidity, QuoteDeviates, VenueError
 from routing.venues import METEORA, RAYDIUM
 from tests.unit.test_requests import MARKET, NOW, SNIPER, refused, take
-from tests.unit.test_routing_selection import MAX_AGE, named, tick
+from tests.unit.test_routing_selection import MAX_AGE, named, quote, tick
 from tests.unit.test_routing_selection import NOW as QUOTED
 
 U64 = 2**64
@@ -81,17 +81,8 @@ def test_a_curve_takes_the_least_that_pays_the_output(
 
 
 def exact(venue: VenueName, amount_in: str, amount_out: str = "1", *, age_ms: int = 0) -> Quote:
-    return Quote(
-        pair="USDC-SOL",
-        venue=venue,
-        amount_in=Decimal(amount_in),
-        amount_out=Decimal(amount_out),
-        price=Decimal("0.0067"),
-        fee_bps=25,
-        impact_bps=Decimal(0),
-        observed_at=QUOTED - timedelta(milliseconds=age_ms),
-        exact_out=True,
-    )
+    offer = quote(venue, amount_out, amount_in=amount_in, age_ms=age_ms)
+    return replace(offer, pair="USDC-SOL", price=Decimal("0.0067"), exact_out=True)
 
 
 @pytest.mark.parametrize(
