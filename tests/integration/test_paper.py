@@ -280,11 +280,11 @@ def on_paper(database: Connection, settings: Any, tmp_path: Path) -> Iterator[An
 
 
 async def test_a_wallet_on_paper_has_no_key_and_signs_on_no_cluster(on_paper: Any, tmp_path: Path) -> None:
-    await asyncio.to_thread(call_command, "wallets", "create", "trader", "--name", "p")
+    await asyncio.to_thread(call_command, "wallets", "create", "on-paper", "--name", "p")
     wallet = await Wallet.objects.aget(name="p")
     assert (wallet.mode, wallet.source) == ("paper-mainnet", Source.PAPER) and not (tmp_path / "keys").exists()
     assert wallet.cluster == wallets_cluster() != cluster()
-    for arguments in (("import", "trader", "x.json"), ("connect", "trader", wallet.address, "x.json")):
+    for arguments in (("import", "on-paper", "x.json"), ("connect", "on-paper", wallet.address, "x.json")):
         with pytest.raises(CommandError, match="no keys"):
             await asyncio.to_thread(call_command, "wallets", *arguments)
 
@@ -295,9 +295,9 @@ async def test_a_wallet_on_paper_has_no_key_and_signs_on_no_cluster(on_paper: An
 
 def test_a_live_wallet_is_none_on_paper(on_paper: Any, database: Connection) -> None:
     on_paper.PAPER = False
-    call_command("wallets", "create", "trader", "--name", "live")
+    call_command("wallets", "create", "on-paper", "--name", "live")
     live = Wallet.objects.get(name="live")
-    account = Account.objects.get(name="trader").pk
+    account = Account.objects.get(name="on-paper").pk
     order = accepted(database, new_order(account, mode="paper-mainnet"))
     chosen = "SELECT wallet, mode FROM orders_order WHERE id = %s"
     assert database.execute(chosen, (order.id,)).fetchone() == (None, "paper-mainnet")
