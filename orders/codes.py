@@ -70,7 +70,7 @@ FAILURES: Mapping[str, str] = {
     "VENUE_RESTING": "The venue failed several times and is not asked for a while.",
     "STALE_QUOTE": "The venue's quote was too old to be used.",
     "AMOUNT_TOO_SMALL": "The amount buys less than one base unit.",
-    "EXACT_OUT_UNSUPPORTED": "No venue sells for an exact output: those that are asked over HTTP do not. Place an amount.",
+    "EXACT_OUT_UNSUPPORTED": "No venue sells for an exact output: those that are asked through Jupiter do not. Place an amount.",
     "AMOUNT_IN_TOO_HIGH": "The exact output costs more of tokenIn than `amountInMax` or limits of money let the order sell.",
     "INSUFFICIENT_LIQUIDITY": "The pool is too small for the amount.",
     "QUOTE_DEVIATES": "The venue offers less than the cached quote allowed; nothing was sent.",

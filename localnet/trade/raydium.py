@@ -95,11 +95,13 @@ class Raydium:
             return _failed("REQ_COMPUTE_UNIT_PRICE_MICRO_LAMPORTS_ERROR")
         try:
             found = offer(self._chain, "RAYDIUM", data["inputMint"], data["outputMint"], int(data["inputAmount"]))
-            least = int(data["outputAmount" if data["swapType"] == "BaseOut" else "otherAmountThreshold"])
+            exact_out = data["swapType"] == "BaseOut"
+            least = int(data["outputAmount" if exact_out else "otherAmountThreshold"])
+            most = int(data["otherAmountThreshold" if exact_out else "inputAmount"])
         except (NotRouted, KeyError, ValueError):
             return _failed("REQ_SWAP_RESPONSE_ERROR")
         wallet = Pubkey.from_string(body["wallet"])
-        create, swap = found.instructions(wallet, least)
+        create, swap = found.instructions(wallet, least, most=most if exact_out else None)
         budget = [set_compute_unit_limit(UNIT_LIMIT), set_compute_unit_price(int(price))]
         instructions = [*budget, *([create] if not body.get("outputAccount") else []), swap]
         latest = getLatestBlockhash(self._node, {"commitment": "confirmed"})["value"]["blockhash"]

@@ -37,8 +37,8 @@ class Offer:
         """The threshold of the slippage, rounded up: never worse than asked."""
         return -(-self.pays * (10_000 - slippage_bps) // 10_000)
 
-    def instructions(self, wallet: Pubkey, least: int) -> tuple[Instruction, Instruction]:
-        """The account that is paid into, made if it is missing, and the swap."""
+    def instructions(self, wallet: Pubkey, least: int, *, most: int | None = None) -> tuple[Instruction, Instruction]:
+        """The account that is paid into, made if it is missing, and the swap; with `most` for exactly `least`."""
         sold, bought = self.pool.sold, self.pool.bought
         source = get_associated_token_address(wallet, sold.mint, sold.program)
         destination = get_associated_token_address(wallet, bought.mint, bought.program)
@@ -54,7 +54,8 @@ class Offer:
                 AccountMeta(bought.program, False, False),
             ],
         )
-        return create, self.pool.swap(self.amount, least, wallet, source, destination)
+        amount = self.amount if most is None else most
+        return create, self.pool.swap(amount, least, wallet, source, destination, exact_out=most is not None)
 
 
 def offer(chain: Chain, venue: str, sold: str, bought: str, amount: int) -> Offer:

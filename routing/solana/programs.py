@@ -80,6 +80,13 @@ class SwapProgram(Protocol):
         """The same instruction, one for an exact input, with this least output in place of its own. `read` has to know it."""
         ...
 
+    def for_output(self, most: int, wanted: int) -> bytes:
+        """The data of an instruction with the same accounts that buys exactly `wanted` for `most` at most.
+
+        Raises `UnknownLayout` where the program has none that is known.
+        """
+        ...
+
 
 def _with_least(data: bytes, least: int) -> bytes:
     """Of programs whose instructions begin with discriminator, amount and least output."""
@@ -144,8 +151,14 @@ class RaydiumCpmm:
             *(AccountMeta(key, False, False) for key in (sold.program, bought.program, sold.mint, bought.mint)),
             AccountMeta(observation, False, True),
         )
-        discriminator = self._exact_out if read.exact_out else self._discriminator
-        return Instruction(self.address, discriminator + struct.pack("<QQ", read.amount, read.least), [*accounts])
+        data = self._discriminator + struct.pack("<QQ", read.amount, read.least)
+        if read.exact_out:
+            data = self.for_output(read.amount, read.least)
+        return Instruction(self.address, data, [*accounts])
+
+    def for_output(self, most: int, wanted: int) -> bytes:
+        """See `SwapProgram`."""
+        return self._exact_out + struct.pack("<QQ", most, wanted)
 
 
 class MeteoraDamm:
@@ -193,12 +206,14 @@ class MeteoraDamm:
                 for key in (a.program, b.program, self.address, self.events, self.address)
             ),
         )
-        data = self._discriminator
+        data = self._discriminator + struct.pack("<QQ", read.amount, read.least) + self._exact_in
         if read.exact_out:
-            data += struct.pack("<QQ", read.least, read.amount) + self._exact_out
-        else:
-            data += struct.pack("<QQ", read.amount, read.least) + self._exact_in
+            data = self.for_output(read.amount, read.least)
         return Instruction(self.address, data, [*accounts])
+
+    def for_output(self, most: int, wanted: int) -> bytes:
+        """See `SwapProgram`."""
+        return self._discriminator + struct.pack("<QQ", wanted, most) + self._exact_out
 
 
 class JupiterRouter:
@@ -246,6 +261,10 @@ class JupiterRouter:
         """See `SwapProgram`: quoted as the least itself, without a slippage, so that no rounding is left to the program."""
         at = self._layouts[data[:8]][0]
         return data[: at + 8] + struct.pack("<QH", least, 0) + data[at + 18 :]
+
+    def for_output(self, most: int, wanted: int) -> bytes:
+        """See `SwapProgram`. Its pools are the proposal's, so an exact output would need one of its own."""
+        raise UnknownLayout(f"{self.label} is not called for an exact output")
 
 
 RAYDIUM_CPMM, METEORA_DAMM, JUPITER = RaydiumCpmm(), MeteoraDamm(), JupiterRouter()

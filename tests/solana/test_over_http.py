@@ -9,7 +9,7 @@ import pytest
 
 from routing.breaker import MAX_FAILURES
 from routing.router import Router
-from routing.selection import NoQuote
+from routing.selection import NoQuote, max_in
 from routing.solana.world import Access
 from routing.values import Fate, Tick, VenueName
 from routing.venue import ExactOutUnsupported, NoRoute, QuoteDeviates, UnsafeTransaction
@@ -60,6 +60,41 @@ async def test_each_way_of_asking_fills_the_same_to_the_base_unit(
         )
         assert swap.venue == name
     assert fills["direct"] == fills["http"] == fills["both"]
+
+
+async def exactly(stage: Stage, wanted: str, reference: str, name: VenueName = RAYDIUM, of: str = "SOL-USDC") -> Any:
+    """The quote for just that, and what became of its transaction."""
+    quote = await stage.venue(name).quote(pair(of), Decimal(wanted), exact_out=True)
+    swap = await stage.venue(name).build(
+        pair(of),
+        quote,
+        min_out=quote.amount_out,
+        max_in=max_in(pair(of), quote, 50),
+        slippage_bps=50,
+        signer=stage.signer,
+        reference=reference,
+        attempt=1,
+    )
+    await stage.venue(name).submit(swap)
+    return quote, await stage.settled(swap)
+
+
+@pytest.mark.parametrize(("of", "wanted"), [("SOL-USDC", "123.456789"), ("USDC-SOL", "0.700000001")])
+async def test_an_exact_output_costs_the_same_whichever_way_it_is_asked_for(
+    open_stage: Open, of: str, wanted: str
+) -> None:
+    for mode in ("direct", "http", "both"):
+        stage = open_stage(mode)
+        quote, status = await exactly(stage, wanted, f"exact-{mode}", of=of)
+        assert status.fate is Fate.LANDED and status.fill is not None, (mode, status)
+        assert (status.fill.amount_in, status.fill.amount_out) == (quote.amount_in, Decimal(wanted)), mode
+
+
+async def test_jupiter_sells_nothing_for_an_exact_output(open_stage: Open) -> None:
+    stage = open_stage("http", jupiter=True)
+    for name in (METEORA, VenueName("JUPITER")):
+        with pytest.raises(ExactOutUnsupported):
+            await stage.venue(name).quote(pair(), Decimal(1), exact_out=True)
 
 
 async def test_jupiter_is_a_third_venue_where_it_is_switched_on(open_stage: Open) -> None:

@@ -15,7 +15,14 @@ from routing.solana.http import Answer
 from routing.solana.programs import SwapProgram, UnknownLayout, program_of
 from routing.solana.vendors.api import Api, decoded, units
 from routing.solana.vendors.vendor import QUOTED_BPS, Offer, Proposal, Wanted, share
-from routing.venue import AmountTooSmall, InsufficientLiquidity, NoRoute, UnsafeTransaction, VenueError
+from routing.venue import (
+    AmountTooSmall,
+    ExactOutUnsupported,
+    InsufficientLiquidity,
+    NoRoute,
+    UnsafeTransaction,
+    VenueError,
+)
 
 METEORA_DEXES = "Meteora DLMM,Meteora DAMM v2"
 MAX_ACCOUNTS = 40
@@ -84,6 +91,8 @@ class Jupiter:
 
     async def offer(self, wanted: Wanted, *, wait_s: float) -> Offer:
         """See `Vendor`."""
+        if wanted.exact_out:
+            raise ExactOutUnsupported
         sold, bought = wanted.pair.token_in.mint, wanted.pair.token_out.mint
         query = {"inputMint": sold, "outputMint": bought, "amount": str(wanted.amount), "taker": str(wanted.taker)}
         query |= {"slippageBps": str(QUOTED_BPS), "maxAccounts": str(MAX_ACCOUNTS)}

@@ -1,4 +1,6 @@
-"""Raydium's trade API: a quote by `compute/swap-base-in`, a transaction for it by `transaction/swap-base-in`."""
+"""Raydium's trade API: a quote by `compute/swap-base-in`, a transaction for it by `transaction/swap-base-in`; for an exact output
+both by `swap-base-out`.
+"""
 
 import base64
 from collections.abc import Collection
@@ -78,16 +80,19 @@ class Raydium:
         sold, bought = wanted.pair.token_in.mint, wanted.pair.token_out.mint
         query = {"inputMint": sold, "outputMint": bought, "amount": str(wanted.amount)}
         query |= {"slippageBps": str(QUOTED_BPS), "txVersion": "V0"}
-        answer = await self._api.ask("/compute/swap-base-in", query=query, wait_s=wait_s)
+        answer = await self._api.ask(f"/compute/{_way(wanted)}", query=query, wait_s=wait_s)
         said = decoded(answer.body, _Answer)
         if not said.success:
             _refused(said)
         data = decoded(said.data, _Data)
-        if (data.input_mint, data.output_mint, units(data.input_amount)) != (sold, bought, wanted.amount):
+        takes, pays = units(data.input_amount), units(data.output_amount)
+        as_asked = pays >= wanted.amount if wanted.exact_out else takes == wanted.amount
+        if (data.input_mint, data.output_mint) != (sold, bought) or not as_asked:
             raise VenueError("the venue quotes something else than was asked for")
         await self._readable(data)
         return Offer(
-            pays=units(data.output_amount),
+            pays=wanted.amount if wanted.exact_out else pays,
+            takes=takes if wanted.exact_out else None,
             impact=share(data.price_impact_pct, 100),
             fee_bps=max(0, min(10_000, round(data.route_plan[0].fee_rate))),
             seen_at=datetime.now(UTC),
@@ -105,7 +110,7 @@ class Raydium:
             "wrapSol": False,
             "unwrapSol": False,
         }
-        answer = await self._api.ask("/transaction/swap-base-in", body=msgspec.json.encode(body), wait_s=wait_s)
+        answer = await self._api.ask(f"/transaction/{_way(wanted)}", body=msgspec.json.encode(body), wait_s=wait_s)
         said = decoded(answer.body, _Answer)
         if not said.success:
             _refused(said)
@@ -132,6 +137,10 @@ class Raydium:
             account = None
         if account is None or account.owner not in self._programs:
             raise NoRoute("the venue's pool is of a program that is not read here")
+
+
+def _way(wanted: Wanted) -> str:
+    return "swap-base-out" if wanted.exact_out else "swap-base-in"
 
 
 def _refused(said: _Answer) -> NoReturn:

@@ -20,11 +20,12 @@ QUOTED_BPS = 50
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked for: `amount` in base units of tokenIn, for `taker`."""
+    """What is asked for: `amount` in base units of tokenIn, of tokenOut with `exact_out`; for `taker`."""
 
     pair: Pair
     amount: int
     taker: Pubkey = NOBODY
+    exact_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Offer:
     """The vendor's own, as it came: some want it back to the letter."""
     pools: Sequence[str] = ()
     """Addresses of those that it would be swapped in; empty where the vendor does not say."""
+    takes: int | None = None
+    """Of an exact output: base units of tokenIn. Else all that was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Vendor(Protocol):
         """Waits for its turn at the server for `wait_s` at most.
 
         Raises `NoRoute` also for a route that cannot be read here and so would not be signed, `AmountTooSmall`,
-        `InsufficientLiquidity`, `VenueRateLimited`, `VenueUnavailable`, `VenueTimeout`, `VenueError`.
+        `InsufficientLiquidity`, `ExactOutUnsupported`, `VenueRateLimited`, `VenueUnavailable`, `VenueTimeout`, `VenueError`.
         """
         ...
 

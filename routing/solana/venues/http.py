@@ -25,7 +25,7 @@ from routing.solana.vendors.prices import PriceApi
 from routing.solana.vendors.vendor import Offer, Vendor, Wanted
 from routing.solana.venues.signing import DIGITS, Means, SigningVenue, base_units
 from routing.values import Pair, Quote, Tick, Token, VenueName
-from routing.venue import ExactOutUnsupported, InsufficientLiquidity, NoRoute, UnsafeTransaction, VenueError
+from routing.venue import InsufficientLiquidity, NoRoute, UnsafeTransaction, VenueError
 
 QUOTE_WAIT_S, BUILD_WAIT_S = 1.5, 5.0
 """For a turn at the server: a quote is compared under a deadline, a transaction is waited for."""
@@ -50,7 +50,7 @@ class HttpVenue(SigningVenue[Offer]):
     ) -> None:
         super().__init__(name, means)
         self._vendor, self._prices, self._programs = vendor, prices, programs
-        self._offers = Recent[tuple[Pair, int], Offer]()
+        self._offers = Recent[tuple[Pair, int, bool], Offer]()
         self._fees: dict[Pair, int] = {}
         self._depths = Recent[Pair, Decimal]()
 
@@ -85,10 +85,8 @@ class HttpVenue(SigningVenue[Offer]):
 
     async def quote(self, pair: Pair, amount: Decimal, *, exact_out: bool = False) -> Quote:
         """See `Venue`."""
-        if exact_out:
-            raise ExactOutUnsupported(venue=self.name)
-        units = self._units(amount, pair.token_in)
-        offer = await self._asked(Wanted(pair, units), QUOTE_WAIT_S)
+        units = self._units(amount, pair.token_out if exact_out else pair.token_in)
+        offer = await self._asked(Wanted(pair, units, exact_out=exact_out), QUOTE_WAIT_S)
         return self._quoted(pair, amount, offer)
 
     def price(self, pair: Pair, tick: Tick, amount: Decimal, *, exact_out: bool = False) -> Quote | None:
@@ -98,11 +96,9 @@ class HttpVenue(SigningVenue[Offer]):
         return None
 
     async def _present(self, pair: Pair, quote: Quote, wallet: Pubkey) -> tuple[Quote, Offer]:
-        if quote.exact_out:
-            raise ExactOutUnsupported
-        amount = quote.amount_in
-        wanted = Wanted(pair, self._units(amount, pair.token_in), wallet)
-        offer = self._offers.get((pair, wanted.amount), None, max_age_s=OFFER_AGE_S)
+        amount, of = (quote.amount_out, pair.token_out) if quote.exact_out else (quote.amount_in, pair.token_in)
+        wanted = Wanted(pair, self._units(amount, of), wallet, quote.exact_out)
+        offer = self._offers.get((pair, wanted.amount, wanted.exact_out), None, max_age_s=OFFER_AGE_S)
         if offer is None:
             offer = await self._asked(wanted, BUILD_WAIT_S)
         else:
@@ -110,10 +106,11 @@ class HttpVenue(SigningVenue[Offer]):
         return self._quoted(pair, amount, offer), offer
 
     async def _signed(self, pair: Pair, asked: Asked, way: Offer, signer: Signer, expired: int) -> Built:
-        means, wanted = self._means, Wanted(pair, asked.amount, asked.wallet)
+        means, exact = self._means, asked.least if asked.exact_out else asked.amount
+        wanted = Wanted(pair, exact, asked.wallet, asked.exact_out)
         proposal = await self._vendor.propose(wanted, way, wait_s=BUILD_WAIT_S)
         tables = await read_tables(means.accounts, proposal.tables)
-        swap = self._bounded(proposal.swap, asked.least)
+        swap = self._bounded(proposal.swap, asked)
         self._takes(pair, swap, way)
         prepared, source, destination = await means.funding.prepare(asked, _side(pair.token_in), _side(pair.token_out))
         looked_up = [AddressLookupTableAccount(address, list(held)) for address, held in tables.items()]
@@ -132,11 +129,14 @@ class HttpVenue(SigningVenue[Offer]):
 
         return await means.builder.finish(asked, assemble, tables, signer, bid)
 
-    def _bounded(self, proposed: Instruction, least: int) -> Instruction:
-        """The proposed swap with our least output. Raises `UnsafeTransaction` for one that cannot be read."""
+    def _bounded(self, proposed: Instruction, asked: Asked) -> Instruction:
+        """The proposed swap with our least output, or with the exact one. Raises `UnsafeTransaction` where it cannot be read."""
         try:
             program = program_of(self._programs, proposed)
-            data = program.bounded(bytes(proposed.data), least)
+            if asked.exact_out:
+                data = program.for_output(asked.amount, asked.least)
+            else:
+                data = program.bounded(bytes(proposed.data), asked.least)
         except UnknownLayout as error:
             raise UnsafeTransaction(str(error)) from None
         return Instruction(proposed.program_id, data, list(proposed.accounts))
@@ -154,7 +154,7 @@ class HttpVenue(SigningVenue[Offer]):
         except VenueError as error:
             raise _of(error, self.name) from error
         await self._check(wanted.pair, offer)
-        self._offers[wanted.pair, wanted.amount] = offer
+        self._offers[wanted.pair, wanted.amount, wanted.exact_out] = offer
         self._fees[wanted.pair.pool] = offer.fee_bps or ASSUMED_FEE_BPS
         return offer
 
@@ -169,6 +169,8 @@ class HttpVenue(SigningVenue[Offer]):
 
     def _quoted(self, pair: Pair, amount: Decimal, offer: Offer) -> Quote:
         out = Decimal(offer.pays).scaleb(-pair.token_out.decimals, DIGITS)
+        if offer.takes is not None:
+            amount = Decimal(offer.takes).scaleb(-pair.token_in.decimals, DIGITS)
         kept = (1 - offer.impact) * (10_000 - offer.fee_bps) / 10_000
         return Quote(
             pair=pair.name,
@@ -179,6 +181,7 @@ class HttpVenue(SigningVenue[Offer]):
             fee_bps=offer.fee_bps,
             impact_bps=(offer.impact * 10_000).quantize(Decimal("0.01"), ROUND_UP),
             observed_at=offer.seen_at,
+            exact_out=offer.takes is not None,
         )
 
     def _units(self, amount: Decimal, token: Token) -> int:
