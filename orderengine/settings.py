@@ -420,6 +420,7 @@ UNFOLD = {
                 "separator": True,
                 "items": [
                     admin_link("Orders", "list_alt", "admin:orders_order_changelist", "orders.view_order"),
+                    admin_link("Plans", "account_tree", "admin:orders_plan_changelist", "orders.view_plan"),
                     admin_link(
                         "Dead letters", "report", "admin:orders_deadletter_changelist", "orders.view_deadletter"
                     ),

@@ -1,7 +1,7 @@
-"""What operators do to orders, one by one."""
+"""What operators do to orders and plans, one by one."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib import messages
 from django.http import HttpRequest
@@ -9,23 +9,24 @@ from django.http import HttpRequest
 from accounts.auth import user_name
 from orders.commands import Asker, Overtaken
 from orders.errors import ApiError
-from orders.models import Order
+from orders.models import Order, Plan
 
 MAX_REFUSALS_SHOWN = 5
+Changed = TypeVar("Changed", Order, Plan)
 
 
-def on_each(request: HttpRequest, orders: list[Order], change: Callable[[Order], Any], done: str) -> None:
-    """Changes orders one by one and says how many were, and why the others were not."""
+def on_each(request: HttpRequest, rows: list[Changed], change: Callable[[Changed], Any], done: str) -> None:
+    """Changes orders or plans one by one and says how many were, and why the others were not."""
     refused: list[str] = []
-    for order in orders:
+    for row in rows:
         try:
-            change(order)
+            change(row)
         except ApiError as error:
-            refused.append(f"{order.pk}: {error.message}")
+            refused.append(f"{row.pk}: {error.message}")
         except Overtaken as overtaken:
-            refused.append(f"{order.pk}: {overtaken}")
-    if len(orders) > len(refused):
-        messages.success(request, f"{len(orders) - len(refused)} {done}.")
+            refused.append(f"{row.pk}: {overtaken}")
+    if len(rows) > len(refused):
+        messages.success(request, f"{len(rows) - len(refused)} {done}.")
     for line in refused[:MAX_REFUSALS_SHOWN]:
         messages.warning(request, line)
 

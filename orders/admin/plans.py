@@ -1,52 +1,109 @@
-"""Plans, with their orders and events."""
+"""Plans: the list, one plan with its orders and events, cancel."""
 
 from typing import Any
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.html import format_html_join
-from django.utils.safestring import SafeString
-from unfold.decorators import display
+from django.utils.html import format_html
+from unfold.decorators import action, display
 
 from accounts.read_only import ReadOnlyAdmin
+from orders import commands
+from orders.admin.changes import asker, on_each
+from orders.admin.keyset import KeysetMixin
+from orders.admin.plan_facts import happened, plan_facts, progress, title, waits_for
+from orders.ids import uuid_of
 from orders.models import Plan, PlanStatus
+from orders.plans.values import ENDED
+from orders.plans.values import PlanStatus as Wanted
 
 MAX_SHOWN = 200
-BREAK = SafeString("<br>")
+COLOURS = {
+    PlanStatus.ACTIVE: "info",
+    PlanStatus.PAUSED: "warning",
+    PlanStatus.CLOSING: "warning",
+    PlanStatus.COMPLETED: "success",
+    PlanStatus.FAILED: "danger",
+}
 
 
 @admin.register(Plan)
-class PlanAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "kind", "status", "account", "client_plan_id", "finished_at")
+class PlanAdmin(KeysetMixin, ReadOnlyAdmin):
+    list_display = ("made", "swap", "kind", "shown_status", "progress_", "account", "client_id")
+    list_display_links = ("swap",)
     list_filter = ("kind", "status")
     list_select_related = ("account",)
-    ordering = ("-id",)
-    show_full_result_count = False
-    search_fields = ("id__exact", "client_plan_id__exact")
-    fields = (
-        "id", "account", "client_plan_id", "kind", "status", "seq", "holder", "due_at", "progress", "spec", "legs", "events_",
-        "created_at", "updated_at", "finished_at",
-    )  # fmt: skip
-    readonly_fields = fields
+    list_fullwidth = True
+    search_fields = ("id",)
+    search_help_text = "Plan id or client plan id"
+    actions_detail = ("cancel_plan",)
+    change_form_after_template = "admin/plan_panels.html"
 
-    def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).defer("spec")
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """None: the page shows `plan_facts` instead."""
+        return []
 
-    @display(description="orders")
-    def legs(self, plan: Plan) -> str:
-        orders = plan.orders.order_by("-id")[:MAX_SHOWN]
-        return format_html_join(
-            BREAK,
-            '<a href="{}">{} {}</a> {} {}',
-            ((reverse("admin:orders_order_change", args=[o.pk]), o.leg, o.round, o.status, o.amount) for o in orders),
-        )
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Plan], search_term: str
+    ) -> tuple[QuerySet[Plan], bool]:
+        term = search_term.strip().replace("\0", "")
+        if plan_id := uuid_of(term):
+            return queryset.filter(pk=plan_id), False
+        return queryset.filter(client_plan_id=term) if term else queryset, False
 
-    @display(description="events")
-    def events_(self, plan: Plan) -> str:
-        events = plan.events.order_by("-seq")[:MAX_SHOWN]
-        return format_html_join(
-            BREAK,
-            "{} {} {} {}",
-            ((e.seq, e.at.isoformat(), PlanStatus(e.status).label, e.data) for e in events),
-        )
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        context = {"title": "Plan", "subtitle": None, **(extra_context or {})}
+        plan = Plan.objects.select_related("account").filter(pk=uuid_of(object_id)).first()
+        if plan is not None:
+            context |= {
+                "facts": plan_facts(plan),
+                "legs": [(order, waits_for(order)) for order in plan.orders.order_by("-id")[:MAX_SHOWN]],
+                "events": [(event, list(happened(event.data))) for event in plan.events.order_by("-seq")[:MAX_SHOWN]],
+            }
+        answer: HttpResponse = super().change_view(request, object_id, form_url, context)
+        return answer
+
+    @display(description="made")
+    def made(self, plan: Plan) -> str:
+        return format_html('<span class="nowrap">{}</span>', f"{plan.created_at:%m-%d %H:%M:%S}")
+
+    @display(description="plan")
+    def swap(self, plan: Plan) -> str:
+        return format_html('<span class="nowrap">{}</span>', title(plan))
+
+    @display(description="status", label=COLOURS)
+    def shown_status(self, plan: Plan) -> str:
+        return plan.status
+
+    @display(description="progress")
+    def progress_(self, plan: Plan) -> str:
+        return progress(plan)
+
+    @display(description="client plan id")
+    def client_id(self, plan: Plan) -> str:
+        """Enough of it to know it again."""
+        name = plan.client_plan_id or ""
+        return name if len(name) <= 24 else f"{name[:14]}…{name[-8:]}"
+
+    def has_cancel_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Its button is there while the plan goes on."""
+        if not self.has_operate_permission(request):
+            return False
+        open_plan = Plan.objects.filter(pk=uuid_of(str(object_id))).exclude(status__in=ENDED)
+        return request.method == "POST" or open_plan.exists()
+
+    @action(description="Cancel", permissions=["cancel"], url_path="cancel", icon="cancel")
+    def cancel_plan(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        here = reverse("admin:orders_plan_change", args=[object_id])
+        if request.method != "POST":  # Following a link changes nothing.
+            context = {**self.admin_site.each_context(request), "title": "Plan cancelled?", "back": here, "what": "plan"}
+            return TemplateResponse(request, "admin/sure.html", context)
+        by = asker(request)
+        plans = list(Plan.objects.filter(pk=uuid_of(object_id)))
+        on_each(request, plans, lambda plan: commands.change_plan(plan, Wanted.CLOSING, by), "plan cancelled")
+        return HttpResponseRedirect(here)
