@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
@@ -27,9 +28,16 @@ def above_zero(amount: Decimal) -> None:
 
 
 class MoneyField(forms.DecimalField):
-    def __init__(self) -> None:
+    """`of` says what is limited; the unit is said here."""
+
+    def __init__(self, of: str) -> None:
         super().__init__(
-            max_digits=36, decimal_places=18, required=False, widget=UnfoldAdminTextInputWidget, validators=[above_zero]
+            max_digits=36,
+            decimal_places=18,
+            required=False,
+            widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal"}),
+            validators=[above_zero],
+            help_text=f"{of}, in {settings.QUOTE_TOKENS[0]}. Empty: no limit.",
         )
 
     def prepare_value(self, value: Any) -> Any:
@@ -37,9 +45,10 @@ class MoneyField(forms.DecimalField):
 
 
 class WholeField(forms.IntegerField):
-    def __init__(self, least: int) -> None:
+    def __init__(self, least: int, of: str) -> None:
         widget = UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric"})
-        super().__init__(min_value=least, max_value=MAX_WHOLE, required=False, widget=widget)
+        help_text = f"{of}. Empty: no limit."
+        super().__init__(min_value=least, max_value=MAX_WHOLE, required=False, widget=widget, help_text=help_text)
 
 
 class TokensField(forms.CharField):
@@ -96,12 +105,12 @@ class LimitsForm(forms.ModelForm):  # type: ignore[type-arg]
     """A field that is empty limits nothing. What the form has passed is in `limits`."""
 
     account = forms.ModelChoiceField(Account.objects.order_by("name"), widget=UnfoldAdminSelectWidget)
-    max_notional_per_order = MoneyField()
-    max_open_orders = WholeField(0)
-    max_orders_per_minute = WholeField(0)
-    max_daily_spend = MoneyField()
-    max_daily_loss = MoneyField()
-    price_collar_bps = WholeField(1)
+    max_notional_per_order = MoneyField("What one order may be worth")
+    max_open_orders = WholeField(0, "Orders that have not ended, at a time")
+    max_orders_per_minute = WholeField(0, "Orders that are taken in a minute")
+    max_daily_spend = MoneyField("What may be spent on a day (UTC)")
+    max_daily_loss = MoneyField("What may be lost on a day (UTC)")
+    price_collar_bps = WholeField(1, "How far an order's price may be from the market, in basis points (100 are 1 %)")
     allowed_tokens = TokensField(
         f"Symbols or mints, with commas between; beside the quote tokens these alone may be bought. “{NOTHING}”: none."
     )

@@ -63,7 +63,8 @@ def plan_facts(plan: Plan | None) -> list[Fact]:
 
 
 def turn(plan: Plan) -> str:
-    if plan.finished_at is not None:
+    """Whose order may trade next, of a bracket that goes on."""
+    if plan.finished_at is not None or plan.kind == "schedule":
         return ""
     return "any exit's" if plan.holder is None else "its own" if plan.holder == plan.pk else f"order {plan.holder}"
 
@@ -84,16 +85,18 @@ def exit_of(exit: Stored, unit: str) -> str:
     """What it waits for, how much of it, and how wide: `tp1 10 % above the cost, 50 %`."""
     side = "above" if exit["kind"] == TAKES else "below"
     if exit["kind"] == "trailing":
-        waits = f"{percent(exit['trail_bps'])} below the highest"
+        waits = f"{share(exit['trail_bps'])} below the highest"
         if started := exit.get("activate_at_bps"):
-            waits += f", once {percent(started)} above the cost"
+            waits += f", once {share(started)} above the cost"
     elif exit["kind"] == "timeLimit":
         waits = f"after {exit['after_s']:g} s"
     else:
-        waits = f"at {number(exit['price'])} {unit}" if exit.get("price") else f"{percent(exit['at_bps'])} {side} the cost"
-    portion = f", {percent(exit.get('portion_bps', 10_000))} of it" if exit["kind"] == TAKES else ""
+        waits = (
+            f"at {number(exit['price'])} {unit}" if exit.get("price") else f"{share(exit['at_bps'])} {side} the cost"
+        )
+    portion = f", {share(exit.get('portion_bps', 10_000))} of it" if exit["kind"] == TAKES else ""
     slippage, widest = exit.get("slippage_bps", 50), exit.get("max_slippage_bps", 50)
-    wide = f"{slippage} bps" if slippage == widest else f"{slippage} to {widest} bps"
+    wide = share(slippage) if slippage == widest else f"{share(slippage)} to {share(widest)}"
     return f"{exit['leg']} {waits}{portion}, slippage {wide}"
 
 
@@ -110,7 +113,9 @@ def of_schedule(spec: Stored, done: Stored) -> list[Fact]:
         Fact("What an outage missed", "spread" if spec.get("catch_up") == "spread" else "skipped"),
         Fact("Stops after failures", str(failures or "")),
         Fact("Slippage at most", percent(spec["slippage_bps"])),
-        Fact("Failed, expired, skipped", ", ".join(str(done.get(name, 0)) for name in ("failed", "expired", "skipped"))),
+        Fact(
+            "Failed, expired, skipped", ", ".join(str(done.get(name, 0)) for name in ("failed", "expired", "skipped"))
+        ),
     ]
 
 
@@ -149,6 +154,10 @@ def leg_of(leg: Stored) -> str:
 
 def said(value: Any) -> str:
     return ", ".join(f"{name} {inner}" for name, inner in value.items()) if isinstance(value, Mapping) else str(value)
+
+
+def share(bps: int) -> str:
+    return f"{number(Decimal(bps) / 100)} %"
 
 
 def number(value: Any) -> str:

@@ -30,6 +30,12 @@ COLOURS = {
 }
 
 
+def plans_of(object_id: str) -> QuerySet[Plan]:
+    """The plan of an address, or none."""
+    plan_id = uuid_of(object_id)
+    return Plan.objects.none() if plan_id is None else Plan.objects.filter(pk=plan_id)
+
+
 @admin.register(Plan)
 class PlanAdmin(KeysetMixin, ReadOnlyAdmin):
     list_display = ("made", "swap", "kind", "shown_status", "progress_", "account", "client_id")
@@ -58,7 +64,7 @@ class PlanAdmin(KeysetMixin, ReadOnlyAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         context = {"title": "Plan", "subtitle": None, **(extra_context or {})}
-        plan = Plan.objects.select_related("account").filter(pk=uuid_of(object_id)).first()
+        plan = plans_of(object_id).select_related("account").first()
         if plan is not None:
             context |= {
                 "facts": plan_facts(plan),
@@ -94,16 +100,21 @@ class PlanAdmin(KeysetMixin, ReadOnlyAdmin):
         """Its button is there while the plan goes on."""
         if not self.has_operate_permission(request):
             return False
-        open_plan = Plan.objects.filter(pk=uuid_of(str(object_id))).exclude(status__in=ENDED)
+        open_plan = plans_of(str(object_id)).exclude(status__in=ENDED)
         return request.method == "POST" or open_plan.exists()
 
     @action(description="Cancel", permissions=["cancel"], url_path="cancel", icon="cancel")
     def cancel_plan(self, request: HttpRequest, object_id: str) -> HttpResponse:
         here = reverse("admin:orders_plan_change", args=[object_id])
         if request.method != "POST":  # Following a link changes nothing.
-            context = {**self.admin_site.each_context(request), "title": "Plan cancelled?", "back": here, "what": "plan"}
+            context = {
+                **self.admin_site.each_context(request),
+                "title": "Plan cancelled?",
+                "back": here,
+                "what": "plan",
+            }
             return TemplateResponse(request, "admin/sure.html", context)
         by = asker(request)
-        plans = list(Plan.objects.filter(pk=uuid_of(object_id)))
+        plans = list(plans_of(object_id))
         on_each(request, plans, lambda plan: commands.change_plan(plan, Wanted.CLOSING, by), "plan cancelled")
         return HttpResponseRedirect(here)

@@ -1,6 +1,7 @@
 """The admin and the sign-in, as they look: nothing cut, nothing over anything else, on a phone and on a wide screen."""
 
 import re
+import time
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -21,6 +22,12 @@ PAGES = (
     LIST,
     "/admin/orders/deadletter/",
     "/admin/orders/executor/",
+    "/admin/orders/plan/",
+    "/admin/risk/rule/",
+    "/admin/risk/rule/add/",
+    "/admin/risk/change/",
+    "/admin/webhooks/endpoint/",
+    "/admin/webhooks/delivery/",
     "/admin/accounts/account/",
     "/admin/accounts/account/1/change/",
     "/admin/accounts/apikey/",
@@ -58,6 +65,32 @@ def placed(page: Page, **order: str) -> str:
     return str(answer.json()["orderId"])
 
 
+def planned(page: Page) -> str:
+    """A plan whose page has much to say; it is cancelled."""
+    origin = "/".join(page.url.split("/")[:3])
+    exits = [{"kind": "stopLoss", "atBps": 800}, {"kind": "trailing", "trailBps": 900, "activateAtBps": 100}]
+    body = {"kind": "bracket", "tokenIn": "SOL", "tokenOut": "USDC", "amount": "2", "entry": False, "exits": exits}
+    answer = page.request.post(f"{origin}/api/plans", data=body | {"clientPlanId": "p" * 40 + str(time.time_ns())})
+    assert answer.ok, answer.text()
+    plan = str(answer.json()["planId"])
+    page.request.delete(f"{origin}/api/plans/{plan}")
+    return plan
+
+
+def test_a_plan_s_page_speaks_no_python(look: Looks, engine: Engine) -> None:
+    page = admin(look, engine)
+    page.goto(f"{engine.url}/admin/orders/plan/{planned(page)}/change/")
+    expect(page.locator("#facts")).to_contain_text(
+        "trail 9 % below the highest, once 1 % above the cost, slippage 1 % to 10 %"
+    )
+    steps = page.locator(".steps").last
+    expect(steps).to_contain_text("created stop (2), trail (2)")
+    expect(steps).to_contain_text("cancelled stop, trail")
+    expect(page.locator("body")).not_to_contain_text("{'")
+    assert page.evaluate(OVERLAPS) == []
+    assert grave(page, ".panel") == []
+
+
 def test_an_order_s_page_says_what_its_type_has_in_words(look: Looks, engine: Engine) -> None:
     page = admin(look, engine, LIST)
     order = placed(page, **(LONG | STOP | {"clientOrderId": "stop-" + "s" * 59}))
@@ -93,7 +126,7 @@ def test_no_page_scrolls_sideways(look: Looks, engine: Engine, options: dict[str
     placed(page, **(LONG | STOP | {"clientOrderId": f"{len(options)}-" + "w" * 50}))
     width = page.viewport_size["width"] if page.viewport_size else 0
     wide = []
-    for path in PAGES:
+    for path in (*PAGES, f"/admin/orders/plan/{planned(page)}/change/"):
         page.goto(engine.url + path)
         page.wait_for_load_state()
         if page.evaluate("document.documentElement.scrollWidth") > width:

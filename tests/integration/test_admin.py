@@ -8,7 +8,7 @@ from django.test import Client
 
 from orders.admin.keyset import KeysetMixin
 from orders.ledger.statements import Connection, NewOrder
-from orders.models import Order
+from orders.models import Order, Plan, PlanEvent
 from orders.plans.commands import create
 from tests.factories import accepted, claimed, limit_order, new_order, submitted
 from tests.integration.test_plan_steps import new_plan
