@@ -3,6 +3,7 @@
 import re
 import time
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -65,21 +66,20 @@ def placed(page: Page, **order: str) -> str:
     return str(answer.json()["orderId"])
 
 
-def planned(page: Page) -> str:
+def planned(engine: Engine) -> str:
     """A plan whose page has much to say; it is cancelled."""
-    origin = "/".join(page.url.split("/")[:3])
     exits = [{"kind": "stopLoss", "atBps": 800}, {"kind": "trailing", "trailBps": 900, "activateAtBps": 100}]
     body = {"kind": "bracket", "tokenIn": "SOL", "tokenOut": "USDC", "amount": "2", "entry": False, "exits": exits}
-    answer = page.request.post(f"{origin}/api/plans", data=body | {"clientPlanId": "p" * 40 + str(time.time_ns())})
-    assert answer.ok, answer.text()
-    plan = str(answer.json()["planId"])
-    page.request.delete(f"{origin}/api/plans/{plan}")
+    with httpx.Client(base_url=engine.url, timeout=60) as http:
+        answer = http.post("/api/plans", json=body | {"clientPlanId": "p" * 40 + str(time.time_ns())})
+        plan = str(answer.raise_for_status().json()["planId"])
+        http.delete(f"/api/plans/{plan}").raise_for_status()
     return plan
 
 
 def test_a_plan_s_page_speaks_no_python(look: Looks, engine: Engine) -> None:
     page = admin(look, engine)
-    page.goto(f"{engine.url}/admin/orders/plan/{planned(page)}/change/")
+    page.goto(f"{engine.url}/admin/orders/plan/{planned(engine)}/change/")
     expect(page.locator("#facts")).to_contain_text(
         "trail 9 % below the highest, once 1 % above the cost, slippage 1 % to 10 %"
     )
@@ -126,7 +126,7 @@ def test_no_page_scrolls_sideways(look: Looks, engine: Engine, options: dict[str
     placed(page, **(LONG | STOP | {"clientOrderId": f"{len(options)}-" + "w" * 50}))
     width = page.viewport_size["width"] if page.viewport_size else 0
     wide = []
-    for path in (*PAGES, f"/admin/orders/plan/{planned(page)}/change/"):
+    for path in (*PAGES, f"/admin/orders/plan/{planned(engine)}/change/"):
         page.goto(engine.url + path)
         page.wait_for_load_state()
         if page.evaluate("document.documentElement.scrollWidth") > width:
