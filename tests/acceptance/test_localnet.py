@@ -252,6 +252,45 @@ async def test_nodes_that_fail_cost_no_order_and_double_none(
     assert list(discrepancies(chain, rows(engine), before)) == []
 
 
+async def test_a_transaction_that_expired_is_followed_by_one_that_bids_more_and_says_so(
+    client: Client, engine: Engine, chain: OnChain, before: dict[str, Counter[str]]
+) -> None:
+    """Every sending is dropped until the first transaction can never land; what was signed then lands alone."""
+    await post(client, "/api/localnet/fault", fault="drop", count=100_000)
+    try:
+        order_id = (await client.place(tokenIn="USDC", tokenOut="SOL", amount="3", slippageBps=500))["orderId"]
+        await submitted(client, order_id, 1)
+        answer = await client.http.post(f"{engine.localnet['controlUrl']}/tick", json={"blocks": 200})
+        assert answer.status_code == 200, answer.text
+        (first, second) = await submitted(client, order_id, 2)
+    finally:
+        await post(client, "/api/localnet/fault", fault="drop", count=0)
+    order = await ends(client, order_id)
+    assert (order["status"], order["attempts"]) == ("confirmed", 2), order
+    events = (await client.get(f"/api/orders/{order_id}/events"))["events"]
+    (retried,) = [each["data"] for each in events if each["status"] == "pending" and each["seq"] > 1]
+    assert retried["error"]["code"] == "TRANSACTION_EXPIRED"
+    assert first["signature"] != second["signature"] == order["txHash"]
+    assert second["bid"]["price"] >= 2 * first["bid"]["price"] and second["bid"]["lamports"] > first["bid"]["lamports"]
+    assert "after" not in first["bid"]["reason"] and second["bid"]["reason"].endswith("times 2 after 1 expired")
+    async with AsyncClient(engine.localnet["rpcUrl"]) as node:
+        asked = [Signature.from_string(each["signature"]) for each in (first, second)]
+        found = (await node.get_signature_statuses(asked, search_transaction_history=True)).value
+    assert found[0] is None and found[1] is not None and found[1].err is None
+    assert list(discrepancies(chain, rows(engine), before)) == []
+
+
+async def submitted(client: Client, order_id: str, count: int) -> list[dict[str, Any]]:
+    """The data of its so many transactions."""
+    async with asyncio.timeout(ENDS_S):
+        while True:
+            events = (await client.get(f"/api/orders/{order_id}/events"))["events"]
+            found = [each["data"] for each in events if each["status"] == "submitted"]
+            if len(found) >= count:
+                return found
+            await asyncio.sleep(0.1)
+
+
 async def test_a_chain_that_is_killed_forgets_nothing(
     client: Client, engine: Engine, chain: OnChain, before: dict[str, Counter[str]]
 ) -> None:

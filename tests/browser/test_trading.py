@@ -101,6 +101,20 @@ def test_a_failed_order_says_why(look: Looks, staff: Staff) -> None:
     expect(page.locator("#stepper li.bad")).to_have_count(1)
 
 
+def test_the_page_says_which_venue_is_slow_and_why(look: Looks, staff: Staff) -> None:
+    staff.hold("100")
+    page = look()
+    expect(page.locator(".tile.raydium output")).to_have_text("100.00")
+    expect(page.locator("#slow")).to_be_hidden()
+    try:
+        staff.move("SOL-USDC", raydium="slow")
+        expect(page.locator("#slow")).to_have_text("Raydium is slow: it answers too late")
+        expect(page.locator(".tile.raydium small")).to_have_text(re.compile(r"\d+ s old"))
+    finally:
+        staff.move("SOL-USDC", raydium="ok")
+    expect(page.locator("#slow")).to_be_hidden()
+
+
 def test_what_is_wrong_is_said_beside_the_field(look: Looks) -> None:
     page = look()
     page.get_by_label("You pay").fill("-3")
