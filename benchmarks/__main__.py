@@ -36,6 +36,7 @@ BENCHMARKS = (
     "prices",
     "webhooks",
     "books",
+    "halt",
 )
 
 
