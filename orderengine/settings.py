@@ -389,7 +389,11 @@ UNFOLD = {
     "SHOW_HISTORY": False,
     "ENVIRONMENT": "console.dashboard.environment",
     "DASHBOARD_CALLBACK": "console.dashboard.context",
-    "STYLES": [lambda request: "/static/dashboard/panels.css", lambda request: "/static/dashboard/landing.css"],
+    "STYLES": [
+        lambda request: "/static/dashboard/panels.css",
+        lambda request: "/static/dashboard/landing.css",
+        lambda request: "/static/dashboard/quality.css",
+    ],
     "SCRIPTS": [lambda request: "/static/dashboard/landing.js"],
     "COLORS": {
         "primary": {
@@ -412,6 +416,7 @@ UNFOLD = {
             {
                 "items": [
                     admin_link("Overview", "monitoring", "admin:index"),
+                    admin_link("Execution quality", "query_stats", "quality", "accounts.view_figures"),
                     admin_link("Trading page", "candlestick_chart", "trade") | {"active": lambda request: False},
                 ]
             },

@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from console import flower_proxy
+from console import flower_proxy, quality_page
 from orderengine import health
 from orders.http import mock
 from orders.http.openapi import DocsView, SchemaView
@@ -30,6 +30,7 @@ urlpatterns = [
     path("flower/<path:path>", flower_proxy.flower),
     # One page where passwords are changed, and wrong ones counted: Django's own does not count them.
     path("admin/password_change/", RedirectView.as_view(pattern_name="password")),
+    path("admin/quality/", quality_page.view, name="quality"),
     path("admin/", admin.site.urls),
 ]
 handler404 = "orders.http.errors.not_found"
