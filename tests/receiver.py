@@ -6,6 +6,7 @@ keeps what it got.
 """
 
 import asyncio
+import os
 import socket
 import threading
 from collections import Counter, defaultdict
@@ -30,8 +31,9 @@ class Got(NamedTuple):
 
 
 class Receiver:
-    def __init__(self, slow_s: float = 0.3) -> None:
-        self.slow_s = slow_s
+    def __init__(self, slow_s: float = 0.3, nice: int = 0) -> None:
+        """`nice` is that of its thread."""
+        self.slow_s, self.nice = slow_s, nice
         self.secrets: dict[str, str] = {}
         """Path: the secret that a receiver there knows."""
         self.got: list[Got] = []
@@ -87,6 +89,8 @@ class Receiver:
         loop, ready = asyncio.new_event_loop(), threading.Event()
 
         async def serve() -> None:
+            if self.nice:
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self.nice)
             app = web.Application()
             app.router.add_post("/{path}", self.handle)
             runner = web.AppRunner(app, shutdown_timeout=0.1)

@@ -29,6 +29,8 @@ LOOK_EVERY_S = 0.5
 """From an event's commit to its sending, about."""
 LOOK_SHARE = 10
 """A look that takes long is followed by a pause ten times as long: Postgres has other things to do."""
+TURN_SHARE = 2
+"""The same of each turn, twice as long: where Postgres is busy with orders its answers take longer, and the sender leaves it be."""
 GATHER_S = 0.01
 """Answers that arrive together are written together."""
 STANDBY_S = 2.0
@@ -100,7 +102,7 @@ class Sender:
             await asyncio.sleep(STANDBY_S)
         look_at = upkeep_at = self._now()
         while True:
-            self._used_at = self._now()
+            began = self._used_at = self._now()
             await self._write(store)
             if self._now() >= look_at:
                 look_at = await self._look(store)
@@ -112,6 +114,7 @@ class Sender:
                 upkeep_at = self._now() + UPKEEP_S
             await self._send(store)
             metrics.TURN_AT.set_to_current_time()
+            await asyncio.sleep(min(TURN_SHARE * (self._now() - began), LOOK_EVERY_S))
             with contextlib.suppress(TimeoutError):
                 pause = LOOK_EVERY_S if self._work else STANDBY_S
                 await asyncio.wait_for(self._wake.wait(), min(pause, max(GATHER_S, look_at - self._now())))
