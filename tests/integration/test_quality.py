@@ -91,6 +91,7 @@ def test_it_is_asked_by_account_and_venue(database: Connection, account: int) ->
     assert measured(account=other, venue="RAYDIUM").all == quality.Group(
         0, quality.Spread(), dict.fromkeys(quality.STAGES, quality.Spread())
     )
+    database.execute("DELETE FROM orders_order WHERE account_id = %s", [other.pk])
     other.delete()
 
 
