@@ -20,6 +20,7 @@ PAGES = (
     "/login",
     "/password",
     "/admin/",
+    "/admin/quality/",
     LIST,
     "/admin/orders/deadletter/",
     "/admin/orders/executor/",
