@@ -60,7 +60,8 @@ INSERT INTO orders_orderevent (order_id, seq, epoch, status, at, data)
 SELECT id, n, 1,
     CASE WHEN n = seq THEN status ELSE (ARRAY['pending', 'routing', 'building', 'submitted'])[n] END,
     created_at + (updated_at - created_at) * (n - 1) / 4.0,
-    CASE n WHEN 3 THEN '{"attempt": 1, "venue": "RAYDIUM", "reason": "only RAYDIUM answered", "quotes": [{"venue": "RAYDIUM", "netPrice": "100.05"}]}'::jsonb ELSE '{}' END
+    CASE n WHEN 3 THEN '{"attempt": 1, "venue": "RAYDIUM", "reason": "only RAYDIUM answered",
+            "quotes": [{"venue": "RAYDIUM", "netPrice": "100.05"}]}'::jsonb ELSE '{}' END
 FROM orders_order, generate_series(1, seq) AS n WHERE client_order_id LIKE %(mine)s
 """
 LETTERS = """

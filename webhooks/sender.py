@@ -30,7 +30,7 @@ LOOK_EVERY_S = 0.5
 LOOK_SHARE = 10
 """A look that takes long is followed by a pause ten times as long: Postgres has other things to do."""
 TURN_SHARE = 2
-"""The same of each turn, twice as long: where Postgres is busy with orders its answers take longer, and the sender leaves it be."""
+"""The same of each turn, twice as long: where Postgres is busy with orders it answers later, and the sender leaves it be."""
 GATHER_S = 0.01
 """Answers that arrive together are written together."""
 STANDBY_S = 2.0
