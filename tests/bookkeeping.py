@@ -55,6 +55,15 @@ def by_events(
     return {mint: amount for mint, amount in found.items() if amount}
 
 
+def by_answer(positions: Iterable[Mapping[str, Any]]) -> dict[str, Decimal]:
+    """The same of what `GET /api/positions` says."""
+    found: dict[str, Decimal] = defaultdict(Decimal)
+    for each in positions:
+        found[each["mint"]] += Decimal(each["amount"])
+        found[each["quoteMint"]] += Decimal(each["realised"]) - Decimal(each["cost"])
+    return {mint: amount for mint, amount in found.items() if amount}
+
+
 def of_wallets(chain: OnChain, positions: Iterable[Mapping[str, Any]]) -> Counter[str]:
     """Base units that `GET /api/positions` says wallets have gained, the fees of the chain included."""
     found: Counter[str] = Counter()

@@ -93,6 +93,17 @@ class Witness:
     def landed(self) -> list[Landed]:
         return [each for wallet in self.before for each in self.chain.landed(wallet)]
 
+    def gained(self) -> Counter[str]:
+        """Base units by mint that all wallets have gained since, but for what reverted transactions cost them."""
+        found: Counter[str] = Counter()
+        for wallet, had in self.before.items():
+            found.update(self.chain.balances(wallet))
+            found.subtract(had)
+        for each in self.landed():
+            if each.err is not None:
+                found[SOL] += self.chain.transaction(each.signature)["meta"]["fee"]
+        return found
+
     def report(self, order_id: str | None = None) -> dict[str, Any]:
         """In the shape of the mock's log: what landed, of one order or of all."""
         found = [each for each in self.landed() if order_id in (None, each.order_id)]

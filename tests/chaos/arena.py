@@ -34,6 +34,8 @@ READY_WITHIN_S = 240.0
 """For a machine that is busy with other things; a quiet one needs ten seconds."""
 PATIENCE_S = 20
 """For an answer to the suite itself: it proves nothing about the engine."""
+CHECKPOINT_FILLS = 10
+"""So few that the books of a run are answered from checkpoints."""
 MAX_CONNECTIONS = 60
 MAX_MEMORY = 400 * 2**20
 MAX_WAITING = 5
@@ -68,7 +70,12 @@ class Arena:
         self.shape, self.rng = shape, rng
         self.folder = folder
         self.control = folder / "crash"
-        environment = {"CRASH_AT": str(self.control), "PORT": str(port or free_port()), **shape.environment}
+        own = {
+            "CRASH_AT": str(self.control),
+            "PORT": str(port or free_port()),
+            "CHECKPOINT_FILLS": str(CHECKPOINT_FILLS),
+        }
+        environment = {**own, **shape.environment}
         self.engine = Engine(folder / "data", **environment)
         self.clocks: Clocks | None = None
         self.pair: Pair | None = None
@@ -189,6 +196,12 @@ class Arena:
         headers = {"Authorization": f"Bearer {self.engine.credentials['staffApiKey']}"}
         answer = httpx.request(method, self.engine.url + path, headers=headers, timeout=PATIENCE_S, json=body or None)
         return answer.raise_for_status().json()
+
+    def positions(self) -> list[dict[str, Any]]:
+        """What the engine answers with the key of the suite's clients."""
+        headers = {"Authorization": f"Bearer {self.api_key}"}
+        answer = httpx.get(f"{self.engine.url}/api/positions", headers=headers, timeout=PATIENCE_S)
+        return list(answer.raise_for_status().json()["positions"])
 
     @property
     def order_workers(self) -> list[str]:

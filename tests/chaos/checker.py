@@ -18,7 +18,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from orders.lifecycle import FINAL, SUCCESSORS, Status
-from tests.bookkeeping import by_events, by_positions
+from tests.bookkeeping import by_answer, by_events, by_positions, of_wallets
 from tests.chaos.clients import Load
 from tests.chaos.plan_checks import PLAN_INVARIANTS
 from tests.onchain import Witness
@@ -43,7 +43,10 @@ class Evidence:
     discrepancies: list[str]
     """Between the orders and what a real chain says of their wallets, when none is in work."""
     positions: dict[str, Decimal]
-    """What the books say has changed of each token, by mint."""
+    """What the books say has changed of each token, by mint: all fills, folded here."""
+    answer: list[Row] | None = None
+    """Of `GET /api/positions`, when no order is in work any more. None: nobody asked."""
+    witness: Witness | None = None
 
     @classmethod
     def gather(cls, database_url: str, data_dir: Path, load: Load, witness: Witness | None = None) -> "Evidence":
@@ -140,6 +143,24 @@ def positions_are_what_was_traded(seen: Evidence) -> Iterator[str]:
             yield f"{mint}: the books have {booked}, by the events it is {said}"
 
 
+def answers_are_what_was_traded(seen: Evidence) -> Iterator[str]:
+    """To the last place, from whatever checkpoints there are. One account trades."""
+    if seen.answer is not None:
+        traded, answered = by_events(seen.orders, seen.events), by_answer(seen.answer)
+        for mint in traded.keys() | answered.keys():
+            if (booked := answered.get(mint, 0)) != (said := traded.get(mint, 0)):
+                yield f"{mint}: the engine answers {booked}, by the events it is {said}"
+
+
+def wallets_have_what_answers_say(seen: Evidence) -> Iterator[str]:
+    """To the last base unit, fees of the chain included."""
+    if seen.answer is not None and seen.witness is not None:
+        booked, gained = of_wallets(seen.witness.chain, seen.answer), seen.witness.gained()
+        for mint in booked.keys() | gained.keys():
+            if booked[mint] != gained[mint]:
+                yield f"{mint}: by the engine's answer wallets have gained {booked[mint]}, on the chain it is {gained[mint]}"
+
+
 def histories_are_legal(seen: Evidence) -> Iterator[str]:
     for order_id, row in seen.orders.items():
         events = seen.events.get(order_id, [])
@@ -230,6 +251,8 @@ INVARIANTS = (
     confirmed_means_landed,
     wallets_have_what_orders_say,
     positions_are_what_was_traded,
+    answers_are_what_was_traded,
+    wallets_have_what_answers_say,
     histories_are_legal,
     nothing_fires_unasked,
     no_price_is_worse_than_asked,

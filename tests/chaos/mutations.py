@@ -70,6 +70,7 @@ TRIALS = {
     ),
     "intent": (Fault("nothing_broken", "one", nothing_broken, within_s=4), "intent_comes_first"),
     "turn": (Fault("legs_fire_together", "one", legs_fire_together, rate=0), "no_more_is_sold_than_was_bought"),
+    "books": (Fault("nothing_broken", "one", nothing_broken, within_s=4), "answers_are_what_was_traded"),
     # When all of the engine runs again, its orders have long been taken over: that is 7 s after the kill.
     "reconciler": (Fault("worker_killed", "one", worker_killed, rate=0, within_s=10), "everything_ends"),
 }

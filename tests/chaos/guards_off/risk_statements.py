@@ -32,6 +32,9 @@ STATEMENTS: dict[str, list[tuple[str, str, str]]] = {
     ],
     "loss-is-noted": [("note_losses", "lost = budget.lost", "lost = 0")],
     "unpriced-is-said": [("note_losses", "unpriced = budget.unpriced", "unpriced = NULL")],
+    # A fold goes on after the fill that a checkpoint ends with; and it has every fill.
+    "after-the-checkpoint": [("fills", "NOT %(newest)s AND (at, id) > (", "NOT %(newest)s AND (at, id) >= (")],
+    "books": [("fills", "status = 'confirmed' AND", "status = 'confirmed' AND venue <> 'METEORA' AND")],
     "collar": [("claim", "(SELECT min(r.price_collar_bps) FROM", "(SELECT min(NULL::int) FROM")],
     "counted-under-a-lock": [("lock_rules", "FOR NO KEY UPDATE", "")],
 }
@@ -52,6 +55,7 @@ TESTS: dict[str, str] = {
     "loss-of-everybody": f"{LOSSES}a_loss_of_all_together_stops_everybody",
     "loss-is-noted": f"{LOSSES}an_account_that_loses_too_much_stops_and_others_go_on",
     "unpriced-is-said": f"{LOSSES}what_nobody_can_price_is_no_loss_and_is_said",
+    "after-the-checkpoint": "tests/integration/test_checkpoints.py::test_answers_from_checkpoints_are_those_of_all_fills",
     "collar": f"{RISK}the_collar_holds_where_an_order_is_routed",
     "counted-under-a-lock": f"{RISK}racing_acceptances_are_counted",
 }
