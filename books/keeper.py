@@ -46,10 +46,12 @@ class Keeper:
 
         `back`: how long ago Postgres' clock was set back: since then fills may have appeared that no checkpoint knows.
         """
-        connection.execute(FORGET_SINCE, (self._mode, now - BEHIND - back))
         settled = horizon - BEHIND
-        if time.monotonic() >= self._look_at:
+        if back or time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + LOOK_EVERY_S
+            # Also those that a process wrote before the clock was set back and nobody looked.
+            if connection.execute(FORGET_SINCE, (self._mode, now - BEHIND - back)).rowcount:
+                self._counted.clear()
             self._check(connection)
             self._count(connection, settled)
         ends, written = time.monotonic() + WORK_S, 0
