@@ -21,8 +21,8 @@ FORGET = "DELETE FROM books_checkpoint WHERE account_id = %s AND mode = %s AND f
 FORGET_SINCE = "DELETE FROM books_checkpoint WHERE mode = %s AND at >= %s"
 BEHIND = timedelta(seconds=60)
 """Checkpoints stand so far behind: a clock that is set back by less puts no fill before one."""
-LOOK_EVERY_S = 30.0
-CHECKED_AT_ONCE = 5
+LOOK_EVERY_S = 10.0
+CHECKED_AT_ONCE = 2
 """Of each look: counting the fills of one takes some 20 ms."""
 WORK_S = 1.0
 """Of one call: the process has other tasks, which share its interpreter."""

@@ -151,7 +151,7 @@ def test_a_fill_that_appears_before_checkpoints_ends_them(database: Connection, 
     keeper = Keeper("mock", EVERY)
     kept(database, keeper)
     trade(database, traded, 3, BEGAN + timedelta(minutes=150))
-    for _ in range(4):  # A few checkpoints are looked at at a time.
+    for _ in range(10):  # A few checkpoints are looked at at a time.
         kept(database, keeper)
     from_checkpoints = read(traded)
     [[count]] = database.execute("SELECT count(*) FROM books_checkpoint").fetchall()
@@ -189,7 +189,7 @@ def test_positions_that_have_another_quote_token_by_now_are_folded_again(
         [msgspec.json.encode(turned).decode(), right.fills],
     )
     assert read(traded).positions == before.positions
-    for _ in range(4):
+    for _ in range(10):
         kept(database, keeper)
     assert newest(database, traded, "mock", LATEST) == right
 
