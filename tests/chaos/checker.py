@@ -66,9 +66,7 @@ class Evidence:
                 {"order_id": each.order_id, "signature": each.signature, "fate": "reverted" if each.err else "landed"}
                 for each in witness.landed()
             ]
-            # An order that rests has sent nothing, or what it sent is settled.
-            settled = all(row["status"] in FINAL or row["resting"] for row in orders.values())
-            wrong = witness.discrepancies(orders.values()) if settled else []
+            wrong = witness.discrepancies(orders.values()) if settled(orders) else []
             return cls(*committed, grouped(landed), {}, plans, steps, load, wrong, positions)
         with contextlib.closing(sqlite3.connect(f"file:{data_dir}/mock/chain.sqlite3?mode=ro", uri=True)) as chain:
             chain.row_factory = sqlite3.Row
@@ -76,8 +74,17 @@ class Evidence:
             submissions = grouped(chain.execute("SELECT reference AS order_id, * FROM submissions ORDER BY id"))
         return cls(*committed, transactions, submissions, plans, steps, load, [], positions)
 
+    @property
+    def settled(self) -> bool:
+        return settled(self.orders)
+
     def landed(self, order_id: str) -> list[str]:
         return [row["signature"] for row in self.transactions.get(order_id, ()) if row["fate"] == "landed"]
+
+
+def settled(orders: dict[str, Row]) -> bool:
+    """Whether nothing trades any more: an order that rests has sent nothing, or what it sent is settled."""
+    return all(row["status"] in FINAL or row["resting"] for row in orders.values())
 
 
 def grouped(rows: Any, by: str = "order_id") -> dict[str, list[Row]]:

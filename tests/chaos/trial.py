@@ -113,7 +113,7 @@ async def run(fault: Fault, arena: Arena, rng: random.Random) -> Result:
         await load.stop()
         await load.settle(max(5.0, running_since + fault.within_s - time.time()) + 3.0)
         seen = await asyncio.to_thread(_final, arena, load, running_since + fault.within_s)
-        if all(row["status"] in FINAL for row in seen.orders.values()):
+        if seen.settled:
             try:
                 answer = await asyncio.to_thread(arena.positions)
                 seen = dataclasses.replace(seen, answer=answer, witness=arena.witness)
