@@ -1,8 +1,8 @@
 """A receiver of webhooks on loopback that behaves as its path says, verifies every signature with the scheme's own library, and
 keeps what it got.
 
-    /ok, /fails (3 in 10 answers are 500), /hangs, /slow (`slow_s`), /gone (410), /redirects (307 to /ok),
-    /later (503, Retry-After)
+    /ok, /fails (3 in 10 answers are 500, of one message never more than four), /hangs, /slow (`slow_s`), /gone (410),
+    /redirects (307 to /ok), /later (503, Retry-After)
 """
 
 import asyncio
@@ -17,6 +17,9 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 from standardwebhooks.webhooks import Webhook
+
+MAX_REFUSALS = 4
+"""Of one message at /fails."""
 
 
 class Got(NamedTuple):
@@ -42,6 +45,7 @@ class Receiver:
         self.most_at_once = 0
         """Requests under way together for one order at one path."""
         self._random = Random(1)
+        self._refused: Counter[str] = Counter()
         self._hanging = asyncio.Event()
 
     def url(self, path: str) -> str:
@@ -54,16 +58,19 @@ class Receiver:
         self.at_once[lane] += 1
         self.most_at_once = max(self.most_at_once, self.at_once[lane])
         try:
-            status = await self._status(path)
+            status = await self._status(path, request.headers["webhook-id"])
         finally:
             self.at_once[lane] -= 1
         self.got.append(Got(path, request.headers["webhook-id"], body, status == 200))
         return web.Response(status=status, text=f"said {status}", headers=self._headers(status))
 
-    async def _status(self, path: str) -> int:
+    async def _status(self, path: str, message: str) -> int:
         match path:
             case "fails":
-                return 500 if self._random.random() < 0.3 else 200
+                # Every further failure of one message makes it wait four times as long: seven of them outlast any test.
+                if self._refused[message] < MAX_REFUSALS and self._random.random() < 0.3:
+                    self._refused[message] += 1
+                    return 500
             case "hangs":
                 await self._hanging.wait()
             case "slow":

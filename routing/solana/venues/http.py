@@ -91,8 +91,6 @@ class HttpVenue(SigningVenue[Offer]):
 
     def price(self, pair: Pair, tick: Tick, amount: Decimal, *, exact_out: bool = False) -> Quote | None:
         """See `Venue`: a tick of many pools says nothing about an amount."""
-        if exact_out:
-            raise ExactOutUnsupported(venue=self.name)
         return None
 
     async def _present(self, pair: Pair, quote: Quote, wallet: Pubkey) -> tuple[Quote, Offer]:
