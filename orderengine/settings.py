@@ -568,7 +568,8 @@ DISPATCH_REST_MS = 15
 DISPATCH_WINDOW_MS = 20
 """The most that ids gather for a message that is not full yet; each costs sender and worker some two milliseconds."""
 MAX_DISPATCH_IDS = 100
-MAX_ORDERS_IN_FLIGHT = read_int("MAX_ORDERS_IN_FLIGHT", 5_000 if EXECUTION_MODE == "mock" else 300, least=1)
+MAX_ORDERS_IN_FLIGHT = read_int("MAX_ORDERS_IN_FLIGHT", 5_000, least=1)
+MAX_ORDERS_PREPARING = read_int("MAX_ORDERS_PREPARING", 5_000 if EXECUTION_MODE == "mock" else 200, least=1)
 ORDER_THREADS = read_int("ORDER_THREADS", 400, least=1)
 MAX_ATTEMPTS = 3
 RETRY_BASE_MS = read_int("RETRY_BASE_MS", 500)

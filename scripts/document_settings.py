@@ -78,8 +78,9 @@ MEANINGS = {
     "MOCK_FAILURE_RATE": "Share of venue calls that fail for a moment, 0 to 1.",
     "MOCK_LATENCY": "Factor on every pretended wait; 0 is none, 1 makes an order take two to three seconds.",
     "MOCK_SEED": "Makes the pretended prices repeat.",
-    "MAX_ORDERS_IN_FLIGHT": "Orders that one worker process executes at a time. On a chain fewer: each asks the nodes"
-    " several times, within a deadline.",
+    "MAX_ORDERS_IN_FLIGHT": "Orders that one worker process executes at a time.",
+    "MAX_ORDERS_PREPARING": "Of them, how many it quotes, builds and signs at a time; the others wait for the chain. On a"
+    " chain fewer: each asks the nodes several times, within a deadline.",
     "ORDER_THREADS": "Celery messages that one order worker holds at a time; each carries up to a hundred orders.",
     "QUOTE_MAX_AGE_MS": "Older quotes are not used.",
     "RATE_LIMIT_ADDRESS": "Requests of one address, before anybody asks whose key it is.",

@@ -38,6 +38,9 @@ MAX_ADMITTED_AT_ONCE = 100
 KEPT_UP_S = 0.05
 """One turn of the loop. A quote is valid for 1.5 s and an order has five stages: with turns much longer than this, quotes are
 stale before they are compared, venues seem late, and orders lose their attempts to our own slowness."""
+PREPARING = frozenset({Status.ROUTING, Status.BUILDING})
+SENT = frozenset({Status.SUBMITTED})
+"""Perhaps: its intent is written, so it may be."""
 NOT_WAITED_FOR = frozenset({Event.BUILD})
 """Nothing irreversible depends on it: if it is refused, so is the change that follows it."""
 
@@ -45,11 +48,15 @@ NOT_WAITED_FOR = frozenset({Event.BUILD})
 class Executor:
     """Executes orders in one process."""
 
-    def __init__(self, claimer: Claimer, recorder: Recorder, steps: Steps, *, max_in_flight: int) -> None:
+    def __init__(
+        self, claimer: Claimer, recorder: Recorder, steps: Steps, *, max_in_flight: int, max_preparing: int
+    ) -> None:
+        """`max_preparing`: of those in flight, how many may be between their claim and their intent."""
         self._claimer = claimer
         self._recorder = recorder
         self._steps = steps
         self._slots = asyncio.Semaphore(max_in_flight)
+        self._preparing = asyncio.Semaphore(max_preparing)
         self._admission = asyncio.Lock()
         self._queued: dict[object, float] = {}
         """Since when each dispatch waits for admission, by the loop's clock; the longest first."""
@@ -128,10 +135,16 @@ class Executor:
     async def _one(self, order_id: UUID, trigger: Mapping[str, Any] | None) -> None:
         try:
             async with self._slots:
-                order = await self._claim(order_id, trigger)
-                if order is not None:
+                async with self._preparing:
+                    order = await self._claim(order_id, trigger)
+                    if order is None:
+                        return
                     crash_point("after_claim")
-                    await self._drive(order, trigger)
+                    work = self._begin(order, trigger)
+                    ours = await self._drive(work, PREPARING)
+                # Hundreds can wait for the chain where one that is being prepared asks nodes within a deadline.
+                if ours:
+                    await self._drive(work, SENT)
         except (psycopg.OperationalError, WriteQueueFull) as error:
             log.warning("order %s waits for the reconciler: %s", order_id, str(error).strip())
         except Exception:
@@ -150,18 +163,23 @@ class Executor:
             self._claimer.withdraw(claim)
             raise
 
-    async def _drive(self, order: Claimed, trigger: Mapping[str, Any] | None) -> None:
+    def _begin(self, order: Claimed, trigger: Mapping[str, Any] | None) -> Work:
         work = self.running[order.id] = Work.begin(order)
         begun(order, trigger)
         bind_contextvars(order_id=str(order.id), attempt=order.attempts, epoch=order.epoch)
         if order.request_id is not None:
             bind_contextvars(request_id=order.request_id)
-        while work.status not in FINAL and work.status is not Status.PENDING:
+        return work
+
+    async def _drive(self, work: Work, through: Collection[Status]) -> bool:
+        """Takes the order through these statuses. False: it has another owner."""
+        while work.status in through:
             move = await self._next(work)
             if move is None:
                 await asyncio.sleep(UNKNOWN_PAUSE_S)
             elif not await self._write(work, move):
-                return
+                return False
+        return True
 
     async def _next(self, work: Work) -> Move | None:
         try:

@@ -127,6 +127,7 @@ class Worker:
             self._recorder,
             steps,
             max_in_flight=settings.MAX_ORDERS_IN_FLIGHT,
+            max_preparing=settings.MAX_ORDERS_PREPARING,
         )
         await self._register()
         self._tasks = [

@@ -37,7 +37,7 @@ class Process:
         steps = Steps(
             router, RetryPolicy(MAX_ATTEMPTS, 500, 8000), random.Random(1), submit_timeout_s=10, resend_after_s=4
         )
-        self.executor = Executor(claimer, recorder, steps, max_in_flight=10)
+        self.executor = Executor(claimer, recorder, steps, max_in_flight=10, max_preparing=10)
 
     def dispatch(self, order_ids: list[UUID]) -> None:
         self.tasks.append(self.loop.create_task(self.executor.execute(order_ids)))

@@ -39,7 +39,9 @@ async def world(tmp_path: Path) -> AsyncIterator[MockWorld]:
 class Owner:
     """An executor in this process, with all it needs."""
 
-    def __init__(self, database: Connection, url: str, world: MockWorld, *, max_batch: int = 100) -> None:
+    def __init__(
+        self, database: Connection, url: str, world: MockWorld, *, max_batch: int = 100, max_preparing: int = 100
+    ) -> None:
         self.id = executor(database)
         self.claimer = Claimer(
             url, self.id, window_ms=1, max_batch=max_batch, capacity=max_batch, written=lambda _: None
@@ -51,6 +53,7 @@ class Owner:
             self.recorder,
             steps,
             max_in_flight=max_batch,
+            max_preparing=max_preparing,
         )
 
     async def execute(self, order_id: UUID) -> None:
@@ -189,6 +192,35 @@ async def test_nothing_is_sent_before_it_is_written_down(
     assert statuses(database, order.id) == ["pending", "routing"]
     assert world.chain.report()["submissions"] == []
     assert database.execute("SELECT count(*) FROM orders_transaction").fetchone() == (0,)
+
+
+async def test_waiting_for_the_chain_keeps_no_order_from_being_prepared(
+    database: Connection, database_url: str, account: int, world: MockWorld
+) -> None:
+    owner = Owner(database, database_url, world, max_preparing=2)
+    quote, preparing, most = world.router.quote, 0, 0
+
+    async def counted(pair: Pair, amount: Any, **how: Any) -> Any:
+        nonlocal preparing, most
+        preparing += 1
+        most = max(most, preparing)
+        await asyncio.sleep(0.01)
+        preparing -= 1
+        return await quote(pair, amount, **how)
+
+    world.router.quote = counted  # type: ignore[method-assign]
+    many = 10
+    world.chain.misbehave(Fault.DELAY, count=many)
+    orders = [accepted(database, new_order(account)).id for _ in range(many)]
+    executing = asyncio.create_task(owner.executor.execute(orders))
+    while statuses_now(database)["submitted"] < many:
+        assert not executing.done(), "all of them wait for the chain at one time"
+        await asyncio.sleep(0.01)
+    assert most == 2
+    async with asyncio.timeout(30):
+        await executing
+    assert statuses_now(database) == {"confirmed": many}
+    await owner.close()
 
 
 async def test_the_intent_is_there_when_the_chain_gets_it(

@@ -279,7 +279,7 @@ class Workers:
             recorder = Recorder(url, window_ms=1, max_batch=100, capacity=1000, written=lambda _: None)
             steps = Steps(world.router, RetryPolicy(3, 0, 0), random.Random(n), submit_timeout_s=5, resend_after_s=0.2)
             self._writers += [claimer, recorder]
-            self.executors.append(Executor(claimer, recorder, steps, max_in_flight=500))
+            self.executors.append(Executor(claimer, recorder, steps, max_in_flight=500, max_preparing=500))
 
     async def execute(self, ids: Sequence[UUID]) -> None:
         """Every one of them is asked for all."""

@@ -10,7 +10,7 @@ UNUSED: Any = None
 
 
 async def test_the_dispatch_that_came_first_says_how_long_they_wait() -> None:
-    executor = Executor(UNUSED, UNUSED, UNUSED, max_in_flight=1)
+    executor = Executor(UNUSED, UNUSED, UNUSED, max_in_flight=1, max_preparing=1)
     executor.draining = True  # Lets nothing in when its turn comes.
     assert executor.admission_wait_s == 0
     async with executor._admission:

@@ -140,6 +140,7 @@ EFFECTS = (
     *("no-delegate", "no-closer", "owner", "wallet-is-nobody-s"),
 )
 TESTS: dict[str, str] = {
+    "intent-before-sending": "tests/integration/test_resume.py::test_nothing_is_sent_before_it_is_written_down",
     "memo": f"{FATE}two_equal_orders_are_two_transactions_and_two_fills",
     "seen-by-a-node-that-caught-up": f"{FATE}a_node_that_is_behind_calls_nothing_expired",
     "height-not-slot": f"{FATE}the_block_after_the_last_one_proves_it_and_no_block_before",
