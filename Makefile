@@ -17,8 +17,10 @@ unit contract integration acceptance browser: setup-dev
 	@exec $(PYTHON) -m pytest tests/$@ $(ARGS)
 
 # The acceptance tests with real transactions on a local Solana; what needs the mock's own figures stays with the mock.
+# VENUES says how venues are reached: direct, http or both.
+VENUES = direct
 acceptance-localnet: setup-dev
-	@TEST_EXECUTION_MODE=localnet exec $(PYTHON) -m pytest tests/acceptance $(ARGS)
+	@TEST_EXECUTION_MODE=localnet VENUE_RAYDIUM=$(VENUES) VENUE_METEORA=$(VENUES) exec $(PYTHON) -m pytest $(or $(FILES),tests/acceptance) $(ARGS)
 
 chaos: setup-dev
 	@exec $(PYTHON) -m tests.chaos $(ARGS)

@@ -31,11 +31,14 @@ from tests.waiting import until
 ENDS_S = 120
 PAIRS = [("USDC", "SOL"), ("SOL", "USDC")]
 FINAL = ("confirmed", "failed", "cancelled", "expired")
+BID = 5_000
+"""Micro-lamports a compute unit: what others pay wanders. Up to a thousand are drawn on top."""
 
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    with Engine(EXECUTION_MODE="localnet", LOCALNET_SLOT_MS="100", RETRY_BASE_MS="50").running() as engine:
+    bids = {"FEE_STRATEGY": "fixed", "FEE_PRICE": str(BID)}
+    with Engine(EXECUTION_MODE="localnet", LOCALNET_SLOT_MS="100", RETRY_BASE_MS="50", **bids).running() as engine:
         yield engine
 
 
@@ -271,7 +274,8 @@ async def test_a_transaction_that_expired_is_followed_by_one_that_bids_more_and_
     (retried,) = [each["data"] for each in events if each["status"] == "pending" and each["seq"] > 1]
     assert retried["error"]["code"] == "TRANSACTION_EXPIRED"
     assert first["signature"] != second["signature"] == order["txHash"]
-    assert second["bid"]["price"] >= 2 * first["bid"]["price"] and second["bid"]["lamports"] > first["bid"]["lamports"]
+    assert BID <= first["bid"]["price"] < BID + 1_000 and 2 * BID <= second["bid"]["price"] < 2 * BID + 1_000
+    assert second["bid"]["lamports"] > first["bid"]["lamports"]
     assert "after" not in first["bid"]["reason"] and second["bid"]["reason"].endswith("times 2 after 1 expired")
     async with AsyncClient(engine.localnet["rpcUrl"]) as node:
         asked = [Signature.from_string(each["signature"]) for each in (first, second)]
