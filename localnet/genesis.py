@@ -16,6 +16,8 @@ from localnet.factory import KINDS, MAKER, Kind
 from localnet.formats import CPMM, FORMATS, Format
 from localnet.meta import is_token_account
 from localnet.program import assembled
+from localnet.route import PROGRAM as ROUTER
+from localnet.route_program import assembled as router
 
 SUPPLY = 10**18
 FAUCET_LAMPORTS = 10**18
@@ -57,7 +59,7 @@ DEPTH = {"RAYDIUM": Decimal(1), "METEORA": Decimal("0.7")}
 
 
 def programs() -> dict[Pubkey, bytes]:
-    return {format_.program: assembled(format_) for format_ in FORMATS.values()}
+    return {**{format_.program: assembled(format_) for format_ in FORMATS.values()}, ROUTER: router()}
 
 
 def genesis(chain: Chain) -> None:

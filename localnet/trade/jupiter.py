@@ -1,6 +1,7 @@
 """Jupiter's swap API v2: `GET /build` quotes and answers raw instructions; the client makes the transaction.
 
-It routes over Meteora's pools and Raydium's, as `dexes` allows; the better one is taken.
+It routes over Meteora's pools and Raydium's, as `dexes` allows; the better one is taken. The swap calls Jupiter's own program,
+which calls the pool's.
 """
 
 import base64
@@ -11,6 +12,7 @@ from solders.compute_budget import set_compute_unit_price
 from solders.hash import Hash
 from solders.instruction import Instruction
 from solders.pubkey import Pubkey
+from solders.token.associated import get_associated_token_address
 
 from localnet.blocks_api import getLatestBlockhash
 from localnet.chain import Chain
@@ -18,6 +20,7 @@ from localnet.formats import FORMATS
 from localnet.genesis import USDC, token_of
 from localnet.node import Node
 from localnet.pools import find
+from localnet.route import Ends, Step, route
 from localnet.trade.swaps import NotRouted, Offer, offer
 
 MAX_IDS = 50
@@ -102,7 +105,7 @@ class Jupiter:
 
     def _answer(self, found: Offer, taker: Pubkey, slippage: int) -> dict[str, Any]:
         least = found.least(slippage)
-        create, swap = found.instructions(taker, least)
+        create, swap = _routed(found, taker, slippage)
         latest = getLatestBlockhash(self._node, {"commitment": "confirmed"})["value"]
         sold, bought = str(found.pool.sold.mint), str(found.pool.bought.mint)
         amounts = {"inAmount": str(found.amount), "outAmount": str(found.pays)}
@@ -138,6 +141,15 @@ class Jupiter:
                 "fetchedAt": {"secs_since_epoch": int(now), "nanos_since_epoch": int(now % 1 * 1e9)},
             },
         }
+
+
+def _routed(found: Offer, taker: Pubkey, slippage: int) -> tuple[Instruction, Instruction]:
+    """The account that is paid into, made if it is missing, and the route of one step."""
+    create, swap = found.instructions(taker, 0)
+    sides = found.pool.sold, found.pool.bought
+    sold, bought = (get_associated_token_address(taker, side.mint, side.program) for side in sides)
+    ends = Ends(taker, (sold, bought), (sides[0].mint, sides[1].mint), (sides[0].program, sides[1].program))
+    return create, route(ends, found.amount, found.pays, slippage, [Step(found.pool.format, swap)])
 
 
 def _written(instruction: Instruction) -> dict[str, Any]:

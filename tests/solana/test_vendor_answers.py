@@ -15,7 +15,7 @@ from solders.message import MessageV0
 from solders.pubkey import Pubkey
 
 from routing.solana import safety
-from routing.solana.addresses import pubkey
+from routing.solana.addresses import TOKEN, associated_account, pubkey
 from routing.solana.programs import JUPITER, KNOWN, UnknownLayout
 from routing.solana.world import Access
 from routing.values import VenueName
@@ -324,16 +324,38 @@ async def test_a_transaction_that_does_other_than_asked_is_not_signed(vendors: V
         return answer
 
     def second_signer(path: str, answer: Any) -> Any:
-        swap_of(answer)["accounts"][0]["isSigner"] = True
+        swap_of(answer)["accounts"][1]["isSigner"] = True
         return answer
 
-    for change in (paid_to(3, THIEF), paid_to(2, THIEF), paid_to(8, THIEF), more_sold, second_signer):
+    def less_accepted(path: str, answer: Any) -> Any:
+        """A share of what is paid goes to somebody."""
+        data = bytearray(base64.b64decode(swap_of(answer)["data"]))
+        data[26:28] = (100).to_bytes(2, "little")
+        swap_of(answer)["data"] = base64.b64encode(data).decode()
+        return answer
+
+    wallet, source, destination, receiver, of_pool = 0, 1, 2, 7, 14
+    thief = Stage(vendors.stage.node)
+    theirs = str(associated_account(pubkey(thief.signer.address), pubkey(pair().token_out.mint), TOKEN))
+    codes = {
+        paid_to(wallet, THIEF): "UNSAFE_TRANSACTION",
+        paid_to(source, THIEF): "UNSAFE_TRANSACTION",
+        paid_to(destination, theirs): "UNSAFE_TRANSACTION",
+        paid_to(receiver, theirs): "NO_ROUTE",
+        # Only the simulation shows whom a pool within the route pays: then nothing comes to the wallet.
+        paid_to(of_pool, theirs): "SLIPPAGE_EXCEEDED",
+        more_sold: "UNSAFE_TRANSACTION",
+        less_accepted: "NO_ROUTE",
+        second_signer: "UNSAFE_TRANSACTION",
+    }
+    for change, code in codes.items():
         vendors.change = change
         stage.venue(METEORA)._offers.clear()  # type: ignore[attr-defined]
         with pytest.raises(VenueError) as caught:
             await stage.build(name=METEORA)
-        assert caught.value.code in ("UNSAFE_TRANSACTION", "NO_ROUTE"), caught.value
+        assert caught.value.code == code, caught.value
     assert stage.signer.signed == []
+    await thief.world.close()
 
     def several(path: str, answer: Any) -> Any:
         return answer | {"data": answer["data"] * 2} if path == TRANSACTION else answer
