@@ -18,9 +18,10 @@ from localnet.formats import FORMATS
 from localnet.genesis import DEPTH, TOKENS, Token, give, kind_of, make_pool, make_token, token_of
 from localnet.market_maker import MarketMaker
 from localnet.node import Node
+from localnet.trade.limits import Limits
 
 MAX_BLOCKS = 1_000
-MAX_COUNT = 1_000_000
+MAX_COUNT = MAX_PER_S = 1_000_000
 NEW_DEPTH = Decimal(100_000)
 """Of quote, in a pool that is made without one being named."""
 
@@ -30,10 +31,11 @@ class Refused(Exception):
 
 
 class Control:
-    def __init__(self, chain: Chain, nodes: Sequence[Node], market: MarketMaker) -> None:
-        self._chain, self._nodes, self._market = chain, nodes, market
+    def __init__(self, chain: Chain, nodes: Sequence[Node], market: MarketMaker, limits: Limits) -> None:
+        self._chain, self._nodes, self._market, self._limits = chain, nodes, market, limits
         self.acts: dict[str, Callable[[dict[str, str], Any], Any]] = {
             "fault": self.fault,
+            "limit": self.limit,
             "pool": self.pool,
             "market": self.market,
             "give": self.give,
@@ -129,6 +131,15 @@ class Control:
         for _ in range(_whole(body, "blocks", 1, MAX_BLOCKS)):
             self._chain.tick()
         return self.state(query, body)
+
+    def limit(self, query: dict[str, str], body: Any) -> Any:
+        """`{"apis"?, "nodes"?}`: requests a second of each; 0: any number."""
+        named = {name: body[name] for name in ("apis", "nodes") if name in body}
+        for name, value in named.items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= MAX_PER_S:
+                raise Refused(f"{name} is a number from 0 to {MAX_PER_S}")
+        self._limits.limit(**named)
+        return {}
 
     def state(self, query: dict[str, str], body: Any) -> Any:
         chain = self._chain

@@ -16,7 +16,7 @@ from localnet.market_maker import MarketMaker
 from localnet.rpc import NoAnswer, Rpc
 from localnet.subscriptions import Subscriptions
 from localnet.trade.jupiter import BadRequest, Jupiter
-from localnet.trade.limits import RateLimit
+from localnet.trade.limits import Limits
 from localnet.trade.raydium import Raydium
 
 log = logging.getLogger(__name__)
@@ -56,9 +56,9 @@ class Server:
         self._subscriptions = [Subscriptions(chain, rpc.node) for rpc in self._rpcs]
         know_tokens(chain)
         self._market = MarketMaker(chain, seed)
-        control = Control(chain, [rpc.node for rpc in self._rpcs], self._market)
+        self._limits = Limits(requests_per_s, len(self._rpcs))
+        control = Control(chain, [rpc.node for rpc in self._rpcs], self._market, self._limits)
         raydium, jupiter = Raydium(chain, self._rpcs[0].node), Jupiter(chain, self._rpcs[0].node)
-        self._limits = {name: RateLimit(requests_per_s, 5) for name in ("raydium", "jupiter")}
         self._routes: dict[tuple[str, str], Callable[[dict[str, str], Any], Any]] = {
             ("GET", "/raydium/main/auto-fee"): raydium.auto_fee,
             ("GET", "/raydium/compute/swap-base-in"): raydium.quote_in,
@@ -122,6 +122,10 @@ class Server:
         if body is None:
             return await _respond(send, 413, {"error": "too large"})
         if method == "POST" and path == "/":
+            limit = self._limits.nodes[self._which(scope)]
+            if not limit.take():
+                error = {"code": 429, "message": "Too many requests"}
+                return await _respond(send, 429, {"jsonrpc": "2.0", "error": error, "id": None}, limit.headers)
             return await self._answer_rpc(self._rpcs[self._which(scope)], body, send)
         route = self._routes.get((method, path.rstrip("/")))
         if route is None:
@@ -130,8 +134,8 @@ class Server:
         if path.startswith("/control/") and not _is_json(scope):
             # Another web page can send anything else without asking the browser's user.
             return await _respond(send, 415, {"error": "send Content-Type: application/json"})
-        if limit := self._limits.get(path.split("/")[1]):
-            allowed, headers = limit.take(), limit.headers
+        if api := self._limits.apis.get(path.split("/")[1]):
+            allowed, headers = api.take(), api.headers
             if not allowed:
                 return await _respond(send, 429, {"error": "Too many requests"}, headers)
         try:

@@ -47,8 +47,11 @@ class SolanaChain:
 
     async def submit(self, swap: Swap) -> None:
         """See `Chain`. Never raises `SwapRefused`: no answer of a node to a transaction is a proof that it will not land."""
+        await self._send(swap, again=False)
+
+    async def _send(self, swap: Swap, *, again: bool) -> None:
         try:
-            await self._nodes.send(base64.b64encode(swap.payload).decode())
+            await self._nodes.send(base64.b64encode(swap.payload).decode(), again=again)
         except NO_ANSWER as error:
             raise SubmitUnknown(str(error), venue=swap.venue) from error
 
@@ -74,7 +77,7 @@ class SolanaChain:
                 await asyncio.wait([watch.fate], timeout=min(left, self._resend_s))
                 if not watch.fate.done() and left > self._resend_s:
                     with suppress(SubmitUnknown):
-                        await self.submit(swap)
+                        await self._send(swap, again=True)
             return watch.fate.result()
         finally:
             self._end(watch)

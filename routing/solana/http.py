@@ -20,6 +20,15 @@ class Answer:
     body: bytes
 
 
+def number(text: str | None) -> float | None:
+    """Of a header, such as `Retry-After` in seconds; None for what is none."""
+    try:
+        value = float(text) if text is not None else None
+    except ValueError:
+        return None
+    return value if value is not None and abs(value) < 1e12 else None
+
+
 class HttpClient:
     """Kept connections of one event loop at a time."""
 

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from routing.http import NoAnswer, RpcError
-from routing.solana.rpc import Node
+from routing.solana.rpc import Node, TooMany
 
 log = logging.getLogger(__name__)
 Value = TypeVar("Value")
@@ -19,6 +19,10 @@ NO_HISTORY = -32011
 ANY_SIGNATURE = "1" * 64
 """Sixty-four zero bytes: of no transaction."""
 COOL_DOWN_S, MAX_COOL_DOWN_S = 0.5, 15.0
+MAX_REFUSALS = 5
+"""In a row, of a call by nodes that allow too few: each time the call waits until one may be asked again."""
+AGAIN_WAIT_S = 1.5
+"""How long a transaction that is sent again waits for its turn at a node."""
 MAX_BEHIND_SLOTS = 150
 """A node further behind the best one is not read from: commitments alone differ by 32 slots and more."""
 LAG_COUNTS_S = 5.0
@@ -83,12 +87,24 @@ class Nodes:
 
     async def read(self, type_: Any, method: str, *params: Any) -> Any:
         """The first usable answer of a node, the healthier ones first. Raises `RpcError`, `NoAnswer`."""
+        for _ in range(MAX_REFUSALS):
+            try:
+                return await self._read(type_, method, *params)
+            except TooMany as error:
+                refused = error
+        raise refused
+
+    async def _read(self, type_: Any, method: str, *params: Any) -> Any:
+        """Raises `TooMany` where every node that could have answered refuses for too many requests."""
         last: Exception = NoAnswer("no node may be used")
         for state in self._by_health():
             if not await self._admit(state):
                 continue
             try:
                 raw = await self._within_rate(state, method, *params)
+            except TooMany as error:
+                last = error  # It is well, and has said when it may be asked again.
+                continue
             except NoAnswer as error:
                 state.failed(time.monotonic())
                 last = error
@@ -100,13 +116,14 @@ class Nodes:
             return value
         raise last
 
-    async def send(self, transaction: str) -> None:
+    async def send(self, transaction: str, *, again: bool = False) -> None:
         """Sends to every node; returns once one has taken it. Raises `NoAnswer`, `RpcError`: none did, it may land still.
 
+        `again`: it was sent before, so it keeps to the nodes' rates; otherwise what is read would have to give way to it.
         What the nodes say is no proof of anything: a refusal may come from a node that has seen the transaction land.
         """
         options = {"encoding": "base64", "skipPreflight": True, "maxRetries": 0}
-        sendings = [asyncio.create_task(self._send(state, transaction, options)) for state in self.states]
+        sendings = [asyncio.create_task(self._send(state, transaction, options, again)) for state in self.states]
         last: Exception = NoAnswer("no node may be used")
         try:
             for sending in asyncio.as_completed(sendings):
@@ -120,9 +137,11 @@ class Nodes:
                 task.add_done_callback(_seen)
         raise last
 
-    async def _send(self, state: State, transaction: str, options: dict[str, Any]) -> None:
+    async def _send(self, state: State, transaction: str, options: dict[str, Any], again: bool) -> None:
         if not await self._admit(state):
             raise NoAnswer(state.refused or f"{state.node.name} does not answer")
+        if again:
+            await self._turn(state)
         await state.node.call("sendTransaction", transaction, options, lane="send")
 
     async def close(self) -> None:
@@ -147,6 +166,15 @@ class Nodes:
                 return await other.node.call(method, *params)
             await asyncio.sleep(0.02)
         return await state.node.call(method, *params)
+
+    async def _turn(self, state: State) -> None:
+        """Raises `NoAnswer` where the node's rate has no room for long."""
+        try:
+            async with asyncio.timeout(AGAIN_WAIT_S):
+                while not state.node.take():
+                    await asyncio.sleep(0.02)
+        except TimeoutError:
+            raise NoAnswer(f"{state.node.name} allows no more requests") from None
 
     async def _admit(self, state: State) -> bool:
         """Whether the node may be used; it is asked who it is until it has answered once."""

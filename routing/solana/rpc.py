@@ -13,13 +13,21 @@ from typing import Any
 import msgspec
 
 from routing.http import NoAnswer, RpcError, host_of
-from routing.solana.http import HttpClient
+from routing.solana.http import HttpClient, number
 
 READ_TIMEOUT_S, SEND_TIMEOUT_S = 4.0, 2.0
 MAX_BATCH = 40
 """Calls of one request: within what nodes and localnet accept, and small enough to be answered in a slot."""
+REST_S, MAX_REST_S = 1.0, 10.0
+"""After a refusal for too many requests: where the node does not say for how long, and at most."""
+TOO_MANY = 429
+"""As HTTP's status, and as the code of an error within an answer."""
 BUSY_CODES = frozenset({-32005, -32016, -32603})
 """The node is behind, or ill: another one may answer."""
+
+
+class TooMany(NoAnswer):
+    """The node refuses for too many requests."""
 
 
 class _Fault(msgspec.Struct):
@@ -63,6 +71,7 @@ class Node:
         self.name = host_of(url)
         self._per_s = per_s
         self._allowed, self._filled_at = max(1.0, per_s), time.monotonic()
+        self._rests_until = float("-inf")
         self._numbers = itertools.count(1)
         self._http = HttpClient()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -80,16 +89,21 @@ class Node:
         return await answer
 
     def take(self) -> bool:
-        """Whether the node's rate allows another call; counts it."""
+        """Whether the node's rate allows another call, and it has refused none just now; counts it."""
+        now = time.monotonic()
+        if now < self._rests_until:
+            return False
         if not self._per_s:
             return True
-        now = time.monotonic()
         self._allowed = min(max(1.0, self._per_s), self._allowed + (now - self._filled_at) * self._per_s)
         self._filled_at = now
         if self._allowed < 1:
             return False
         self._allowed -= 1
         return True
+
+    def _rest(self, seconds: float) -> None:
+        self._rests_until = max(self._rests_until, time.monotonic() + min(MAX_REST_S, max(0.0, seconds)))
 
     async def close(self) -> None:
         for request in list(self._requests):
@@ -117,6 +131,8 @@ class Node:
             calls = [call for call, _ in batch]
             body = _encode(calls if len(calls) > 1 else calls[0])
             replies = await self._post(body, lane.timeout_s)
+            if any(reply.error is not None and reply.error.code == TOO_MANY for reply in replies):
+                self._rest(REST_S)
             found = {reply.id: reply for reply in replies}
             for call, answer in batch:
                 _settle(answer, found.get(call.id), replies)
@@ -133,6 +149,10 @@ class Node:
 
     async def _post(self, body: bytes, timeout_s: float) -> list[_Reply]:
         answer = await self._http.ask(self.url, body=body, timeout_s=timeout_s)
+        if answer.status == TOO_MANY:
+            asked = number(answer.headers.get("retry-after"))
+            self._rest(REST_S if asked is None else asked)
+            raise TooMany(f"{self.name}: HTTP {answer.status}")
         if answer.status != 200:
             raise NoAnswer(f"{self.name}: HTTP {answer.status}")
         try:
@@ -152,7 +172,11 @@ def _settle(answer: "asyncio.Future[msgspec.Raw]", reply: _Reply | None, replies
         answer.set_exception(NoAnswer("the node left the call unanswered"))
     elif reply.error is not None:
         fault = reply.error
-        busy = fault.code in BUSY_CODES or fault.code == 429
-        answer.set_exception(NoAnswer(fault.message) if busy else RpcError(fault.code, fault.message, fault.data))
+        if fault.code == TOO_MANY:
+            answer.set_exception(TooMany(fault.message))
+        elif fault.code in BUSY_CODES:
+            answer.set_exception(NoAnswer(fault.message))
+        else:
+            answer.set_exception(RpcError(fault.code, fault.message, fault.data))
     else:
         answer.set_result(reply.result)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -27,7 +28,7 @@ class Foreign:
     def __init__(self, **answers: Any) -> None:
         self.answers: dict[str, Any] = {"getGenesisHash": GENESIS, "getSignatureStatuses": {"value": [None]}, **answers}
         self.requests: list[list[str]] = []
-        self.status, self.hangs = 200, False
+        self.status, self.hangs, self.headers = 200, False, dict[str, str]()
         self.url = ""
 
     @asynccontextmanager
@@ -50,7 +51,7 @@ class Foreign:
         if self.hangs:
             await asyncio.sleep(60)
         found = [self._one(call) for call in calls]
-        return web.json_response(found[0] if one else found, status=self.status)
+        return web.json_response(found[0] if one else found, status=self.status, headers=self.headers)
 
     def _one(self, call: dict[str, Any]) -> dict[str, Any]:
         answer = self.answers.get(call["method"], {"code": -32601, "message": "Method not found"})
@@ -217,3 +218,49 @@ async def test_two_nodes_that_disagree_lose_and_double_nothing(start_localnet: C
     assert set(fates) <= {Fate.PENDING, Fate.LANDED} and fates[-1] is Fate.LANDED
     assert len(stage.landed("order-1/1")) == 1
     await stage.world.close()
+
+
+def refusing(retry_after_s: str) -> tuple[int, dict[str, str]]:
+    return 429, {"retry-after": retry_after_s}
+
+
+async def test_a_node_that_refuses_for_too_many_requests_is_left_alone_for_as_long_as_it_says() -> None:
+    limited, other = Foreign(getBlockHeight=7), Foreign(getBlockHeight=7)
+    async with cluster(limited, other) as nodes:
+        await nodes.verify()
+        limited.status, limited.headers = refusing("30")
+        before = len(limited.requests)
+        for _ in range(10):
+            assert await nodes.read(int, "getBlockHeight") == 7
+        assert len(limited.requests) == before + 1 and other.asked("getBlockHeight") == 10
+
+
+async def test_what_every_node_refuses_is_asked_again_when_they_allow_it() -> None:
+    limited = Foreign(getBlockHeight=7)
+    async with cluster(limited) as nodes:
+        await nodes.verify()
+        limited.status, limited.headers = refusing("0.4")
+        began, reading = time.monotonic(), asyncio.create_task(nodes.read(int, "getBlockHeight"))
+        while not limited.asked("getBlockHeight"):
+            await asyncio.sleep(0.01)
+        limited.status = 200
+        assert await reading == 7 and time.monotonic() - began >= 0.4
+        limited.status, limited.headers = refusing("0")
+        with pytest.raises(NoAnswer):
+            await nodes.read(int, "getBlockHeight")
+
+
+async def test_a_transaction_is_sent_at_once_and_sent_again_only_in_turn() -> None:
+    """Nobody keeps a transaction that was dropped, but what became of it can be read only if there is room for that."""
+    limited = Foreign(getBlockHeight=7, sendTransaction="signature")
+    async with cluster(limited) as nodes:
+        await nodes.verify()
+        limited.status, limited.headers = refusing("30")
+        with pytest.raises(NoAnswer):
+            await nodes.send("transaction")
+        limited.status = 200
+        with pytest.raises(NoAnswer, match="no more requests"):
+            await nodes.send("transaction", again=True)
+        assert limited.asked("sendTransaction") == 1
+        await nodes.send("transaction")
+        assert limited.asked("sendTransaction") == 2

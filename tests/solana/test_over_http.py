@@ -6,15 +6,17 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from solders.pubkey import Pubkey
 
 from routing.breaker import MAX_FAILURES
 from routing.router import Router
 from routing.selection import max_in
 from routing.solana.pools import CPMM
 from routing.solana.programs import JUPITER as ROUTER
+from routing.solana.vendors.prices import PriceApi
 from routing.solana.world import Access
 from routing.values import Fate, Tick, VenueName
-from routing.venue import ExactOutUnsupported, NoRoute, QuoteDeviates, UnsafeTransaction
+from routing.venue import ExactOutUnsupported, NoRoute, QuoteDeviates, UnsafeTransaction, VenueRateLimited
 from routing.venues import METEORA, RAYDIUM
 from tests.localnet.node import Localnet
 from tests.solana.stage import Stage, pair
@@ -176,3 +178,13 @@ async def test_refused_exact_outputs_rest_no_venue(open_stage: Open) -> None:
         exact = await router.quote(pair(), Decimal(150), exact_out=True)
         assert exact.winner.venue == RAYDIUM, "Jupiter's build has no exact output"
     assert {each.venue for each in (await router.quote(pair(), Decimal(1))).quotes} == {RAYDIUM, METEORA}
+
+
+async def test_prices_are_asked_for_with_what_executing_leaves_over(open_stage: Open) -> None:
+    stage = open_stage("http", jupiter_per_s=10.0, redis_url="redis://127.0.0.1:9")
+    [jupiter] = [api for api in stage.world.apis if api.allowance._host.endswith("/jupiter")]
+    prices = PriceApi(jupiter)
+    with pytest.raises(VenueRateLimited):
+        for _ in range(20):
+            await prices.get([str(Pubkey.new_unique())])
+    await jupiter.allowance.take(urgent=True)

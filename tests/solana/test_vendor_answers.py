@@ -14,6 +14,7 @@ from solders.instruction import AccountMeta, Instruction
 from solders.message import MessageV0
 from solders.pubkey import Pubkey
 
+from routing.breaker import MAX_FAILURES
 from routing.solana import safety
 from routing.solana.addresses import TOKEN, associated_account, pubkey
 from routing.solana.programs import JUPITER, KNOWN, UnknownLayout
@@ -25,7 +26,6 @@ from routing.venue import (
     NoRoute,
     UnsafeTransaction,
     VenueError,
-    VenueRateLimited,
     VenueTimeout,
     VenueUnavailable,
 )
@@ -187,15 +187,18 @@ async def test_a_pool_that_cannot_be_read_has_no_route_before_anybody_counts_on_
             await vendors.stage.quote("1", name)
 
 
-async def test_a_refusal_for_too_many_requests_is_heeded(vendors: Vendors) -> None:
+async def test_a_refusal_for_too_many_requests_is_heeded(vendors: Vendors, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And rests no venue: it answers others, and is asked when it says."""
+    monkeypatch.setattr(
+        "routing.solana.vendors.api.REST_S", 0.0
+    )  # What it says counts, not what is assumed without it.
     vendors.server.says(COMPUTE, {}, 429, retry_after="30")
-    for _ in range(5):
-        with pytest.raises(VenueRateLimited):
-            await vendors.stage.quote()
-    assert len(vendors.server.asked) == 1
-    assert "RAYDIUM" not in [
-        name for name, state in vendors.stage.world.router.breakers.states().items() if state == "open"
-    ]
+    router = vendors.stage.world.router
+    for _ in range(MAX_FAILURES + 1):
+        found = await router.quote(pair(), Decimal(1))
+        assert {each.venue: each.code for each in found.refusals} == {RAYDIUM: "VENUE_RATE_LIMITED"}
+    assert [path for path, _, _ in vendors.server.asked].count(COMPUTE) == 1
+    assert not router.breakers.is_open(RAYDIUM)
 
 
 async def test_the_window_s_end_is_heeded_before_the_server_refuses(vendors: Vendors) -> None:

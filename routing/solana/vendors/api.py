@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from routing.http import NoAnswer, TimedOut, host_of
-from routing.solana.http import Answer, HttpClient
+from routing.solana.http import Answer, HttpClient, number
 from routing.solana.vendors.allowance import Allowance, server_of
 from routing.venue import VenueError, VenueRateLimited, VenueTimeout, VenueUnavailable
 
@@ -67,10 +67,10 @@ class Api:
 
     async def _heed(self, answer: Answer) -> None:
         """`Retry-After` in seconds; Jupiter's `x-ratelimit-…`, where nothing is left of the window."""
-        retry_after = _number(answer.headers.get("retry-after"))
+        retry_after = number(answer.headers.get("retry-after"))
         if answer.status in (429, 503):
             return await self.allowance.rest(REST_S if retry_after is None else retry_after)
-        left, reset = (_number(answer.headers.get(f"x-ratelimit-{name}")) for name in ("remaining", "reset"))
+        left, reset = (number(answer.headers.get(f"x-ratelimit-{name}")) for name in ("remaining", "reset"))
         if left is not None and left <= 0 and reset is not None:
             await self.allowance.rest(reset - time.time())
 
@@ -89,11 +89,3 @@ def units(value: Any) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 20 and 0 < int(text) < 2**64):
         raise VenueError("the venue's answer has an amount that is none")
     return int(text)
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text) if text is not None else None
-    except ValueError:
-        return None
-    return value if value is not None and abs(value) < 1e12 else None

@@ -85,7 +85,7 @@ EDITS: dict[str, list[Edit]] = {
     "least-out-is-ours": [
         (
             "routing.solana.venues.http",
-            "data = program.bounded(bytes(proposed.data), least)",
+            "data = program.bounded(bytes(proposed.data), asked.least)",
             "data = bytes(proposed.data)",
         )
     ],

@@ -15,6 +15,7 @@ from typing import Any
 
 import exact_out  # type: ignore[import-not-found]
 import going_live  # type: ignore[import-not-found]
+import rate_limits  # type: ignore[import-not-found]
 import real_chain  # type: ignore[import-not-found]
 import risk_statements  # type: ignore[import-not-found]
 import verdict  # type: ignore[import-not-found]
@@ -104,7 +105,10 @@ GUARDS: dict[str, dict[str, Any]] = {
     "intent": {"routing.mock.venue": no_intent},
     "turn": {"orders.ledger.statements": no_turn},
     "reconciler": {"orders.recovery.reconcile": no_reconciler},
-    **{guard: edited(edits) for guard, edits in (real_chain.EDITS | going_live.EDITS | exact_out.EDITS).items()},
+    **{
+        guard: edited(edits)
+        for guard, edits in (real_chain.EDITS | going_live.EDITS | exact_out.EDITS | rate_limits.EDITS).items()
+    },
     **{
         guard: {"orders.ledger.queries": other_statements(edits)}
         for guard, edits in (risk_statements.STATEMENTS | exact_out.STATEMENTS).items()

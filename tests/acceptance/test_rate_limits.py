@@ -1,0 +1,73 @@
+"""Two nodes and the vendors' servers take one request a second: orders trade, limits fire, and what is slow is said."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.acceptance.client import Client
+from tests.engine import Engine
+from tests.localnet.node import Localnet, running
+
+ENDS_S = 120
+FINAL = ("confirmed", "failed", "cancelled", "expired")
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Localnet]:
+    with running(slot_ms=200, hold="", nodes="2") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def engine(node: Localnet) -> Iterator[Engine]:
+    """Everything over HTTP; Jupiter is a third venue."""
+    environment = {
+        "EXECUTION_MODE": "localnet",
+        "RPC_URLS": ",".join(node.addresses["rpcUrls"]),
+        "VENUE_RAYDIUM": "http",
+        "VENUE_METEORA": "http",
+        "VENUE_JUPITER": "http",
+        "RAYDIUM_REQUESTS_PER_S": "1",
+        "JUPITER_REQUESTS_PER_S": "1",
+        "QUOTE_MAX_AGE_MS": "2500",
+    }
+    with Engine(**environment).running() as engine:
+        node.control("limit", apis=1, nodes=1)
+        yield engine
+
+
+async def ends(client: Client, order_id: str) -> dict[str, Any]:
+    async with asyncio.timeout(ENDS_S):
+        while (order := await client.get(f"/api/orders/{order_id}"))["status"] not in FINAL:
+            await asyncio.sleep(0.2)
+    return dict(order)
+
+
+def pools(node: Localnet, price: str) -> None:
+    for venue in ("RAYDIUM", "METEORA"):
+        node.control("pool", venue=venue, base="SOL", quote="USDC", price=price, depth="20000000")
+
+
+async def test_market_orders_confirm(client: Client, node: Localnet) -> None:
+    pools(node, "100")
+    placed = [await client.place(tokenIn=a, tokenOut=b, amount="1", slippageBps=500) for a, b in (("SOL", "USDC"),) * 2]
+    orders = [await ends(client, each["orderId"]) for each in placed]
+    assert {order["status"] for order in orders} == {"confirmed"}, orders
+
+
+async def test_a_limit_fires_from_the_batched_prices_and_what_is_slow_is_said(client: Client, node: Localnet) -> None:
+    pools(node, "100")
+    placed = await client.place(type="limit", limitPrice="105", amount="1", slippageBps=500)
+    slow = set()
+    async with asyncio.timeout(ENDS_S):
+        while not slow:
+            said = await client.get("/api/quotes/SOL-USDC")
+            slow = {(each["venue"], each["code"]) for each in said.get("slow") or ()}
+            await asyncio.sleep(0.2)
+    assert {code for _, code in slow} == {"VENUE_RATE_LIMITED"}, slow
+    assert (await client.get(f"/api/orders/{placed['orderId']}"))["status"] == "pending"
+    pools(node, "110")
+    order = await ends(client, placed["orderId"])
+    assert order["status"] == "confirmed" and float(order["executedPrice"]) >= 105, order
