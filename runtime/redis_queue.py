@@ -39,6 +39,11 @@ class Channel(redis.Channel):
             self._shared = super()._create_client()  # type: ignore[no-untyped-call]
         return self._shared
 
+    def _has_queue(self, queue: str, **_: Any) -> bool:
+        """Redis keeps no empty list. Were that no queue, the question for its length would be an error, and kombu closes a
+        connection on which one was raised: two new ones for each question."""
+        return True
+
     def _brpop_read(self, **options: Any) -> Any:
         try:
             return super()._brpop_read(**options)  # type: ignore[no-untyped-call]

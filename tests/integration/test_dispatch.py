@@ -12,6 +12,7 @@ from django.conf import settings
 
 import celery_app  # noqa: F401  (the broker)
 from orders.dispatch import Dispatcher
+from runtime.broker import messages_waiting
 from tests.waiting import until
 
 AN_HOUR_MS = 3_600_000
@@ -77,3 +78,13 @@ def test_beyond_its_capacity_ids_are_left_to_the_reconciler(broker: redis.Redis)
     assert small.lost == 11
     small.close()
     assert broker.llen("orders") == 0
+
+
+@pytest.mark.skipif(settings.RABBITMQ, reason="counts Redis' connections")
+def test_how_many_wait_on_an_empty_queue_is_asked_over_a_connection_that_stays(broker: redis.Redis) -> None:
+    assert messages_waiting("orders") == 0
+    before = broker.info("stats")["total_connections_received"]  # type: ignore[index]
+
+    assert [messages_waiting("orders") for _ in range(5)] == [0] * 5
+
+    assert broker.info("stats")["total_connections_received"] == before  # type: ignore[index]
