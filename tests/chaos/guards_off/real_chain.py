@@ -8,6 +8,7 @@ BUILDER, NODES, TRANSACTION = "routing.solana.builder", "routing.solana.nodes", 
 Edit = tuple[str, str, str]
 
 EDITS: dict[str, list[Edit]] = {
+    "intent-before-sending": [("orders.execution.executor", "if ours:", "if True:")],
     # Two equal orders of a block are two transactions.
     "memo": [
         (TRANSACTION, "Instruction(MEMO, text.encode(), [])", 'Instruction(MEMO, b"", [])'),
