@@ -21,7 +21,7 @@ CLOSE_CODES = {
     BUSY: "this process has no room: connect again",
     UNAUTHENTICATED: "no key, a wrong one, or one that has ended",
     NOT_FOUND: "unknown, or not yours",
-    TOO_SLOW: "you read too slowly: connect again with `after`",
+    TOO_SLOW: "you read too slowly: connect again with `after` or `since`",
     TOO_MANY: "too many sockets, or too much from you",
 }
 BEARER = {"type": "httpApiKey", "name": "Authorization", "in": "header", "description": "`Bearer <key>`"}
@@ -40,6 +40,17 @@ AFTER: Schema = {
     "type": "object",
     "properties": {"after": {"type": "integer", "minimum": 0, "description": "The last seq that you have seen"}},
 }
+SINCE: Schema = {
+    "type": "object",
+    "properties": {
+        "since": {
+            "type": "string",
+            "format": "date-time",
+            "description": "`at` of the last event that you have seen: what happened since comes first, and some of it again",
+        }
+    },
+}
+QUERIES = {"order": AFTER, "orders": SINCE, "plan": AFTER}
 CHANNELS: dict[str, tuple[str, str, list[str]]] = {
     "order": ("/ws/{orderId}", "One order: a snapshot, then every event, then close 1000.", ["orderSnapshot", "event"]),
     "orders": ("/ws/orders", "Every event of every order of the account.", ["ordersSnapshot", "event"]),
@@ -135,8 +146,8 @@ def _channel(name: str) -> Schema:
         "messages": {each: {"$ref": f"#/components/messages/{each}"} for each in messages},
         "parameters": {key: value for key, value in PARAMETERS.items() if f"{{{key}}}" in address},
     }
-    if name in ("order", "plan"):
-        channel["bindings"] = {"ws": {"query": AFTER, "bindingVersion": "0.1.0"}}
+    if name in QUERIES:
+        channel["bindings"] = {"ws": {"query": QUERIES[name], "bindingVersion": "0.1.0"}}
     return channel
 
 

@@ -6,11 +6,13 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from urllib.parse import parse_qs
 from uuid import UUID
 
 import psycopg
 from django.db import Error as DatabaseError
+from django.http import QueryDict
 
 from accounts.auth import Caller, KeyRing, redeem
 from accounts.callers import caller_of
@@ -21,6 +23,7 @@ from orders import metrics
 from orders.asgi_types import Receive, Scope, Send
 from orders.errors import ApiError
 from orders.http.errors import rate_limited
+from orders.http.parameters import Parameters
 from orders.http.protocol import check_single, respond_error
 from orders.prices import Quotes
 from orders.streams.connection import (
@@ -94,20 +97,24 @@ class Sockets:
         await self._serve(scope, receive, send, self._plan)
 
     async def account(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._serve(scope, receive, send, self._account)
+        await self._serve(scope, receive, send, self._account, check=since_of)
 
     async def quotes(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._serve(scope, receive, send, self._quotes)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, handle: Handler) -> None:
+    async def _serve(
+        self, scope: Scope, receive: Receive, send: Send, handle: Handler, *, check: Callable[[Scope], object] = id
+    ) -> None:
         """A refusal that has a close code is sent right after the handshake, for browsers show scripts no HTTP status; all
-        that can be asked is asked before it, so that nothing is taken from a client in between."""
+        that can be asked is asked before it, so that nothing is taken from a client in between. `check` refuses a query by
+        `ApiError`."""
         if (await receive())["type"] != "websocket.connect":
             return
         if len(self.open) >= self._max_open:
             return await refuse(send, BUSY)
         try:
             check_single(scope["headers"])
+            check(scope)
             await self._charge(scope)
             caller = await self._caller(scope)
         except ApiError as error:
@@ -178,7 +185,7 @@ class Sockets:
         await follow_plan(self._subscriptions(), socket, plan_id, after_of(socket.scope))
 
     async def _account(self, socket: Socket) -> None:
-        await Feed(self.following, socket, socket.caller.account_id).run()
+        await Feed(self.following, socket, socket.caller.account_id, since_of(socket.scope)).run()
 
     async def _quotes(self, socket: Socket) -> None:
         """The present prices, then every tick's. Whoever looks keeps a pair polled."""
@@ -208,6 +215,12 @@ def after_of(scope: Scope) -> int:
     """`?after=SEQ`; what is no number means from the start."""
     text = query_of(scope).get("after", ["0"])[0]
     return min(int(text), MAX_SEQ) if text.isascii() and text.isdigit() and len(text) < 12 else 0
+
+
+def since_of(scope: Scope) -> datetime | None:
+    """`?since=TIME` of the account's stream. Raises `ApiError`: a time that was misread would leave events out unseen."""
+    query = QueryDict(scope.get("query_string", b""))
+    return Parameters(query, ("since", "ticket")).moment("since")
 
 
 def query_of(scope: Scope, *, blank: bool = False) -> dict[str, list[str]]:

@@ -115,6 +115,16 @@ def newest_seqs(account_id: int, known: Sequence[UUID]) -> dict[UUID, int]:
         close_old_connections()
 
 
+def open_seqs(account_id: int, most: int) -> dict[UUID, int]:
+    """The last seq of an account's orders that have not ended, the newest of them where there are more."""
+    close_old_connections()
+    try:
+        mine = Order.objects.filter(account_id=account_id, finished_at=None)
+        return dict(mine.order_by("-id").values_list("id", "seq")[:most])
+    finally:
+        close_old_connections()
+
+
 class Reads(SessionCommit[tuple[UUID, int], Found]):
     """Groups (order, seq) from an event loop into one call of `read`. Raises `psycopg.Error` while Postgres is away."""
 

@@ -4,8 +4,9 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 import msgpack
@@ -24,7 +25,7 @@ from orders.ledger.statements import Change, Claimed, Connection
 from orders.lifecycle import Event, Status
 from orders.publisher import MAX_PUBLISHED_UNASKED, Publisher
 from orders.signatures import signature
-from orders.streams import feed, following
+from orders.streams import feed, following, replay, snapshots
 from orders.streams.connection import MAX_INBOX, Socket
 from orders.streams.snapshots import Reader
 from orders.streams.subscriptions import Subscriptions, checked
@@ -149,9 +150,15 @@ class Stage:
         )
         self._tasks: list[asyncio.Task[None]] = []
 
-    def open_feed(self) -> Browser:
+    def open_feed(self, query: str = "") -> Browser:
         browser = Browser()
-        scope = {"headers": [(b"host", b"127.0.0.1")], "client": ("127.0.0.1", 1), "query_string": b""}
+        scope = {
+            "type": "websocket",
+            "extensions": {"websocket.http.response": {}},
+            "headers": [(b"host", b"127.0.0.1")],
+            "client": ("127.0.0.1", 1),
+            "query_string": query.encode(),
+        }
         self._tasks.append(asyncio.create_task(self.sockets.account(scope, browser.receive, browser.send)))
         return browser
 
@@ -295,6 +302,7 @@ async def test_a_feed_of_more_orders_than_it_tracks_sends_each_event_once(
     database: Connection, stage: Stage, account: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "MAX_TRACKED", 12)
+    monkeypatch.setattr(snapshots, "NEWEST", 1)
     browser = stage.open_feed()
     assert (await browser.receives())["type"] == "snapshot"
     running: list[tuple[Claimed, list[Change]]] = []
@@ -313,6 +321,86 @@ async def test_a_feed_of_more_orders_than_it_tracks_sends_each_event_once(
         message = await browser.receives()
         seen.setdefault(message["orderId"], []).append(message["seq"])
     assert list(seen.values()) == [[1, 2, 3, 4, 5]] * 20
+
+
+def of_order(message: dict[str, Any]) -> tuple[str, int]:
+    return message["orderId"], message["seq"]
+
+
+async def test_a_feed_that_is_never_quiet_finds_what_redis_lost(
+    database: Connection, stage: Stage, account: int, taken: Claimed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last event of an order has none behind it that would show the gap."""
+    monkeypatch.setattr(feed, "REREAD_S", 1.0)
+    browser = stage.open_feed()
+    await browser.receives()
+    write(database, *life(taken))
+
+    lost, seen = [(str(taken.id), seq) for seq in (3, 4, 5)], []
+    async with asyncio.timeout(30):
+        while seen != lost:
+            other = claimed(database, accepted(database, new_order(account)))
+            stage.publisher.publish(write(database, *life(other)))
+            await asyncio.sleep(0.2)
+            while not browser.sent.empty():
+                message = await browser.receives()
+                seen += [of_order(message)] if message["orderId"] == str(taken.id) else []
+
+
+async def test_a_feed_finds_what_redis_lost_of_an_order_that_has_rested_for_long(
+    database: Connection, stage: Stage, account: int, taken: Claimed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshots, "NEWEST", 2)
+    for _ in range(3):
+        accepted(database, new_order(account))
+    browser = stage.open_feed()
+    await browser.receives()
+    write(database, *life(taken))
+
+    assert [of_order(await browser.receives()) for _ in range(3)] == [(str(taken.id), seq) for seq in (3, 4, 5)]
+
+
+async def test_a_feed_goes_on_where_the_client_was_cut_off(
+    database: Connection, stage: Stage, account: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of more orders than it looks at without being asked, read in several parts, and not from before that."""
+    monkeypatch.setattr(snapshots, "NEWEST", 2)
+    monkeypatch.setattr(replay, "PAGE", 3)
+    monkeypatch.setattr(replay, "MARGIN_S", 0)
+    before = claimed(database, accepted(database, new_order(account)))
+    write(database, *life(before))
+    running = [claimed(database, accepted(database, new_order(account))) for _ in range(8)]
+    foreign = claimed(database, accepted(database, new_order(account + 1)))
+    cut_off = datetime.now(UTC)
+    write(database, *(one for taken in (*running, foreign) for one in life(taken)))
+
+    browser = stage.open_feed(urlencode({"since": cut_off.isoformat()}))
+    assert await browser.receives() == {"type": "snapshot", "orders": []}
+    replayed = [await browser.receives() for _ in range(8 * 3)]
+    assert [of_order(message) for message in replayed] == [(str(one.id), seq) for one in running for seq in (3, 4, 5)]
+    assert replayed[2]["status"] == "confirmed" and replayed[2]["data"]["amountOut"]
+
+    live = claimed(database, accepted(database, new_order(account)))
+    stage.publisher.publish(write(database, *life(live)))
+    assert [of_order(await browser.receives()) for _ in range(5)] == [(str(live.id), seq) for seq in range(1, 6)]
+
+
+async def test_what_was_dated_before_and_committed_after_is_sent_again(
+    database: Connection, stage: Stage, taken: Claimed
+) -> None:
+    """An event has the time at which its transaction began, so it may be older than one that a client has seen."""
+    browser = stage.open_feed(urlencode({"since": (datetime.now(UTC) + timedelta(seconds=5)).isoformat()}))
+    await browser.receives()
+
+    assert [of_order(await browser.receives()) for _ in range(2)] == [(str(taken.id), 1), (str(taken.id), 2)]
+
+
+@pytest.mark.parametrize("query", ["since=yesterday", "since=", "since=2026-11-27T00:00:00", "sinse=x", "after=3"])
+async def test_a_feed_from_a_time_that_is_none_is_refused(stage: Stage, query: str) -> None:
+    browser = stage.open_feed(query)
+    async with asyncio.timeout(20):
+        answer = [await browser.sent.get() for _ in range(2)]
+    assert answer[0]["status"] == 400 and b"VALIDATION_FAILED" in answer[1]["body"]
 
 
 async def test_another_account_s_order_is_not_there(database: Connection, stage: Stage, account: int) -> None:
