@@ -51,6 +51,13 @@ class SumOut(Out):
     amount: str
 
 
+class CancelAfterSet(Out):
+    """The dead man's switch (`POST /api/cancel-after`)."""
+
+    at: Annotated[Moment, msgspec.Meta(description="When orders are cancelled unless it is asked for again.")]
+    scope: str
+
+
 class AccountOut(Out):
     account: str
     mode: str
@@ -65,6 +72,7 @@ class AccountOut(Out):
     realised: Annotated[list[SumOut], msgspec.Meta(description="By quote token.")]
     unrealised: Annotated[list[SumOut], msgspec.Meta(description="By quote token, where all prices are known.")]
     fees: list[FeeOut]
+    cancel_after: CancelAfterSet | None = None
 
 
 class LineOut(Out):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
+import msgspec
 from django.http import StreamingHttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -15,6 +16,7 @@ from accounts.models import Account
 from accounts.rest import IsStaff
 from books.answers import (
     AccountOut,
+    CancelAfterSet,
     FillsOut,
     LineOut,
     PositionsOut,
@@ -33,8 +35,8 @@ from orders.errors import invalid
 from orders.http.answers import schema
 from orders.http.parameters import PAGE, Parameters
 from orders.http.risk import risk_out
-from orders.http.view import ERRORS, LIMIT, View
-from orders.models import Order
+from orders.http.view import ERRORS, IF_NONE_MATCH, LIMIT, View, polled
+from orders.models import DeadMan, Order
 from orders.wire import timestamp
 from routing.cluster import mode
 from routing.venues import registered
@@ -81,8 +83,9 @@ class FillsView(View):
             OpenApiParameter("order", enum=ORDERS, description="By time; `desc` by default"),
             OpenApiParameter("cursor", OpenApiTypes.UUID, description="`next` of the page before"),
             OpenApiParameter("limit", LIMIT, description=f"{PAGE} by default"),
+            IF_NONE_MATCH,
         ],
-        responses={200: schema(FillsOut), **ERRORS},
+        responses={200: schema(FillsOut), 304: None, **ERRORS},
     )
     def get(self, request: Request) -> Response:
         """What the account's orders traded, once each, newest first unless `order=asc`."""
@@ -90,7 +93,7 @@ class FillsView(View):
         which, newest = wanted(asked, request.auth.account_id), asked.one_of("order", ORDERS) != "asc"
         found = page(which, limit=limit + 1, newest=newest, cursor=asked.uuid("cursor"))
         following = str(found[limit - 1].id) if len(found) > limit else None
-        return Response(FillsOut([fill_out(fill) for fill in found[:limit]], following))
+        return polled(request, FillsOut([fill_out(fill) for fill in found[:limit]], following))
 
 
 class Anything(BaseContentNegotiation):  # type: ignore[misc]
@@ -154,14 +157,20 @@ class PositionsView(View):
 class AccountView(View):
     @extend_schema(operation_id="account", responses={200: schema(AccountOut), **ERRORS})
     def get(self, request: Request) -> Response:
-        """The account in sums: its mode, trading state, limits and what is used of them, fills, open orders, profit and loss by
-        quote token, fees by kind and token."""
+        """The account in sums: its mode, trading state, limits and what is used of them, when its orders are cancelled unless it
+        says so again, fills, open orders, profit and loss by quote token, fees by kind and token."""
         account_id = request.auth.account_id
         found = all_time(account_id)
         open_orders = Order.objects.filter(account_id=account_id, finished_at=None).count()
         now = datetime.now(UTC)
         priced = prices(found.positions.items())
-        return Response(account_out(risk_out(account_id), mode(), now, open_orders, found, priced))
+        told = account_out(risk_out(account_id), mode(), now, open_orders, found, priced)
+        return Response(msgspec.structs.replace(told, cancel_after=cancel_after_out(account_id)))
+
+
+def cancel_after_out(account_id: int) -> CancelAfterSet | None:
+    found = DeadMan.objects.filter(account_id=account_id).first()
+    return None if found is None else CancelAfterSet(timestamp(found.at), found.scope)
 
 
 def all_time(account_id: int) -> Books:

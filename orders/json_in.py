@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from orders.errors import ApiError, invalid
+from orders.expected import words_for
 
 Parsed = TypeVar("Parsed", bound=msgspec.Struct)
 
@@ -53,7 +54,7 @@ class Reader:
                 self._check_numbers(found)
             return msgspec.convert(found, self._kind)
         except msgspec.ValidationError as error:
-            raise validation_error(error) from None
+            raise validation_error(error, self._kind) from None
         except RepeatedKey as error:
             raise invalid(error.key[:MAX_MESSAGE], "stands twice in an object") from None
         except DecimalException:
@@ -145,11 +146,13 @@ def not_json(body: bytes, error: Exception) -> ApiError:
     return ApiError("INVALID_JSON", f"The body is not JSON: {error}")
 
 
-def validation_error(error: msgspec.ValidationError) -> ApiError:
-    """msgspec's message, with the field it speaks of."""
+def validation_error(error: msgspec.ValidationError, kind: type[msgspec.Struct] | None = None) -> ApiError:
+    """msgspec's message, with the field it speaks of; of what is read as `kind` also what might stand there."""
     text = str(error).replace("got `decimal`", "got `number`")
     missing = MISSING.search(text)
     where = FIELD.search(text)
     # Of an inner object that lacks something, or has too much, the object is wrong.
     field = where.group(1) if where else missing.group(1) if missing else "body"
-    return invalid(field, text.rpartition(" - at ")[0][:MAX_MESSAGE] or text[:MAX_MESSAGE])
+    message = text.rpartition(" - at ")[0] or text
+    words = words_for(kind, where.group(1) if where else "", message) if kind is not None else None
+    return invalid(field, words or message[:MAX_MESSAGE])

@@ -14,7 +14,7 @@ from accounts.models import Scope
 from accounts.rest import MayRead, MayTrade
 from orders.http.answers import schema
 from orders.http.parameters import MAX_SEQ, PAGE
-from orders.http.view import ERROR, ERRORS, LIMIT, READING, View, json_body, page
+from orders.http.view import ERROR, ERRORS, IF_NONE_MATCH, LIMIT, READING, View, json_body, page, polled
 from webhooks import commands
 from webhooks.answers import (
     DeliveriesOut,
@@ -142,8 +142,9 @@ class DeliveriesView(Base):
             OpenApiParameter("orderId", {"type": "string", "format": "uuid"}, description="Or a plan's id"),
             OpenApiParameter("cursor", {"type": "integer", "minimum": 1, "maximum": MAX_SEQ}),
             OpenApiParameter("limit", LIMIT, description=f"{PAGE} by default"),
+            IF_NONE_MATCH,
         ],
-        responses={200: schema(DeliveriesOut), **ERRORS},
+        responses={200: schema(DeliveriesOut), 304: None, **ERRORS},
     )
     def get(self, request: Request, webhook_id: str) -> Response:
         """What was sent, what waits and what was given up, newest first."""
@@ -157,4 +158,4 @@ class DeliveriesView(Base):
         if "cursor" in self.asked:
             rows = rows.filter(id__lt=self.asked.whole("cursor", 0, least=1, most=MAX_SEQ))
         found, following = page(rows, self.asked.limit(), lambda row: row.pk)
-        return Response(DeliveriesOut([delivery_out(row) for row in found], following))
+        return polled(request, DeliveriesOut([delivery_out(row) for row in found], following))

@@ -9,7 +9,7 @@ from accounts.rest import IsStaff
 from orders import commands
 from orders.http.answers import DeadLetterOut, DeadLettersOut, schema
 from orders.http.parameters import MAX_SEQ, PAGE
-from orders.http.view import ERROR, ERRORS, LIMIT, View, page
+from orders.http.view import ERROR, ERRORS, IF_NONE_MATCH, LIMIT, View, page, polled
 from orders.models import DeadLetter
 from orders.representation import OrderOut, order_out
 from orders.wire import timestamp
@@ -39,8 +39,9 @@ class DeadLettersView(View):
             OpenApiParameter("resolved", enum=["true", "false"], description="`false` by default"),
             OpenApiParameter("cursor", {"type": "integer", "minimum": 1, "maximum": MAX_SEQ}),
             OpenApiParameter("limit", LIMIT, description=f"{PAGE} by default"),
+            IF_NONE_MATCH,
         ],
-        responses={200: schema(DeadLettersOut), **ERRORS},
+        responses={200: schema(DeadLettersOut), 304: None, **ERRORS},
     )
     def get(self, request: Request) -> Response:
         """Failed orders that nobody has dealt with, newest first."""
@@ -49,7 +50,7 @@ class DeadLettersView(View):
         if "cursor" in self.asked:
             letters = letters.filter(id__lt=self.asked.whole("cursor", 0, least=1, most=MAX_SEQ))
         found, following = page(letters, self.asked.limit(), lambda letter: letter.pk)
-        return Response(DeadLettersOut([dead_letter_out(letter) for letter in found], following))
+        return polled(request, DeadLettersOut([dead_letter_out(letter) for letter in found], following))
 
 
 class RequeueView(View):

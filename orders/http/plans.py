@@ -19,7 +19,7 @@ from orders.http.answers import schema
 from orders.http.openapi import KEY_HEADER
 from orders.http.parameters import MAX_SEQ, PAGE
 from orders.http.protocol import checked_key
-from orders.http.view import ERROR, ERRORS, IF_MATCH, LIMIT, View, json_body, page
+from orders.http.view import ERROR, ERRORS, IF_MATCH, IF_NONE_MATCH, LIMIT, View, json_body, page, polled
 from orders.json_in import Reader
 from orders.models import Plan, PlanKind
 from orders.order_in import checked_price
@@ -46,6 +46,11 @@ def out(plan: Plan) -> PlanOut:
     return plan_out(plan, newest_orders(plan))
 
 
+def whole(plan: Plan, **headers: str) -> Response:
+    """With the plan's seq as its `ETag`, for `If-Match`."""
+    return Response(out(plan), headers={"ETag": f'"{plan.seq}"', **headers})
+
+
 class PlansView(PlanBase):
     accepts = {"GET": frozenset({"status", "kind", "clientPlanId", "cursor", "limit"})}
 
@@ -57,8 +62,9 @@ class PlansView(PlanBase):
             OpenApiParameter("clientPlanId"),
             OpenApiParameter("cursor", OpenApiTypes.UUID, description="`next` of the page before"),
             OpenApiParameter("limit", LIMIT, description=f"{PAGE} by default"),
+            IF_NONE_MATCH,
         ],
-        responses={200: schema(PlansOut), **ERRORS},
+        responses={200: schema(PlansOut), 304: None, **ERRORS},
     )
     def get(self, request: Request) -> Response:
         """The account's plans, newest first."""
@@ -72,7 +78,7 @@ class PlansView(PlanBase):
         if cursor := self.asked.uuid("cursor"):
             plans = plans.filter(pk__lt=cursor)
         found, following = page(plans, self.asked.limit(), lambda plan: plan.pk)
-        return Response(PlansOut([out(plan) for plan in found], following))
+        return polled(request, PlansOut([out(plan) for plan in found], following))
 
     @extend_schema(
         operation_id="plans_create",
@@ -107,14 +113,14 @@ class PlansView(PlanBase):
 
     def _answer(self, plan_id: UUID, *, replayed: bool) -> Response:
         headers = {"Idempotency-Replayed": "true"} if replayed else {}
-        return Response(out(Plan.objects.get(pk=plan_id)), headers=headers)
+        return whole(Plan.objects.get(pk=plan_id), **headers)
 
 
 class PlanView(PlanBase):
     @extend_schema(operation_id="plans_read", responses={200: schema(PlanOut), **ERRORS})
     def get(self, request: Request, plan_id: str) -> Response:
-        """One plan with its orders."""
-        return Response(out(self.plan(plan_id)))
+        """One plan with its orders. `ETag` is its seq."""
+        return whole(self.plan(plan_id))
 
     @extend_schema(
         operation_id="plans_cancel",
@@ -123,7 +129,7 @@ class PlanView(PlanBase):
     )
     def delete(self, request: Request, plan_id: str) -> Response:
         """Cancels what waits; what is being executed runs to its end, and the plan ends with it."""
-        return Response(out(commands.change_plan(self.plan(plan_id), PlanStatus.CLOSING, self.asker())))
+        return whole(commands.change_plan(self.plan(plan_id), PlanStatus.CLOSING, self.asker()))
 
     @extend_schema(
         operation_id="plans_amend",
@@ -135,7 +141,7 @@ class PlanView(PlanBase):
         """Changes prices, portions, distances and slippages of a bracket's exits."""
         asked: PlanAmendIn = amend_reader.read(json_body(request))
         exits = {exit.leg: fields_of(f"exits[{n}]", exit) for n, exit in enumerate(asked.exits)}
-        return Response(out(commands.amend_plan(self.plan(plan_id), exits, self.asker())))
+        return whole(commands.amend_plan(self.plan(plan_id), exits, self.asker()))
 
 
 def fields_of(field: str, exit: ExitAmendIn) -> dict[str, Any]:
@@ -156,20 +162,26 @@ def fields_of(field: str, exit: ExitAmendIn) -> dict[str, Any]:
 
 class PauseView(PlanBase):
     @extend_schema(
-        operation_id="plans_pause", request=None, responses={200: schema(PlanOut), 409: ERROR, 412: ERROR, **ERRORS}
+        operation_id="plans_pause",
+        parameters=[IF_MATCH],
+        request=None,
+        responses={200: schema(PlanOut), 409: ERROR, 412: ERROR, **ERRORS},
     )
     def post(self, request: Request, plan_id: str) -> Response:
         """No further slice until the schedule is resumed; a slice that is being executed runs to its end."""
-        return Response(out(commands.change_plan(self.plan(plan_id), PlanStatus.PAUSED, self.asker())))
+        return whole(commands.change_plan(self.plan(plan_id), PlanStatus.PAUSED, self.asker()))
 
 
 class ResumeView(PlanBase):
     @extend_schema(
-        operation_id="plans_resume", request=None, responses={200: schema(PlanOut), 409: ERROR, 412: ERROR, **ERRORS}
+        operation_id="plans_resume",
+        parameters=[IF_MATCH],
+        request=None,
+        responses={200: schema(PlanOut), 409: ERROR, 412: ERROR, **ERRORS},
     )
     def post(self, request: Request, plan_id: str) -> Response:
         """Goes on with the present window."""
-        return Response(out(commands.change_plan(self.plan(plan_id), PlanStatus.ACTIVE, self.asker())))
+        return whole(commands.change_plan(self.plan(plan_id), PlanStatus.ACTIVE, self.asker()))
 
 
 class PlanEventsView(PlanBase):

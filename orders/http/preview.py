@@ -17,6 +17,7 @@ from orders.http.view import ERROR, ERRORS, View, json_body
 from orders.limits import TOKEN_IN, TOKEN_OUT
 from orders.models import TriggerCondition
 from orders.order_in import check_ahead, checked, checked_amount, limit_of, parse_order
+from orders.plans.plan_in import plan_of_order
 from orders.prices import check_limit, is_priced, present
 from orders.representation import number
 from orders.risk import check_risk_now
@@ -68,6 +69,8 @@ class TestView(View):
         order, now = parse_order(json_body(request)), datetime.now(UTC)
         new = checked(order, account_id=request.auth.account_id, idempotency_key=None, now=now)
         check_ahead(new.expires_at, now)
+        if order.exits is not None:
+            plan_of_order(order, new, None)
         pair = tokens().pair(new.token_in, new.token_out)
         if pair is not None and is_priced(new) and not order.allow_far_price:
             check_limit(new, present(pair), now)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from hashlib import blake2b
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.permissions import BasePermission
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from accounts.rest import MayRead, MayTrade
@@ -96,6 +98,18 @@ def is_known(request: Request, tag: str) -> bool:
     """Whether `If-None-Match` names the entity tag (RFC 9110 section 13.1.2), so that 304 says all."""
     sent = request.META.get("HTTP_IF_NONE_MATCH", "")
     return tag in (each.strip().removeprefix("W/") for each in sent.split(","))
+
+
+def polled(request: Request, data: msgspec.Struct) -> Response:
+    """A list that clients ask for again and again: its `ETag` is made of the answer, and 304 says that it is the same."""
+    body = Json().render(data)
+    tag = f'"{blake2b(body, digest_size=8).hexdigest()}"'
+    headers = {"ETag": f"W/{tag}"}
+    return (
+        Response(status=304, headers=headers)
+        if is_known(request, tag)
+        else Response(msgspec.Raw(body), headers=headers)
+    )
 
 
 def json_body(request: Request) -> bytes:

@@ -33,7 +33,7 @@ from orders.http.answers import (
     schema,
 )
 from orders.http.parameters import MAX_SEQ, PAGE, Parameters
-from orders.http.view import ERROR, ERRORS, IF_MATCH, IF_NONE_MATCH, LIMIT, View, is_known, json_body, page
+from orders.http.view import ERROR, ERRORS, IF_MATCH, IF_NONE_MATCH, LIMIT, View, is_known, json_body, page, polled
 from orders.ids import first_id
 from orders.json_in import Reader
 from orders.lifecycle import FINAL, Status
@@ -83,8 +83,9 @@ class OrdersView(View):
             OpenApiParameter("order", enum=ORDERS, description="By the time of placing; `desc` by default"),
             OpenApiParameter("cursor", OpenApiTypes.UUID, description="`next` of the page before"),
             OpenApiParameter("limit", LIMIT, description=f"{PAGE} by default"),
+            IF_NONE_MATCH,
         ],
-        responses={200: schema(OrdersOut), **ERRORS},
+        responses={200: schema(OrdersOut), 304: None, **ERRORS},
     )
     def get(self, request: Request) -> Response:
         """The account's orders, newest first unless `order=asc`."""
@@ -92,7 +93,7 @@ class OrdersView(View):
         orders = Order.objects.filter(wanted(self.asked, ascending=ascending), account_id=request.auth.account_id)
         orders = orders.order_by("id" if ascending else "-id")
         found, following = page(orders, self.asked.limit(), lambda order: order.id)
-        return Response(OrdersOut([order_out(order) for order in found], following))
+        return polled(request, OrdersOut([order_out(order) for order in found], following))
 
     @extend_schema(
         operation_id="orders_cancel",

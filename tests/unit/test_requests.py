@@ -542,3 +542,27 @@ def test_gates_belong_to_snipers_and_to_chains(settings: Any) -> None:
     assert list(refused({**SNIPER, "gates": {}}).details) == ["gates"]
     settings.EXECUTION_MODE = "localnet"
     assert list(refused({**MARKET, "gates": {}}).details) == ["gates"]
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "said"),
+    [
+        ({**MARKET, "type": "stop"}, "type", "must be one of limit, market, sniper"),
+        ({**MARKET, "timeInForce": "IOC"}, "timeInForce", "must be one of fok, gtc, ioc"),
+        (
+            {**MARKET, "exits": [{"kind": "stop"}]},
+            "exits[0].kind",
+            "must be one of stopLoss, takeProfit, timeLimit, trailing",
+        ),
+        (
+            {**MARKET, "exits": [{"kind": "stopLoss", "at": 1}]},
+            "exits[0]",
+            "unknown field `at`; known: activateAtBps, after, atBps,",
+        ),
+        ({**MARKET, "side": "buy"}, "side", "unknown field `side`; known: activationPrice, allowFarPrice, amount,"),
+        ({**MARKET, "trigger": {"kind": "x"}}, "trigger.kind", "must be one of liquidity, token_launch, volume"),
+    ],
+)
+def test_a_refusal_says_what_may_stand_there(body: dict[str, Any], field: str, said: str) -> None:
+    [message] = refused(body).details[field]
+    assert message.startswith(said)
