@@ -7,19 +7,19 @@ WITH wanted AS (
     SELECT id, account_id, client_order_id, idempotency_key, decode(request_hash, 'base64') AS request_hash, type, token_in,
         token_out, amount, percent, exact_out, amount_in_max, slippage_bps, limit_price, asked_price, trigger_condition, trigger_kind, min_liquidity, volume_factor,
         launched_before, max_price_impact_bps, max_fee_lamports, mode, wallet, expires_at, resting, request_id, plan_id, leg, round,
-        trail_bps, activation_price, worst_price, time_in_force, gates
+        trail_bps, activation_price, trail_high, worst_price, time_in_force, gates
     FROM jsonb_to_recordset(%(orders)s::jsonb) AS t(
         id uuid, account_id bigint, client_order_id text, idempotency_key text, request_hash text, type text, token_in text,
         token_out text, amount numeric, percent smallint, exact_out numeric, amount_in_max numeric, slippage_bps int, limit_price numeric, asked_price numeric, trigger_condition text, trigger_kind text,
         min_liquidity numeric, volume_factor numeric, launched_before boolean, max_price_impact_bps int,
         max_fee_lamports bigint, mode text, wallet text, expires_at timestamptz, resting boolean, request_id text,
-        plan_id uuid, leg text, round int, trail_bps int, activation_price numeric, worst_price numeric, time_in_force text, gates jsonb)
+        plan_id uuid, leg text, round int, trail_bps int, activation_price numeric, trail_high numeric, worst_price numeric, time_in_force text, gates jsonb)
 ), accepted AS (
     INSERT INTO orders_order (
         id, account_id, client_order_id, idempotency_key, request_hash, type, token_in, token_out, amount, percent, exact_out, amount_in_max, slippage_bps,
         limit_price, asked_price, trigger_condition, trigger_kind, min_liquidity, volume_factor, launched_before, max_price_impact_bps,
         max_fee_lamports, mode, wallet, expires_at, resting, request_id, plan_id, leg, round,
-        trail_bps, activation_price, worst_price, time_in_force, gates, status, seq, epoch, attempts, run_at,
+        trail_bps, activation_price, trail_high, worst_price, time_in_force, gates, status, seq, epoch, attempts, run_at,
         created_at, updated_at)
     SELECT id, account_id, client_order_id, idempotency_key, request_hash, type, token_in, token_out, amount, percent, exact_out, amount_in_max, slippage_bps,
         limit_price, asked_price, trigger_condition, trigger_kind, min_liquidity, volume_factor, launched_before, max_price_impact_bps,
@@ -31,7 +31,7 @@ WITH wanted AS (
                 WHERE w.account_id = wanted.account_id AND w.mode = wanted.mode AND w.is_default ORDER BY w.id DESC LIMIT 1))
         END,
         expires_at, resting, request_id, plan_id, leg, round,
-        trail_bps, activation_price, worst_price, time_in_force, gates, 'pending', 1, 0, 0,
+        trail_bps, activation_price, trail_high, worst_price, time_in_force, gates, 'pending', 1, 0, 0,
         CASE WHEN NOT resting THEN now() END, now(), now()
     FROM wanted
     ON CONFLICT DO NOTHING

@@ -60,7 +60,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     trail_bps: int | None = None
     activation_price: Decimal | None = None
     trail_high: Decimal | None = None
-    """Of an order that is new always none."""
+    """That the trailing stop before it in its plan has followed."""
     worst_price: Decimal | None = None
     time_in_force: str | None = None
     gates: Gates | None = None

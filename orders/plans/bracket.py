@@ -28,6 +28,8 @@ PAUSE_S, MAX_PAUSE_S = 30, 3600
 """After an exit that protects has failed at its widest slippage for the second time, third time, …; doubled each time."""
 WHOLE = 10_000
 """Basis points."""
+REVERTED = "REVERTED"
+"""What failed where an exit's transactions landed with an error until its slippage was at its widest."""
 EXACT = Context(prec=80)
 PRICE_UNIT = Decimal(1).scaleb(-18)
 ENDS = {Status.FAILED: PlanStatus.FAILED, Status.EXPIRED: PlanStatus.EXPIRED, Status.CANCELLED: PlanStatus.CANCELLED}
@@ -163,27 +165,30 @@ class Exits:
             self._due.append(after)
             return
         newest = self._only_newest(exit.leg)
-        rounds = self._facts.of(exit.leg)
-        failures = [leg for leg in rounds if leg.status is Status.FAILED]
-        slippage, at_cap = widened(exit, len(failures) + (newest.reverted if newest and newest.open else 0))
+        failures = sum(leg.failures for leg in self._facts.of(exit.leg))
+        slippage, at_cap = widened(exit, failures)
         if newest is None:
             self._make(exit, 1, self._left, slippage)
-        elif newest.waits:
-            self._fit(exit, newest, self._left, slippage)
         elif newest.status is Status.EXPIRED or newest.works:
             return
-        elif (again := self._again_at(newest, at_cap)) <= self._now:
-            if at_cap > 0:
-                self._notes["alert"] = {"code": "EXIT_FAILED", "leg": exit.leg, "failure": newest.failure_code}
-            self._make(exit, newest.round + 1, self._left, slippage)
+        elif newest.waits and widened(exit, failures - newest.failures)[1] == at_cap:
+            self._fit(exit, newest, self._left, slippage)
         else:
-            self._due.append(again)
+            # One that has reverted at its widest has failed, though it waits for another try.
+            self._cancel += [newest] if newest.waits else []
+            self._again(exit, newest, slippage, at_cap)
 
-    def _again_at(self, last: Leg, at_cap: int) -> datetime:
-        """When an exit is made again that has failed `at_cap` times at its widest slippage."""
-        assert last.finished_at is not None
+    def _again(self, exit: Exit, last: Leg, slippage_bps: int, at_cap: int) -> None:
+        """An order after one that has failed, or its time: failed `at_cap` times at its widest slippage it waits longer each time."""
         pause_s = 0 if at_cap < 2 else min(MAX_PAUSE_S, PAUSE_S << min(at_cap - 2, 16))
-        return last.finished_at + timedelta(seconds=pause_s)
+        again = (last.finished_at or self._now) + timedelta(seconds=pause_s)
+        if again > self._now:
+            self._due.append(again)
+            return
+        if at_cap > 0:
+            failure = last.failure_code or (REVERTED if last.reverted else None)
+            self._notes["alert"] = {"code": "EXIT_FAILED", "leg": exit.leg, "failure": failure}
+        self._make(exit, last.round + 1, self._left, slippage_bps)
 
     def _only_newest(self, leg: str) -> Leg | None:
         """Of a leg that an operator sent round again beside its successor only the newest goes on."""
@@ -213,6 +218,10 @@ class Exits:
             self._cancel.append(leg)
             self._make(exit, leg.round + 1, amount, slippage_bps)
 
+    def _followed(self, leg: str) -> Decimal | None:
+        """The high that a trailing stop had followed when it fired: the next order of its leg goes on from there."""
+        return max((each.trail_high for each in self._facts.of(leg) if each.trail_high is not None), default=None)
+
     def _make(self, exit: Exit, round: int, amount: Decimal, slippage_bps: int) -> None:
         terms = Terms(
             type="market" if exit.kind == "timeLimit" else "limit",
@@ -221,13 +230,13 @@ class Exits:
             amount=amount,
             slippage_bps=slippage_bps,
             expires_at=self._spec.expires_at,
-            **trigger_of(exit, self._cost),
+            **trigger_of(exit, self._cost, self._followed(exit.leg)),
         )
         self._create.append(Child(leg=exit.leg, round=round, terms=terms))
 
 
-def trigger_of(exit: Exit, cost: Decimal) -> dict[str, Any]:
-    """The columns that say what an exit waits for."""
+def trigger_of(exit: Exit, cost: Decimal, followed: Decimal | None = None) -> dict[str, Any]:
+    """The columns that say what an exit waits for. `followed`: the high of a trailing stop that has fired before."""
     match exit.kind:
         case "takeProfit":
             return {"limit_price": price_at(exit.price, exit.at_bps, cost), "trigger_condition": "gte"}
@@ -235,6 +244,14 @@ def trigger_of(exit: Exit, cost: Decimal) -> dict[str, Any]:
             return {
                 "limit_price": price_at(exit.price, exit.at_bps and -exit.at_bps, cost),
                 "trigger_condition": "lte",
+            }
+        case "trailing" if followed is not None:
+            assert exit.trail_bps is not None
+            return {
+                "limit_price": price_at(None, -exit.trail_bps, followed),
+                "trigger_condition": "lte",
+                "trail_bps": exit.trail_bps,
+                "trail_high": followed,
             }
         case "trailing":
             activation = None if exit.activate_at_bps is None else price_at(None, exit.activate_at_bps, cost)

@@ -8,7 +8,7 @@ SELECT o.id, o.plan_id, o.account_id, o.leg, o.round, o.status, o.resting, o.seq
     GREATEST(o.trail_high, CASE WHEN o.trail_bps IS NOT NULL AND o.resting THEN (
         SELECT max(h.high) FROM orders_pairhigh h
         WHERE h.pair = o.token_in || '-' || o.token_out AND h.at >= o.created_at) END) AS trail_high,
-    CASE WHEN o.finished_at IS NULL THEN
+    CASE WHEN o.leg <> ALL('{entry,slice}') THEN
         (SELECT count(*) FROM orders_transaction t WHERE t.order_id = o.id AND t.resolution = 'reverted') ELSE 0
     END::int AS reverted
 FROM orders_order o

@@ -20,7 +20,8 @@ EXACT = Context(prec=80)
 MAX_SPREAD = 3
 """Times a slice's own amount, when what was missed is spread over the slices that are left."""
 LAST_S = 1.0
-"""A slice is not begun in the last second of its window: it would expire before anybody took it."""
+"""A slice is not begun in the last second of its window, or in the last half of what jitter leaves of a short one: it would
+expire before anybody took it."""
 
 
 def decide(spec: Schedule, facts: Facts, now: datetime) -> Decision:
@@ -28,9 +29,10 @@ def decide(spec: Schedule, facts: Facts, now: datetime) -> Decision:
     slices = facts.of(SLICE)
     spent = sum((leg.amount for leg in slices if leg.status is Status.CONFIRMED), Decimal(0))
     bought = sum((leg.amount_out or Decimal(0) for leg in slices if leg.status is Status.CONFIRMED), Decimal(0))
-    progress = progress_of(spec, slices, spent, bought)
+    last = max((leg.round for leg in slices), default=0)
 
-    def decision(status: PlanStatus, **fields: Any) -> Decision:
+    def decision(status: PlanStatus, upto: int = last, **fields: Any) -> Decision:
+        progress = progress_of(spec, slices, spent, bought, upto)
         return Decision(status=status, progress=progress, **fields)
 
     if facts.status is PlanStatus.CLOSING:
@@ -45,19 +47,20 @@ def decide(spec: Schedule, facts: Facts, now: datetime) -> Decision:
         return decision(PlanStatus.ACTIVE)
     if spec.stop_after_failures is not None and failures_in_a_row(slices) >= spec.stop_after_failures:
         return decision(PlanStatus.FAILED, notes={"reason": "TOO_MANY_FAILURES", "alert": {"code": "SCHEDULE_STOPPED"}})
-    last = max((leg.round for leg in slices), default=0)
     n = max(last + 1, window_at(spec, now))
-    if now > window_end(spec, n) - timedelta(seconds=LAST_S):
+    if now > window_end(spec, n) - last_of(spec):
         n += 1
     amount = amount_of(spec, n, spent)
     if amount <= 0:
-        return decision(PlanStatus.COMPLETED)
+        # Those at the end that nobody made are skipped like any other, unless nothing is left for them.
+        missed = range(last + 1, (spec.slices or 0) + 1) if spec.total != spent else range(0)
+        return decision(PlanStatus.COMPLETED, last + len(missed), notes={"skipped": list(missed)} if missed else {})
     begins = begins_at(spec, facts.id, n)
     if now < begins:
         return decision(PlanStatus.ACTIVE, due_at=begins)
     child = Child(leg=SLICE, round=n, terms=terms_of(spec, n, amount))
     notes = {"skipped": list(range(last + 1, n))} if n > last + 1 else {}
-    return decision(PlanStatus.ACTIVE, create=[child], notes=notes)
+    return decision(PlanStatus.ACTIVE, n - 1, create=[child], notes=notes)
 
 
 def window_at(spec: Schedule, at: datetime) -> int:
@@ -78,6 +81,11 @@ def begins_at(spec: Schedule, plan_id: UUID, n: int) -> datetime:
     digest = hmac.digest(plan_id.bytes, n.to_bytes(8, "big"), sha256)
     fraction = int.from_bytes(digest[:6], "big") / 2**48
     return window_begin(spec, n) + timedelta(seconds=spec.every_s * spec.jitter_bps / 10_000 * fraction)
+
+
+def last_of(spec: Schedule) -> timedelta:
+    """The end of a window in which a slice is not begun any more."""
+    return timedelta(seconds=min(LAST_S, spec.every_s * (1 - spec.jitter_bps / 10_000) / 2))
 
 
 def amount_of(spec: Schedule, n: int, spent: Decimal) -> Decimal:
@@ -135,7 +143,10 @@ def failures_in_a_row(slices: Sequence[Leg]) -> int:
     return count
 
 
-def progress_of(spec: Schedule, slices: Sequence[Leg], spent: Decimal, bought: Decimal) -> Mapping[str, Any]:
+def progress_of(
+    spec: Schedule, slices: Sequence[Leg], spent: Decimal, bought: Decimal, upto: int
+) -> Mapping[str, Any]:
+    """`upto`: the last window that has had its slice, or none."""
     count = {status: sum(leg.status is status for leg in slices) for status in Status}
     return {
         "spent": text(spent),
@@ -146,5 +157,6 @@ def progress_of(spec: Schedule, slices: Sequence[Leg], spent: Decimal, bought: D
         "done": count[Status.CONFIRMED],
         "failed": count[Status.FAILED],
         "expired": count[Status.EXPIRED],
-        "skipped": max((leg.round for leg in slices), default=0) - len(slices),
+        "cancelled": count[Status.CANCELLED],
+        "skipped": upto - len(slices),
     }

@@ -16,6 +16,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import psycopg
 from msgspec import UNSET
 from psycopg.rows import namedtuple_row
 
@@ -46,7 +47,7 @@ DUE, NAMED, WAITING, LEGS, WRITE = map(query, ("due", "named", "waiting", "legs"
 DUE_IDS = "SELECT id FROM orders_plan WHERE holder = id OR due_at <= now() LIMIT %s"
 PUT_OFF = "UPDATE orders_plan SET holder = %s, due_at = now() + interval '30 seconds' WHERE id = %s"
 NOBODY = UUID(int=0)
-"""Holds a plan whose step cannot be written: none of its legs may go on before it is."""
+"""Holds a plan whose step cannot be taken: none of its legs may go on before it is."""
 spec_of: Callable[[str], Spec] = msgspec.json.Decoder(Spec).decode
 
 
@@ -82,8 +83,8 @@ def step_due(connection: Connection, carry_out: Callable[[Sequence[Effects]], No
     """Takes the steps of at most `most` due plans in one transaction; what follows them is carried out after its commit."""
     try:
         stepped = _transaction(connection, DUE, {"most": most})
-    except ABOUT_THE_DATA:
-        if most == 1:
+    except Exception as error:
+        if most == 1 or not about_the_plan(error):
             raise
         log.exception("steps of plans could not be taken together")
         stepped = _one_by_one(connection, most)
@@ -92,20 +93,27 @@ def step_due(connection: Connection, carry_out: Callable[[Sequence[Effects]], No
 
 
 def _one_by_one(connection: Connection, most: int) -> Stepped:
-    """So that a plan whose step cannot be written does not keep the others from theirs."""
+    """So that a plan whose step cannot be taken does not keep the others from theirs."""
     together = Stepped()
     ids = [row[0] for row in connection.execute(DUE_IDS, (most,))]
     for plan_id in ids:
         try:
             one = _transaction(connection, NAMED, {"id": plan_id})
-        except ABOUT_THE_DATA as error:
-            log.error("the step of plan %s cannot be written", plan_id, exc_info=error)
+        except Exception as error:
+            if not about_the_plan(error):
+                raise
+            log.error("the step of plan %s cannot be taken", plan_id, exc_info=error)
             connection.execute(PUT_OFF, (NOBODY, plan_id))
             continue
         together.plans += one.plans
         together.busy += one.busy
         together.effects += one.effects
     return together
+
+
+def about_the_plan(error: Exception) -> bool:
+    """Whether the same step fails again, such as that of a plan which only a later version understands. Else it is the database."""
+    return isinstance(error, ABOUT_THE_DATA) or not isinstance(error, psycopg.Error)
 
 
 def _transaction(connection: Connection, select: str, parameters: Mapping[str, Any]) -> Stepped:

@@ -51,6 +51,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_price_impact_bps: int | None = None
     trail_bps: int | None = None
     activation_price: Decimal | None = None
+    trail_high: Decimal | None = None
     worst_price: Decimal | None = None
     time_in_force: str | None = None
     expires_at: datetime | None = None
@@ -147,6 +148,8 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
     amount: Decimal
     slippage_bps: int
     trail_bps: int | None = None
+    trail_high: Decimal | None = None
+    """That a trailing stop has followed."""
     limit_price: Decimal | None = None
     amount_out: Decimal | None = None
     failure_code: str | None = None
@@ -154,6 +157,11 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
     """Transactions of it that landed with an error."""
     created_at: datetime
     finished_at: datetime | None = None
+
+    @property
+    def failures(self) -> int:
+        """After each of them the leg's next try has wider slippage."""
+        return self.reverted + (self.status is Status.FAILED)
 
     @property
     def open(self) -> bool:

@@ -1,8 +1,10 @@
 """Dead man's switches: an account that was not heard of for too long has its orders cancelled, once."""
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 import psycopg
 
@@ -37,12 +39,16 @@ ORDER BY id LIMIT 1000
 """
 PLANS = """
 SELECT id FROM orders_plan p
-WHERE account_id = %(account)s AND finished_at IS NULL AND status <> 'closing'
+WHERE account_id = %(account)s AND finished_at IS NULL AND status <> 'closing' AND id > %(after)s
     -- Exits protect a position: a bracket stays once its entry is filled.
     AND (%(all)s OR kind = 'schedule' OR EXISTS (
         SELECT 1 FROM orders_order o WHERE o.plan_id = p.id AND o.leg = 'entry' AND o.status = 'pending'))
-LIMIT 1000
+ORDER BY id LIMIT 1000
 """
+COVERED = f"SELECT 1 FROM ({PLANS.replace('LIMIT 1000', '')}) covered WHERE id = %(id)s"
+TRIES = 10
+"""At a plan one of whose orders somebody has locked for a moment."""
+BUSY_PAUSE_S = 0.02
 
 
 def fire_dead_men(connection: Connection, carry_out: Callable[[Sequence[Effects]], None]) -> int:
@@ -73,12 +79,31 @@ def _cancel_orders(
 
 
 def _cancel_plans(connection: Connection, asked: dict[str, Any], carry_out: Callable[[Sequence[Effects]], None]) -> int:
-    many = 0
-    for (plan_id,) in connection.execute(PLANS, asked).fetchall():
-        try:
-            carry_out(plans.change(connection, plan_id, PlanStatus.CLOSING, plans.may_cancel, {"by": BY}))
-            many += 1
-        except (ApiError, plans.Busy, psycopg.errors.LockNotAvailable) as error:
-            # Its entry is being executed, or has just been: what it buys keeps its exits.
-            log.warning("plan %s is not cancelled: %s", plan_id, error)
+    many, after = 0, UUID(int=0)
+    while rows := connection.execute(PLANS, {**asked, "after": after}).fetchall():
+        after = rows[-1][0]
+        many += sum(_cancel_plan(connection, plan_id, asked, carry_out) for (plan_id,) in rows)
     return many
+
+
+def _cancel_plan(
+    connection: Connection, plan_id: UUID, asked: dict[str, Any], carry_out: Callable[[Sequence[Effects]], None]
+) -> bool:
+    def may_cancel(plan: Any, working: Sequence[str]) -> bool:
+        # Asked once more under the plan's lock: its entry may have filled since it was found.
+        covered = connection.execute(COVERED, {**asked, "after": UUID(int=0), "id": plan.id}).fetchone()
+        return covered is not None and plans.may_cancel(plan, working)
+
+    for _ in range(TRIES):
+        try:
+            follows = plans.change(connection, plan_id, PlanStatus.CLOSING, may_cancel, {"by": BY})
+            carry_out(follows)
+            return bool(follows)
+        except ApiError as error:
+            # Its entry is being executed: what it buys keeps its exits.
+            log.warning("plan %s is not cancelled: %s", plan_id, error)
+            return False
+        except (plans.Busy, psycopg.errors.LockNotAvailable):
+            time.sleep(BUSY_PAUSE_S)
+    log.error("plan %s is not cancelled: its orders move too fast", plan_id)
+    return False

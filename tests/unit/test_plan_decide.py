@@ -30,6 +30,7 @@ from orders.plans.values import (
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PLAN = UUID(int=9)
+HIGH = Decimal(170)
 STOP = Exit(leg="stop", kind="stopLoss", at_bps=500, slippage_bps=100, max_slippage_bps=800)
 
 
@@ -124,6 +125,7 @@ class World:
             slippage_bps=terms.slippage_bps,
             limit_price=terms.limit_price,
             trail_bps=terms.trail_bps,
+            trail_high=terms.trail_high,
             created_at=self.now,
         )
         self.legs[made.id], self.terms[made.id] = made, terms
@@ -134,7 +136,9 @@ class World:
     def claim(self, leg: Leg) -> None:
         if leg.waits and self.holder in (None, leg.id) and self.status is PlanStatus.ACTIVE:
             self.holder = leg.id
-            self.put(leg, status=Status.ROUTING, resting=False)
+            # A trailing stop fires at a high that it has followed.
+            high = None if leg.trail_bps is None else max(leg.trail_high or HIGH, HIGH)
+            self.put(leg, status=Status.ROUTING, resting=False, trail_high=high)
 
     def happen(self, leg: Leg, outcome: str) -> None:
         """What an executor records of a leg at work."""
