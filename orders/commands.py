@@ -24,11 +24,12 @@ from orders.ledger.values import Change, Position
 from orders.lifecycle import FINAL, Event, Status
 from orders.limits import TOKEN_IN, TOKEN_OUT, asked_in_token_in
 from orders.mints import mint_of
-from orders.models import Order, OrderType, Plan
+from orders.models import Order, OrderType, Plan, PlanKind
 from orders.order_in import AmendIn, checked_amount, checked_expiry, limit_of, token
 from orders.plans import commands as plans
 from orders.plans.commands import NewPlan
-from orders.plans.values import PlanStatus
+from orders.plans.market import check_exits
+from orders.plans.values import Bracket, PlanStatus
 from orders.prices import check_price, present
 from orders.risk import Terms, check_risk_now, counts_orders, denied
 from orders.trailing import check_distance
@@ -212,8 +213,10 @@ class Commands:
     def amend_plan(self, plan: Plan, exits: Mapping[str, Any], asker: Asker) -> Plan:
         """Changes exits of a bracket, by their legs.
 
-        Raises `ApiError` as `orders.plans.commands.amend` and `orders.trailing.check_distance`.
+        Raises `ApiError` as `orders.plans.commands.amend`, `orders.plans.market.check_exits`, `orders.trailing.check_distance`.
         """
+        if plan.status == PlanStatus.ACTIVE and plan.kind == PlanKind.BRACKET:
+            check_priced(plan, exits)
         for leg, fields in exits.items():
             stop = Order.objects.filter(plan=plan, leg=leg, finished_at=None).order_by("-round").first()
             if "trail_bps" in fields and stop is not None and stop.trail_bps is not None:
@@ -254,6 +257,16 @@ class Commands:
             if row is not None:
                 return order
         raise ApiError("TOO_LATE", "The order moves too fast to be changed.")
+
+
+def check_priced(plan: Plan, exits: Mapping[str, Any]) -> None:
+    """Raises `ApiError` where an exit would be due at its new price."""
+    changed = plans.amended(msgspec.convert(plan.spec, Bracket, strict=False), exits)
+    cost = plan.progress.get("cost")
+    moved = {
+        f"exits.{exit.leg}": exit for exit in changed.exits if exits.get(exit.leg, {}).keys() & {"price", "at_bps"}
+    }
+    check_exits(changed, moved, None if cost is None else Decimal(cost))
 
 
 def alone(order: Order) -> None:

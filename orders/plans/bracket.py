@@ -179,7 +179,7 @@ class Exits:
             self._again(exit, newest, slippage, at_cap)
 
     def _again(self, exit: Exit, last: Leg, slippage_bps: int, at_cap: int) -> None:
-        """An order after one that has failed, or its time: failed `at_cap` times at its widest slippage it waits longer each time."""
+        """An order after one that has failed, at once or later: each failure at the widest slippage has a longer pause."""
         pause_s = 0 if at_cap < 2 else min(MAX_PAUSE_S, PAUSE_S << min(at_cap - 2, 16))
         again = (last.finished_at or self._now) + timedelta(seconds=pause_s)
         if again > self._now:

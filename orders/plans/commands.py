@@ -10,7 +10,9 @@ import psycopg
 from orders.effects import Effects
 from orders.errors import ApiError, check_seq, invalid
 from orders.ledger.statements import Connection
+from orders.lifecycle import FINAL, Status
 from orders.plans.bracket import WHOLE
+from orders.plans.exits import check_together
 from orders.plans.step import NAMED, KeyTaken, Stepped, query, rows_of, spec_of, take
 from orders.plans.values import ENDED, ENTRY, Bracket, PlanStatus, Spec
 from orders.wire import encode
@@ -18,6 +20,7 @@ from orders.wire import encode
 ACCEPT, EARLIER = query("accept"), query("earlier")
 SET_SPEC = "UPDATE orders_plan SET spec = %s::jsonb WHERE id = %s"
 Check = Callable[[Any, Sequence[str]], bool]
+LEGS_NOW = "SELECT DISTINCT ON (leg) leg, status FROM orders_order WHERE plan_id = %s ORDER BY leg, round DESC"
 LEGS_AT_WORK = """
 SELECT leg FROM orders_order WHERE plan_id = %s AND status = ANY('{routing,building,submitted}')
 """
@@ -103,19 +106,33 @@ def amend(
     """
     with connection.transaction():
         [plan] = rows_of(connection, NAMED, {"id": plan_id})
+        spec = spec_of(plan.spec)
+        if plan.status not in ENDED and not isinstance(spec, Bracket):
+            raise ApiError("NOT_AMENDABLE", "Only the exits of a bracket can be changed.")
         if plan.status != PlanStatus.ACTIVE:
             raise ApiError("ALREADY_FINAL", f"The plan is {plan.status}.")
         check_seq("plan", plan.seq, seq)
-        spec = spec_of(plan.spec)
-        if not isinstance(spec, Bracket):
-            raise ApiError("NOT_AMENDABLE", "Only the exits of a bracket can be changed.")
-        working = {leg for (leg,) in connection.execute(LEGS_AT_WORK, (plan_id,))}
-        if late := sorted(working & exits.keys()):
-            raise ApiError("TOO_LATE", f"{late[0]} is being executed.")
+        assert isinstance(spec, Bracket)
         changed = amended(spec, exits)
+        check_open(changed, exits, dict(connection.execute(LEGS_NOW, (plan_id,)).fetchall()))
         text = encode(changed).decode()
         connection.execute(SET_SPEC, (text, plan_id))
         return _taken(take(connection, [plan._replace(spec=text)], said={**by, "exits": exits}))
+
+
+def check_open(spec: Bracket, exits: Mapping[str, Any], now: Mapping[str, Status]) -> None:
+    """Raises `ApiError`: TOO_LATE for an exit at work, ALREADY_FINAL for one of which no order is made any more."""
+    kinds = {exit.leg: exit for exit in spec.exits}
+    for leg, fields in exits.items():
+        status = now.get(leg)
+        if status is None or status == Status.PENDING:
+            continue
+        if status not in FINAL:
+            raise ApiError("TOO_LATE", f"{leg} is being executed.")
+        # The portions of all take-profits come to the whole, so that of one that has ended makes room.
+        ended = not kinds[leg].protects or status == Status.EXPIRED
+        if ended and fields.keys() - {"portion_bps"}:
+            raise ApiError("ALREADY_FINAL", f"{leg} is {status}.")
 
 
 def amended(spec: Bracket, exits: Mapping[str, Any]) -> Bracket:
@@ -130,12 +147,17 @@ def amended(spec: Bracket, exits: Mapping[str, Any]) -> Bracket:
             raise invalid(f"exits.{leg}.trailBps", "belongs to trailing stops")
         if legs[leg].kind in ("trailing", "timeLimit") and fields.keys() & {"price", "at_bps"}:
             raise invalid(f"exits.{leg}", f"a {legs[leg].kind} exit has no price of its own")
+        if legs[leg].kind == "stopLoss" and fields.get("at_bps", 0) >= WHOLE:
+            raise invalid(f"exits.{leg}.atBps", "is below a price of nothing")
+        if not legs[leg].protects and "max_slippage_bps" in fields:
+            raise invalid(f"exits.{leg}.maxSlippageBps", "does not belong to takeProfit")
         fixed = {"price": None} if "at_bps" in fields else {"at_bps": None} if "price" in fields else {}
         legs[leg] = msgspec.structs.replace(legs[leg], **fixed, **fields)
         if legs[leg].max_slippage_bps < legs[leg].slippage_bps:
+            if "max_slippage_bps" in fields:
+                raise invalid(f"exits.{leg}.maxSlippageBps", "is less than slippageBps")
             legs[leg] = msgspec.structs.replace(legs[leg], max_slippage_bps=legs[leg].slippage_bps)
-    if sum(exit.portion_bps for exit in legs.values() if not exit.protects) > WHOLE:
-        raise invalid("exits", f"the portions of the take-profits would be more than the whole, {WHOLE}")
+    check_together(tuple(legs.values()))
     return msgspec.structs.replace(spec, exits=tuple(legs.values()))
 
 

@@ -1,5 +1,6 @@
 """What the present market has to say to a plan that is about to be made."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -8,8 +9,8 @@ from msgspec.structs import replace
 
 from orders.errors import ApiError
 from orders.models import SniperKind
-from orders.plans.bracket import trigger_of
-from orders.plans.values import Bracket, Schedule, Spec, Terms
+from orders.plans.exits import check_waits, filled_at
+from orders.plans.values import Bracket, Exit, Schedule, Spec, Terms
 from orders.prices import ASK_S, check_limit, is_priced, present
 from orders.risk import check_risk_now, denied
 from risk.rules import rules
@@ -19,7 +20,7 @@ from routing.selection import NoQuote
 from routing.values import Pair
 from routing.venue import AmountTooSmall
 from routing.world import tokens, world
-from triggers.rules import is_due, plain
+from triggers.rules import plain
 
 
 def screened(spec: Spec, *, allow_far_price: bool = False) -> Spec:
@@ -31,6 +32,7 @@ def screened(spec: Spec, *, allow_far_price: bool = False) -> Spec:
         check_slice(spec)
         return spec
     if spec.entry is not None:
+        check_exits(spec, {f"exits[{n}]": exit for n, exit in enumerate(spec.exits)})
         return replace(spec, entry=_entry(spec, allow_far_price))
     return _reference(spec)
 
@@ -83,19 +85,27 @@ def _reference(spec: Bracket) -> Bracket:
                 "PRICE_NOT_SENSIBLE", "There is no present price that atBps could be measured from; give prices."
             )
         return replace(spec, reference=Decimal(1))
-    for n, exit in enumerate(spec.exits):
-        trigger = trigger_of(exit, best.net_price)
-        if (
-            "trail_bps" not in trigger
-            and "limit_price" in trigger
-            and is_due(trigger["trigger_condition"], trigger["limit_price"], best.net_price)
-        ):
-            raise ApiError(
-                "WOULD_TRIGGER_IMMEDIATELY",
-                f"exits[{n}] would trigger at the present price of {plain(best.net_price)}.",
-                {f"exits[{n}]": ["would trigger immediately"]},
-            )
+    exits = [(f"exits[{n}]", exit) for n, exit in enumerate(spec.exits)]
+    check_waits(exits, best.net_price, best.net_price)
     return replace(spec, reference=best.net_price)
+
+
+def check_exits(spec: Bracket, exits: Mapping[str, Exit], cost: Decimal | None = None) -> None:
+    """Of a bracket, by the fields that name them; `cost`: what its position has cost, None before there is one.
+
+    Raises `ApiError` WOULD_TRIGGER_IMMEDIATELY. A market without a price refuses nothing.
+    """
+    best = present(pair_of(spec.token, spec.quote)).best
+    price = None if best is None else best.net_price
+    if cost is None:
+        # Those relative to the cost lie on their sides of it.
+        exits = {field: exit for field, exit in exits.items() if exit.price is not None}
+        if not exits:
+            return
+        back = present(pair_of(spec.quote, spec.token)).best
+        price = filled_at(spec, None if back is None else back.net_price, price)
+    if price is not None:
+        check_waits(exits.items(), price, cost or price)
 
 
 def check_slice(spec: Schedule) -> None:

@@ -28,6 +28,7 @@ from orders.order_in import (
     token,
 )
 from orders.plans.commands import NewPlan
+from orders.plans.exits import check_together
 from orders.plans.values import Bracket, Exit, Schedule, Spec, Terms
 from routing.cluster import mode
 
@@ -172,12 +173,8 @@ def normal(asked: Any) -> Any:
 
 def bracket_of(order: NewOrder, exits: tuple[ExitIn, ...], *, entry: bool) -> Bracket:
     """Without an entry `order` says what the exits sell."""
-    if order.exact_out is not None:
-        raise invalid(
-            "amountOut", "belongs to single orders: a plan's exits follow from the amount that its entry sells"
-        )
-    if order.amount is None:
-        raise invalid("amount", "of a plan is a number, not a percentage")
+    if not entry and order.amount is None:
+        raise invalid("amount", "of what is held already is a number of tokenIn")
     sold, bought = (order.token_out, order.token_in) if entry else (order.token_in, order.token_out)
     legs = legs_of(exits)
     decimals = token("tokenIn", sold).decimals
@@ -225,9 +222,7 @@ def legs_of(exits: tuple[ExitIn, ...]) -> tuple[Exit, ...]:
         elif any(each.leg == leg for each in legs):
             raise invalid(f"{field}.kind", f"{exit.kind} stands twice")
         legs.append(_exit(field, leg, exit, alone=len(takes) == 1))
-    if sum(leg.portion_bps for leg in legs if not leg.protects) > 10_000:
-        raise invalid("exits", "the portions of the take-profits are more than the whole, 10000")
-    _check_order(legs)
+    check_together(legs)
     return tuple(legs)
 
 
@@ -273,14 +268,6 @@ def _exit(field: str, leg: str, exit: ExitIn, *, alone: bool) -> Exit:
         max_slippage_bps=widest if protects else slippage,
         after_s=None if exit.after is None else exit.after.total_seconds(),
     )
-
-
-def _check_order(legs: list[Exit]) -> None:
-    """Prices relative to the cost lie on their sides of it; absolute ones are compared here."""
-    stops = [leg.price for leg in legs if leg.kind == "stopLoss" and leg.price is not None]
-    takes = [leg.price for leg in legs if leg.kind == "takeProfit" and leg.price is not None]
-    if stops and takes and min(takes) <= stops[0]:
-        raise invalid("exits", "a take-profit is not above the stop")
 
 
 def schedule_of(plan: ScheduleIn, now: datetime) -> Schedule:

@@ -143,9 +143,7 @@ def failures_in_a_row(slices: Sequence[Leg]) -> int:
     return count
 
 
-def progress_of(
-    spec: Schedule, slices: Sequence[Leg], spent: Decimal, bought: Decimal, upto: int
-) -> Mapping[str, Any]:
+def progress_of(spec: Schedule, slices: Sequence[Leg], spent: Decimal, bought: Decimal, upto: int) -> Mapping[str, Any]:
     """`upto`: the last window that has had its slice, or none."""
     count = {status: sum(leg.status is status for leg in slices) for status in Status}
     return {

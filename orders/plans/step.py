@@ -112,7 +112,7 @@ def _one_by_one(connection: Connection, most: int) -> Stepped:
 
 
 def about_the_plan(error: Exception) -> bool:
-    """Whether the same step fails again, such as that of a plan which only a later version understands. Else it is the database."""
+    """Whether the same step fails again, such as that of a plan that only a later version reads; else it is the database."""
     return isinstance(error, ABOUT_THE_DATA) or not isinstance(error, psycopg.Error)
 
 

@@ -36,11 +36,12 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: str
     token_in: str
     token_out: str
-    amount: Decimal
+    amount: Decimal | None
+    """None: an entry says what it buys, or which share of the wallet it sells."""
     slippage_bps: int
-    exact_out: None = None
-    amount_in_max: None = None
-    """A plan sells amounts: its exits are sized and priced by what was paid."""
+    percent: int | None = None
+    exact_out: Decimal | None = None
+    amount_in_max: Decimal | None = None
     limit_price: Decimal | None = None
     asked_price: Decimal | None = None
     trigger_condition: str | None = None
@@ -146,6 +147,7 @@ class Leg(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     epoch: int
     amount: Decimal
+    """What it sells. Of an entry that says it otherwise 0 until it has sold it."""
     slippage_bps: int
     trail_bps: int | None = None
     trail_high: Decimal | None = None

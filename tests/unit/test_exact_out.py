@@ -12,6 +12,7 @@ from solders.pubkey import Pubkey
 from orders.errors import ApiError
 from orders.order_in import TAKES_FEES
 from orders.plans.plan_in import parse_plan, plan_of
+from orders.plans.values import Bracket
 from orders.risk import cost_of
 from routing.mock.pool import quote_for_output, quote_from_tick
 from routing.mock.tokens import SOL, USDC
@@ -201,13 +202,15 @@ def test_a_token_that_takes_a_fee_of_each_transfer_has_no_exact_output(
     assert "takes a fee" in error.details["amountOut"][0]
 
 
-def test_plans_refuse_it_in_words() -> None:
+def test_it_is_for_the_entry_of_a_plan_and_for_nothing_else_of_it() -> None:
     exits = b'"exits": [{"kind": "stopLoss", "atBps": 500}]}'
-    for entry in (b"", b'"entry": false, '):
-        body = b'{"kind": "bracket", "tokenIn": "USDC", "tokenOut": "SOL", "amountOut": "2", ' + entry + exits
-        with pytest.raises(ApiError) as caught:
-            plan_of(parse_plan(body), account_id=1, key=None, now=NOW)
-        assert "exits" in caught.value.details["amountOut"][0]
+    body = b'{"kind": "bracket", "tokenIn": "USDC", "tokenOut": "SOL", "amountOut": "2", "amountInMax": "310", '
+    spec = plan_of(parse_plan(body + exits), account_id=1, key=None, now=NOW).spec
+    assert isinstance(spec, Bracket) and spec.entry is not None
+    assert (spec.entry.amount, spec.entry.exact_out, spec.entry.amount_in_max) == (None, 2, 310)
+    with pytest.raises(ApiError) as caught:
+        plan_of(parse_plan(body + b'"entry": false, ' + exits), account_id=1, key=None, now=NOW)
+    assert "is a number" in caught.value.details["amount"][0]
     with pytest.raises(ApiError) as caught:
         parse_plan(b'{"kind": "schedule", "tokenIn": "USDC", "tokenOut": "SOL", "amountOut": "2", "slices": 2}')
     assert "amountOut" in caught.value.details

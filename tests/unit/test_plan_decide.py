@@ -102,7 +102,7 @@ class World:
             bps = self.legs[amend.leg.id].trail_bps if amend.trail_bps is None else amend.trail_bps
             self.put(amend.leg, amount=amend.amount, slippage_bps=amend.slippage_bps, limit_price=price, trail_bps=bps)
         for child in decision.create:
-            assert child.terms.amount > 0
+            assert child.terms.amount is None or child.terms.amount > 0
             assert (child.leg, child.round) not in {(leg.leg, leg.round) for leg in self.legs.values()}
             self.add(child.leg, child.round, child.terms)
         self.status, self.due_at = decision.status, decision.due_at
@@ -121,7 +121,7 @@ class World:
             resting=terms.type != "market",
             seq=1,
             epoch=0,
-            amount=terms.amount,
+            amount=terms.amount or Decimal(0),
             slippage_bps=terms.slippage_bps,
             limit_price=terms.limit_price,
             trail_bps=terms.trail_bps,
@@ -147,7 +147,10 @@ class World:
         resting = self.terms[leg.id].type != "market"
         match outcome:
             case "confirm":
-                self.put(leg, status=Status.CONFIRMED, finished_at=self.now, amount_out=leg.amount * Decimal("0.99"))
+                exact = self.terms[leg.id].exact_out
+                amount = leg.amount if exact is None else exact * Decimal("1.01")
+                out = exact or amount * Decimal("0.99")
+                self.put(leg, status=Status.CONFIRMED, finished_at=self.now, amount=amount, amount_out=out)
             case "fail":
                 self.put(leg, status=Status.FAILED, finished_at=self.now, failure_code="NO_ROUTE")
             case "retry":

@@ -1,4 +1,4 @@
-"""Edges of plans that once went wrong: short windows, ends of schedules, failures at the widest slippage, trailing stops again."""
+"""Edges of plans: short windows, the ends of schedules, failures at the widest slippage, trailing stops that are made again."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -148,4 +148,4 @@ def test_portions_of_a_token_without_decimals_add_up() -> None:
 def test_a_position_of_one_unit_is_protected() -> None:
     world = World(oco(take_profit(1, 300, 1), STOP, amount=Decimal("0.000000001")))
     world.settle()
-    assert [leg.leg for leg in world.legs.values()] == ["stop"] and NOW == world.now
+    assert [leg.leg for leg in world.legs.values()] == ["stop"] and world.now == NOW
