@@ -24,7 +24,11 @@ def title(plan: Plan) -> str:
     token, quote = called(spec["token"]), called(spec["quote"])
     if entry is None:
         return f"{number(spec['amount'])} {token} → {quote}"
-    return f"{number(entry['amount'])} {quote} → {token}" if entry.get("amount") else f"{quote} → {token}"
+    if entry.get("exact_out"):
+        return f"{quote} → {number(entry['exact_out'])} {token}"
+    if entry.get("percent"):
+        return f"{entry['percent']} % of {quote} → {token}"
+    return f"{number(entry['amount'])} {quote} → {token}"
 
 
 def progress(plan: Plan) -> str:
@@ -114,7 +118,8 @@ def of_schedule(spec: Stored, done: Stored) -> list[Fact]:
         Fact("Stops after failures", str(failures or "")),
         Fact("Slippage at most", percent(spec["slippage_bps"])),
         Fact(
-            "Failed, expired, skipped", ", ".join(str(done.get(name, 0)) for name in ("failed", "expired", "skipped"))
+            "Failed, expired, cancelled, skipped",
+            ", ".join(str(done.get(name, 0)) for name in ("failed", "expired", "cancelled", "skipped")),
         ),
     ]
 

@@ -8,8 +8,9 @@ from orders.errors import ApiError
 from orders.ledger.values import NewOrder
 from orders.models import Order
 from orders.order_in import OrderIn
+from orders.plans.market import check_exits
 from orders.plans.plan_in import plan_of_order
-from orders.plans.values import ENTRY
+from orders.plans.values import ENTRY, Bracket, Spec
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -19,14 +20,25 @@ class Placed(msgspec.Struct, frozen=True):
     replayed: bool
 
 
+def exits_refused(spec: Spec) -> ApiError | None:
+    """What the present market has to say to the exits."""
+    assert isinstance(spec, Bracket)
+    try:
+        check_exits(spec, {f"exits[{n}]": exit for n, exit in enumerate(spec.exits)})
+    except ApiError as error:
+        return error
+    return None
+
+
 def place(order: OrderIn, new: NewOrder, key: str | None, refusal: ApiError | None) -> Placed:
     """Blocking. `refusal`: what speaks against the order at this moment; then only an earlier one is looked up.
 
-    Raises `ApiError`: IDEMPOTENCY_CONFLICT, VALIDATION_FAILED, the refusal.
+    Raises `ApiError`: IDEMPOTENCY_CONFLICT, VALIDATION_FAILED, WOULD_TRIGGER_IMMEDIATELY, the refusal.
     """
     close_old_connections()
     try:
         plan = plan_of_order(order, new, key)
+        refusal = refusal or exits_refused(plan.spec)
         plan_id = commands.earlier_plan(plan) if refusal is not None else None
         replayed = True
         if refusal is not None and plan_id is None:

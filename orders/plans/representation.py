@@ -28,6 +28,8 @@ class LegOut(Out):
     resting: bool
     type: str
     amount: str | None
+    exact_out: Annotated[str, msgspec.Meta(description="What an entry is to buy, where it says that.")] | None
+    amount_in: Annotated[str, msgspec.Meta(description="What it sold.")] | None
     limit_price: (
         Annotated[str, msgspec.Meta(description="tokenOut per tokenIn, also where it was asked for in tokenIn.")] | None
     )
@@ -101,6 +103,8 @@ def leg_out(order: Order) -> LegOut:
         resting=order.resting,
         type=order.type,
         amount=number(order.amount),
+        exact_out=number(order.exact_out),
+        amount_in=number(order.amount_in),
         limit_price=number(limit_shown(order)),
         trail_bps=order.trail_bps,
         activation_price=number(order.activation_price),

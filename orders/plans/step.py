@@ -277,6 +277,8 @@ def order_out(order: NewOrder) -> dict[str, Any]:
         "type": order.type,
         "amount": None if order.amount is None else text(order.amount),
     }
+    if order.exact_out is not None:
+        made["exactOut"] = text(order.exact_out)
     if order.limit_price is not None:
         made |= {"limitPrice": text(order.limit_price), "triggerCondition": order.trigger_condition}
     return made

@@ -40,12 +40,12 @@ ORDER BY id LIMIT 1000
 PLANS = """
 SELECT id FROM orders_plan p
 WHERE account_id = %(account)s AND finished_at IS NULL AND status <> 'closing' AND id > %(after)s
+    AND (%(one)s::uuid IS NULL OR id = %(one)s)
     -- Exits protect a position: a bracket stays once its entry is filled.
     AND (%(all)s OR kind = 'schedule' OR EXISTS (
         SELECT 1 FROM orders_order o WHERE o.plan_id = p.id AND o.leg = 'entry' AND o.status = 'pending'))
 ORDER BY id LIMIT 1000
 """
-COVERED = f"SELECT 1 FROM ({PLANS.replace('LIMIT 1000', '')}) covered WHERE id = %(id)s"
 TRIES = 10
 """At a plan one of whose orders somebody has locked for a moment."""
 BUSY_PAUSE_S = 0.02
@@ -80,7 +80,7 @@ def _cancel_orders(
 
 def _cancel_plans(connection: Connection, asked: dict[str, Any], carry_out: Callable[[Sequence[Effects]], None]) -> int:
     many, after = 0, UUID(int=0)
-    while rows := connection.execute(PLANS, {**asked, "after": after}).fetchall():
+    while rows := connection.execute(PLANS, {**asked, "after": after, "one": None}).fetchall():
         after = rows[-1][0]
         many += sum(_cancel_plan(connection, plan_id, asked, carry_out) for (plan_id,) in rows)
     return many
@@ -91,7 +91,7 @@ def _cancel_plan(
 ) -> bool:
     def may_cancel(plan: Any, working: Sequence[str]) -> bool:
         # Asked once more under the plan's lock: its entry may have filled since it was found.
-        covered = connection.execute(COVERED, {**asked, "after": UUID(int=0), "id": plan.id}).fetchone()
+        covered = connection.execute(PLANS, {**asked, "after": UUID(int=0), "one": plan.id}).fetchone()
         return covered is not None and plans.may_cancel(plan, working)
 
     for _ in range(TRIES):

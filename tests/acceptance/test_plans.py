@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -102,6 +103,60 @@ def test_an_order_with_exits_is_the_entry_of_a_bracket(planner: Planner) -> None
     cancelled = planner.http.delete(f"/api/plans/{plan_id}")
     assert cancelled.json()["status"] == "cancelled" and planner.leg(plan_id, "stop")["status"] == "cancelled"
     assert planner.http.delete(f"/api/plans/{plan_id}").json() == cancelled.json()
+
+
+def test_an_exit_that_would_fire_at_once_is_refused(planner: Planner) -> None:
+    low, high = [{"kind": "takeProfit", "price": "140"}], [{"kind": "stopLoss", "price": "160"}]
+    limit = BUY | {"type": "limit", "limitPrice": "130", "priceIn": "tokenIn"}
+    before = planner.http.get("/api/plans").json()
+    for body in (
+        BUY | {"exits": low},
+        BUY | {"exits": high},
+        limit | {"exits": [{"kind": "stopLoss", "price": "130"}]},
+    ):
+        refused = planner.http.post("/api/plans", json=body)
+        assert refused.status_code == 422, refused.text
+        assert refused.json()["error"]["code"] == "WOULD_TRIGGER_IMMEDIATELY"
+        assert list(refused.json()["error"]["details"]) == ["exits[0]"]
+    sugar = {name: value for name, value in BUY.items() if name != "kind"} | {"exits": high}
+    refused = planner.http.post("/api/orders/execute", json=sugar)
+    tested = planner.http.post("/api/orders/test", json=sugar)
+    assert refused.status_code == tested.status_code == 422
+    assert refused.json()["error"]["code"] == tested.json()["error"]["code"] == "WOULD_TRIGGER_IMMEDIATELY"
+    assert planner.http.get("/api/plans").json() == before
+    # What it is refused for is the price at which the entry fills.
+    resting = planner.make(
+        **limit, exits=[{"kind": "takeProfit", "price": "140"}, {"kind": "stopLoss", "price": "120"}]
+    )
+    for change in ({"leg": "tp1", "price": "125"}, {"leg": "stop", "price": "131"}):
+        path = f"/api/plans/{resting['planId']}"
+        refused = planner.http.patch(path, json={"exits": [change]})
+        assert refused.json()["error"]["details"] == {f"exits.{change['leg']}": ["would trigger immediately"]}, change
+    assert planner.http.delete(path).status_code == 200
+
+
+def test_the_exits_of_an_entry_that_says_what_it_buys(planner: Planner) -> None:
+    body = {name: value for name, value in BUY.items() if name != "amount"} | {"amountOut": "2", "amountInMax": "400"}
+    plan_id = planner.make(**body, exits=EXITS)["planId"]
+    until(lambda: len(planner.plan(plan_id)["legs"]) == 4, "its exits")
+    entry, stop = planner.leg(plan_id, "entry"), planner.leg(plan_id, "stop")
+    assert (entry["amount"], entry["exactOut"], entry["amountOut"], stop["amount"]) == (None, "2", "2", "2")
+    cost = Decimal(planner.plan(plan_id)["progress"]["cost"])
+    assert cost == Decimal(entry["amountIn"]) / 2 and 148 < cost < 160
+    assert Decimal(stop["limitPrice"]) == cost * Decimal("0.92")
+    refused = planner.http.patch(f"/api/plans/{plan_id}", json={"exits": [{"leg": "stop", "price": "155"}]})
+    assert refused.json()["error"]["code"] == "WOULD_TRIGGER_IMMEDIATELY"
+    planner.price("120")
+    assert planner.landed(planner.ended(plan_id)) == ["entry", "stop"]
+
+
+def test_every_window_of_a_schedule_of_short_ones_is_accounted_for(planner: Planner) -> None:
+    plan_id = planner.make(
+        kind="schedule", tokenIn="USDC", tokenOut="SOL", amount="50", slices=5, every="PT5S", jitterBps=9000
+    )["planId"]
+    done = planner.ended(plan_id)["progress"]
+    assert sum(done[name] for name in ("done", "failed", "expired", "cancelled", "skipped")) == 5
+    assert done["done"] >= 1, done
 
 
 def test_exits_without_an_entry(planner: Planner) -> None:

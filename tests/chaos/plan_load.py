@@ -21,12 +21,14 @@ BUY: dict[str, Any] = {
     "amount": "30",
     "slippageBps": 2000,
 }
+AT_ONCE = BUY | {"type": "sniper", "trigger": {"kind": "liquidity", "minLiquidity": "1"}}
+"""Fires at the next tick. Exits that are due as soon as it has filled would be refused after a market order."""
 FAR = [
     {"kind": "takeProfit", "price": "1000000", "slippageBps": 2000},
     {"kind": "stopLoss", "price": "0.01", **WIDE},
 ]
 # A take-profit of a half and a stop of the whole both fire at once: the fees alone have brought the price below the cost.
-RACE = BUY | {
+RACE = AT_ONCE | {
     "exits": [
         {"kind": "takeProfit", "price": "1.5", "portionBps": 5000, "slippageBps": 2000},
         {"kind": "stopLoss", "atBps": 1, **WIDE},
@@ -34,7 +36,7 @@ RACE = BUY | {
     ]
 }
 # Its half can hardly fill at that slippage, and rests again: the turn goes back and forth until the time is up.
-IN_PARTS = BUY | {
+IN_PARTS = AT_ONCE | {
     "exits": [
         {"kind": "takeProfit", "price": "1.5", "portionBps": 3333, "slippageBps": 2000},
         {"kind": "takeProfit", "price": "1.4", "portionBps": 3333, "slippageBps": 0},

@@ -47,18 +47,21 @@ function when(leg, { spec, kind }) {
   return limitPrice ? `at ${counted(limitPrice)}` : exitOf(exit, spec.quote);
 }
 
+/** What it sells; of an entry that says what it buys, or a share, what it has sold. */
+const sold = ({ amount: size, amountIn }) => size ?? amountIn;
+
 export function rows(plan, legs) {
   const { status } = plan;
-  const [sold, bought] = pairOf(plan);
+  const [base, counted] = pairOf(plan);
   return legs.slice(0, SHOWN).map((leg) => {
-    const [from, into] = leg.leg === "entry" ? [bought, sold] : [sold, bought];
+    const [from, into] = leg.leg === "entry" ? [counted, base] : [base, counted];
     const name = nameOf(leg, plan);
     const stage = leg.resting ? "waiting" : leg.status ?? (ENDED.has(status) ? "not needed" : "later");
     return element(
       "tr", {},
       element("td", {}, leg.orderId ? element("button", { type: "button", class: "open", "data-order": leg.orderId, "aria-label": `Show the order: ${name}` }, name) : name),
       element("td", { "data-label": "When" }, when(leg, plan)),
-      element("td", { class: "num", "data-label": "Amount" }, leg.amount ? `${amount(leg.amount, 6)} ${token(from)}` : ""),
+      element("td", { class: "num", "data-label": "Amount" }, sold(leg) ? `${amount(sold(leg), 6)} ${token(from)}` : leg.exactOut ? `for ${amount(leg.exactOut, 6)} ${token(into)}` : ""),
       element("td", {}, element("span", { class: "badge", "data-status": leg.status ?? "" }, stage)),
       element("td", { class: "num", "data-label": "Received" }, leg.amountOut ? `${amount(leg.amountOut, 6)} ${token(into)}` : (leg.failure ?? "").replaceAll("_", " ").toLowerCase()),
       element("td", {}, ...(amendable(leg, plan) ? [element("button", { type: "button", class: "small", "data-act": "amend", "data-leg": leg.leg, "aria-label": `Amend: ${name}` }, "Amend")] : [])),

@@ -161,7 +161,7 @@ export class PlanCard {
         ["Bought", progress.spent && `${amount(progress.bought, 6)} ${bought}`],
         ["Average price", average && `${price(average)} ${bought}`],
         ["That is", average && `${price(1 / average)} ${sold} per ${bought}`],
-        ["Failed", progress.failed || null], ["Expired", progress.expired || null], ["Skipped", progress.skipped || null],
+        ["Failed", progress.failed || null], ["Expired", progress.expired || null], ["Cancelled", progress.cancelled || null], ["Skipped", progress.skipped || null],
         ["Each", `every ${spoken(spec.everyS)}`], next, ...rest,
       ]);
     }

@@ -20,7 +20,9 @@ export function tokensOf({ kind, spec }) {
 export function titleOf({ kind, spec }) {
   const [sold, bought] = tokensOf({ kind, spec }).map(token);
   if (kind === "schedule") return `${spec.total ? amount(spec.total) : `${amount(spec.sliceAmount)} each of`} ${sold} → ${bought}`;
-  return `${amount(spec.entry ? spec.entry.amount : spec.amount)} ${sold} → ${bought}`;
+  const { exactOut, percent: share, amount: size } = spec.entry ?? spec;
+  if (exactOut) return `${sold} → ${amount(exactOut)} ${bought}`;
+  return `${share ? `${share} % of` : amount(size)} ${sold} → ${bought}`;
 }
 
 export function kindOf({ kind, spec }) {
