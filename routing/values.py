@@ -127,6 +127,17 @@ class Tick(msgspec.Struct, frozen=True):
         return self.price * (10_000 - self.fee_bps) / 10_000
 
 
+class Part(msgspec.Struct, frozen=True):
+    """What one pool has of a transaction that swaps in several."""
+
+    venue: VenueName
+    pool: str | None
+    """Address; None where the offer is by a cached price, which names none."""
+    amount_in: Decimal
+    amount_out: Decimal
+    """Of a quote what it would pay, of a signed swap what it pays at least, of a fill what it has paid."""
+
+
 class Quote(msgspec.Struct, frozen=True):
     """What a venue offers for an amount."""
 
@@ -144,6 +155,10 @@ class Quote(msgspec.Struct, frozen=True):
     """Computed from a tick that the poller stored, not asked for this order."""
     exact_out: bool = False
     """Asked for by `amount_out`: `amount_in` is the least that gives it."""
+    parts: tuple[Part, ...] = ()
+    """Of a split: what each pool takes and pays. `price` and `fee_bps` are those of the better pool before impact."""
+    added_fee: Decimal = Decimal(0)
+    """What the chain takes for it more than for a swap in one pool, in tokenOut."""
 
     @property
     def net_price(self) -> Decimal:
@@ -207,6 +222,8 @@ class Swap(msgspec.Struct, frozen=True):
     """Of exact out the most that it takes of tokenIn; None: it takes its amount, or it is read back from the ledger."""
     bid: Bid | None = None
     """None on a chain without priority, and for a swap that is read back from the ledger."""
+    parts: tuple[Part, ...] = ()
+    """Of a split; empty too for a swap that is read back from the ledger."""
 
 
 FeeKind = Literal["venue", "network", "priority", "tip", "rent"]
@@ -241,6 +258,8 @@ class Fill(msgspec.Struct, frozen=True):
     """All of them, by kind and token; one of a kind and token."""
     units: int | None = None
     """Compute units used."""
+    parts: tuple[Part, ...] = ()
+    """Of a split: what each pool took and paid."""
 
 
 class Fate(StrEnum):

@@ -111,6 +111,10 @@ class UnsafeTransaction(VenueError):
     permanent = True
 
 
+class TooLarge(UnsafeTransaction):
+    """The transaction has more bytes than the chain takes: it was not signed."""
+
+
 class SimulationFailed(VenueError):
     """The transaction would fail now: it was not signed. `code` is the failure's own where it is known."""
 
@@ -123,31 +127,27 @@ class SwapRefused(VenueError):
     code = "SWAP_REFUSED"
 
 
+class SplitRefused(VenueError):
+    """The transaction that swaps in several pools cannot be made, or no longer pays for itself: one pool is left to trade at."""
+
+    code = "SPLIT_REFUSED"
+
+
 class SubmitUnknown(VenueError):
     """Sending ended without an answer: the transaction may or may not land. Never treat it as failed."""
 
     code = "SUBMIT_UNKNOWN"
 
 
-class Venue(Protocol):
-    name: VenueName
+class Seller(Protocol):
+    """What offers, makes and sends the transaction of an order."""
 
-    async def tick(self, pair: Pair) -> Tick:
-        """The pool's market now. Raises `NoRoute`, `VenueUnavailable`, `VenueTimeout`."""
-        ...
+    name: VenueName
 
     async def quote(self, pair: Pair, amount: Decimal, *, exact_out: bool = False) -> Quote:
         """The offer for `amount` of tokenIn; with `exact_out` the least of tokenIn that gives `amount` of tokenOut.
 
-        Raises what `tick` raises, `AmountTooSmall`, `InsufficientLiquidity`, `ExactOutUnsupported`.
-        """
-        ...
-
-    def price(self, pair: Pair, tick: Tick, amount: Decimal, *, exact_out: bool = False) -> Quote | None:
-        """The same offer by a tick of this venue that was seen before, marked `cached`.
-
-        None: a tick does not say enough to price this amount, so ask with `quote`. No I/O. Raises `AmountTooSmall`,
-        `InsufficientLiquidity`, `ExactOutUnsupported`.
+        Raises `NoRoute`, `VenueUnavailable`, `VenueTimeout`, `AmountTooSmall`, `InsufficientLiquidity`, `ExactOutUnsupported`.
         """
         ...
 
@@ -179,7 +179,7 @@ class Venue(Protocol):
         `max_in` further above it.
 
         Raises `VenueUnavailable`, `VenueTimeout`; for a cached quote `QuoteDeviates` and what `quote` raises; where
-        transactions are simulated `UnsafeTransaction`, `SimulationFailed`, `InsufficientFunds`.
+        transactions are simulated `UnsafeTransaction`, `SimulationFailed`, `InsufficientFunds`; for a split `SplitRefused`.
         """
         ...
 
@@ -199,4 +199,35 @@ class Venue(Protocol):
 
     async def status(self, swaps: Sequence[Swap]) -> list[SwapStatus]:
         """What the chain says of each, in order, by the chain's own clock. Raises `VenueUnavailable`."""
+        ...
+
+
+class Venue(Seller, Protocol):
+    """A seller with a market of its own."""
+
+    async def tick(self, pair: Pair) -> Tick:
+        """The pool's market now. Raises `NoRoute`, `VenueUnavailable`, `VenueTimeout`."""
+        ...
+
+    def price(self, pair: Pair, tick: Tick, amount: Decimal, *, exact_out: bool = False) -> Quote | None:
+        """The same offer by a tick of this venue that was seen before, marked `cached`.
+
+        None: a tick does not say enough to price this amount, so ask with `quote`. No I/O. Raises `AmountTooSmall`,
+        `InsufficientLiquidity`, `ExactOutUnsupported`.
+        """
+        ...
+
+
+class Splitter(Seller, Protocol):
+    """Sells at several venues in one transaction: lands as a whole or not at all."""
+
+    venues: Sequence[VenueName]
+    """Those that it divides an amount between; fewer than two: it offers nothing."""
+
+    async def offer(self, pair: Pair, amount: Decimal, ticks: Mapping[VenueName, Tick] | None = None) -> Quote | None:
+        """The best division of `amount` of tokenIn, by the ticks where they are given, else by the pools as they are now.
+
+        None: one pool alone pays as much. Raises `SplitRefused` where what it costs in addition cannot be told, and what
+        `quote` raises.
+        """
         ...

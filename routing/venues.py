@@ -8,7 +8,9 @@ import re
 from routing.values import VenueName
 
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,15}")
-RESERVED = frozenset({"BEST", "PAIR", "AT", "TYPE", "SLOW"})
+SPLIT = VenueName("SPLIT")
+"""In the place of a venue's name: one transaction that swaps in pools of several venues. It has no market and no prices of its own."""
+RESERVED = frozenset({"BEST", "PAIR", "AT", "TYPE", "SLOW", SPLIT})
 """Keys and fields that stand beside the venues' names."""
 _names: dict[str, VenueName] = {}
 
@@ -26,6 +28,11 @@ def register(name: str) -> VenueName:
 def registered() -> tuple[VenueName, ...]:
     """Every known venue, in the order of registration."""
     return tuple(_names.values())
+
+
+def named_in_fills() -> tuple[VenueName, ...]:
+    """What orders and fills may name as their venue."""
+    return (*registered(), SPLIT)
 
 
 RAYDIUM = register("RAYDIUM")
