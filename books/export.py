@@ -108,9 +108,11 @@ def as_text(value: Any) -> Any:
 
 
 def fee_columns(row: Any) -> list[str]:
+    """Pools of a split take their fees in two tokens: both stand there, with a space between."""
     amounts = {fee.kind: fee.amount for fee in row.fees}
-    venue = next((fee.token for fee in row.fees if fee.kind == "venue"), "")
-    return [amounts.get("venue", ""), venue, *(amounts.get(kind, "") for kind in CHAIN_FEES)]
+    venue = [(fee.amount, fee.token) for fee in row.fees if fee.kind == "venue"]
+    columns = [" ".join(each) for each in zip(*venue, strict=True)] or ["", ""]
+    return [*columns, *(amounts.get(kind, "") for kind in CHAIN_FEES)]
 
 
 def table(rows: Iterable[Iterable[Any]]) -> bytes:

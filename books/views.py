@@ -39,7 +39,7 @@ from orders.http.view import ERRORS, IF_NONE_MATCH, LIMIT, View, polled
 from orders.models import DeadMan, Order
 from orders.wire import timestamp
 from routing.cluster import mode
-from routing.venues import registered
+from routing.venues import named_in_fills
 
 ORDERS = ["desc", "asc"]
 LONGEST = {"day": timedelta(days=366), "hour": timedelta(days=31)}
@@ -67,7 +67,7 @@ def wanted(asked: Parameters, account_id: int) -> Wanted:
         since=asked.moment("from") or EARLIEST,
         until=asked.moment("to") or LATEST,
         mode=asked.text("mode"),
-        venue=asked.one_of("venue", [str(venue) for venue in registered()]),
+        venue=asked.one_of("venue", [str(venue) for venue in named_in_fills()]),
         token=asked.token("token"),
         pair=asked.pair("pair"),
     )

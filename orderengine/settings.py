@@ -517,6 +517,9 @@ VENUE_METEORA = read_choice("VENUE_METEORA", "direct", ("direct", "http", "both"
 """The same; over HTTP by Jupiter's API, for Meteora has none that swaps."""
 VENUE_JUPITER = read_choice("VENUE_JUPITER", "off", ("off", "http"))
 """`http`: Jupiter is a venue of its own, over all pools that it knows."""
+SPLIT_ROUTING = read_bool("SPLIT_ROUTING", False)
+"""Whether an amount may be divided between Raydium's and Meteora's pools in one transaction, where that pays more than it costs;
+both have to be traded directly. Switch it on once no process of a version without it is left: those cannot settle a split."""
 VAULT_SUBSCRIPTIONS = read_bool("VAULT_SUBSCRIPTIONS", True)
 """Whether a node is asked to tell when a pool changes, or is made, that orders wait for, so that they fire in that block; prices
 are polled all the same. Changes are told of venues that are traded directly."""

@@ -61,6 +61,7 @@ FAILURES: Mapping[str, str] = {
     **OF_RISK,
     "NO_QUOTE": "No venue gave a quote, for different reasons; the event names each.",
     "NO_ROUTE": "No venue has a pool for the pair.",
+    "SPLIT_REFUSED": "A split over two venues cannot be made or priced, or no longer pays for its fee: one alone is taken.",
     "VENUE_NOT_PERMITTED": "An operator has not permitted the pair to use the venue, or the pool.",
     "POOL_TOO_SMALL": "The pool holds less than an operator asks for. The order is tried again, or waits on.",
     "VENUE_ERROR": "A venue answered something else than was asked for.",

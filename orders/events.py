@@ -23,6 +23,17 @@ class Data(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """Base of all event data. A field that is `UNSET` is left out of the JSON."""
 
 
+class PartData(Data, frozen=True, kw_only=True):
+    """What one pool has of a split. `amount_out` is what it would pay, in `submitted` what it pays at least, in `confirmed` what
+    it has paid."""
+
+    venue: str
+    pool: str | UnsetType = UNSET
+    """Address; left out of an offer by a cached price."""
+    amount_in: str
+    amount_out: str
+
+
 class QuoteData(Data, frozen=True, kw_only=True):
     """One venue's quote. `impact_bps` and `fee_bps` are basis points, `price` is tokenOut per tokenIn before fee and impact."""
 
@@ -38,6 +49,10 @@ class QuoteData(Data, frozen=True, kw_only=True):
     observed_at: datetime
     cached: bool
     """From the poller, not asked for this order."""
+    parts: list[PartData] | UnsetType = UNSET
+    """Of a split."""
+    added_fee: str | UnsetType = UNSET
+    """Of a split: what the chain takes more for it than for one venue alone, in tokenOut."""
 
 
 class RefusalData(Data, frozen=True, kw_only=True):
@@ -117,6 +132,10 @@ class SubmitData(Data, frozen=True, kw_only=True):
     """What it takes of tokenIn: for an order of a share, what the share came to."""
     bid: BidData | UnsetType = UNSET
     """What it offers for its place in a block, and why so much."""
+    parts: list[PartData] | UnsetType = UNSET
+    """Of a split."""
+    refusals: list[RefusalData] | UnsetType = UNSET
+    """What was chosen before it and could not be built."""
 
 
 class FeeData(Data, frozen=True, kw_only=True):
@@ -144,6 +163,8 @@ class ConfirmData(Data, frozen=True, kw_only=True):
     """All of them; the venue's stands in `fee` as well, where it is in tokenOut."""
     units: int | UnsetType = UNSET
     """Compute units used."""
+    parts: list[PartData] | UnsetType = UNSET
+    """Of a split: what each pool took and paid."""
 
 
 class FailedAttempt(Data, frozen=True, kw_only=True):

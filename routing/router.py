@@ -20,7 +20,16 @@ from routing.permits import Permits
 from routing.price_hashes import PairPrices
 from routing.selection import select
 from routing.values import Pair, Quote, Refusal, Selection, Tick, VenueName
-from routing.venue import NoRoute, Venue, VenueError, VenueNotPermitted, VenueTimeout
+from routing.venue import (
+    InsufficientLiquidity,
+    NoRoute,
+    Seller,
+    Splitter,
+    Venue,
+    VenueError,
+    VenueNotPermitted,
+    VenueTimeout,
+)
 
 logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -29,7 +38,8 @@ Answer = TypeVar("Answer")
 class Router:
     """`deadline_ms` bounds the comparison as a whole, `max_age_ms` the age of a quote in it.
 
-    `cached` reads what the poller saw; `permits`: what pairs may use at present.
+    `cached` reads what the poller saw; `permits`: what pairs may use at present. `splitter` settles what was split, and
+    offers to split while `splits` says so.
     """
 
     def __init__(
@@ -42,7 +52,10 @@ class Router:
         cached: Callable[[Pair], Awaitable[PairPrices | None]] | None = None,
         breakers: Breakers | None = None,
         permits: Callable[[], Permits] = Permits,
+        splitter: Splitter | None = None,
+        splits: bool = False,
     ) -> None:
+        self._splitter, self._splits = splitter, splits
         self._venues = {venue.name: venue for venue in venues}
         self._deadline_s = deadline_ms / 1000
         self.max_age = timedelta(milliseconds=max_age_ms)
@@ -59,17 +72,32 @@ class Router:
         """Raises `KeyError` for a venue that is not configured."""
         return self._venues[name]
 
-    async def quote(self, pair: Pair, amount: Decimal, *, fresh: bool = True, exact_out: bool = False) -> Selection:
+    def seller(self, name: VenueName) -> Seller:
+        """Whoever makes and settles a swap of that name: a venue, or a split over several. Raises `KeyError`."""
+        if self._splitter is not None and name == self._splitter.name:
+            return self._splitter
+        return self._venues[name]
+
+    async def quote(
+        self, pair: Pair, amount: Decimal, *, fresh: bool = True, exact_out: bool = False, split: bool = True
+    ) -> Selection:
         """The best offer for `amount` of tokenIn, or to get `amount` of tokenOut, with all that was compared.
 
-        `fresh` asks the venues whatever is cached. A venue that fails or is late is a refusal in the comparison. Raises
-        `NoQuote` when none is left.
+        `fresh` asks the venues whatever is cached; `split`: whether the amount may be divided. A venue that fails or is late is
+        a refusal in the comparison. Raises `NoQuote` when none is left.
         """
         market = None if fresh or self._cached is None else await self._cached(pair)
-        return await self.compare(pair, amount, {} if market is None else self._fresh(market), exact_out=exact_out)
+        ticks = {} if market is None else self._fresh(market)
+        return await self.compare(pair, amount, ticks, exact_out=exact_out, split=split)
 
     async def compare(
-        self, pair: Pair, amount: Decimal, ticks: Mapping[VenueName, Tick], *, exact_out: bool = False
+        self,
+        pair: Pair,
+        amount: Decimal,
+        ticks: Mapping[VenueName, Tick],
+        *,
+        exact_out: bool = False,
+        split: bool = True,
     ) -> Selection:
         """The best offer by the ticks, if they are enough; else the venues are asked. Raises `NoQuote`.
 
@@ -83,7 +111,8 @@ class Router:
         # A venue whose breaker is open is not worth asking for: the others' ticks are all there is.
         asked = self._venues.keys() - barred.keys()
         if quoted and all(venue in priced or self.breakers.is_open(venue) for venue in asked):
-            return self._select([*priced.values(), *barred.values()])
+            divided = await self._divided(pair, amount, priced, ticks) if split and not exact_out else []
+            return self._select([*priced.values(), *barred.values(), *divided])
         said = await self._ask_all(
             lambda venue: venue.quote(pair, amount, exact_out=exact_out), self._deadline_s, asked
         )
@@ -91,10 +120,17 @@ class Router:
         # A venue that fails counts with its tick while that is fresh, and its refusal is listed as well.
         failed = {venue: answer for venue, answer in answers.items() if isinstance(answer, Refusal)}
         instead = [answer for venue, answer in priced.items() if venue in failed]
-        return self._select([*answers.values(), *instead])
+        divided = await self._divided(pair, amount, answers) if split and not exact_out else []
+        return self._select([*answers.values(), *instead, *divided])
 
     async def estimate(
-        self, pair: Pair, amount: Decimal, ticks: Mapping[VenueName, Tick], *, exact_out: bool = False
+        self,
+        pair: Pair,
+        amount: Decimal,
+        ticks: Mapping[VenueName, Tick],
+        *,
+        exact_out: bool = False,
+        split: bool = True,
     ) -> Selection:
         """The best offer by the ticks alone; a venue is asked only where it cannot price the amount by its tick.
 
@@ -102,7 +138,8 @@ class Router:
         """
         barred = self._barred(pair)
         known = self._priced(pair, amount, self._usable(ticks, barred), exact_out=exact_out)
-        answers = {**barred, **{venue: answer for venue, answer in known.items() if answer is not None}}
+        priced = {venue: answer for venue, answer in known.items() if answer is not None}
+        answers = {**barred, **priced}
         if unpriced := known.keys() - answers.keys():
             answers |= await self._ask_all(
                 lambda venue: venue.quote(pair, amount, exact_out=exact_out), self._deadline_s, unpriced
@@ -111,7 +148,48 @@ class Router:
             nowhere = NoRoute()
             missing = {venue: Refusal(venue, nowhere.code, str(nowhere)) for venue in self._venues}
             answers = {**missing, **barred}
-        return self._select(answers.values())
+        # Asked now, or by the ticks: as the venues' own offers are.
+        divided = (
+            await self._divided(pair, amount, answers, None if unpriced else ticks) if split and not exact_out else []
+        )
+        return self._select([*answers.values(), *divided])
+
+    def without(self, selection: Selection, refusal: Refusal) -> Selection:
+        """The same comparison without the offer that turned out to be none. Raises `NoQuote`."""
+        return self._select(
+            [*(quote for quote in selection.quotes if quote.venue != refusal.venue), *selection.refusals, refusal]
+        )
+
+    async def _divided(
+        self,
+        pair: Pair,
+        amount: Decimal,
+        answers: Mapping[VenueName, Quote | Refusal],
+        ticks: Mapping[VenueName, Tick] | None = None,
+    ) -> list[Quote | Refusal]:
+        """The offer of several venues together: at most one, and none while one of them cannot be traded now.
+
+        A pool that is too small for all of the amount may be deep enough for its part.
+        """
+        splitter = self._splitter
+        if splitter is None or not self._splits or len(splitter.venues) < 2:
+            return []
+        said = [answers.get(venue) for venue in splitter.venues]
+        able = all(isinstance(each, Quote) or each and each.code == InsufficientLiquidity.code for each in said)
+        if not able or any(self.breakers.is_open(venue) for venue in splitter.venues):
+            return []
+        try:
+            async with asyncio.timeout(self._deadline_s):
+                offer = await splitter.offer(pair, amount, ticks)
+            return [] if offer is None else [offer]
+        except VenueError as error:
+            return [_refusal(splitter.name, error)]
+        except TimeoutError:
+            return [_refusal(splitter.name, VenueTimeout())]
+        except Exception:
+            # The venues' own offers stand whatever is wrong with this one.
+            logger.exception("%s failed to offer", splitter.name)
+            return []
 
     async def ticks(
         self, pair: Pair, *, deadline_s: float, only: Collection[VenueName] | None = None

@@ -38,6 +38,8 @@ class NoQuote(VenueError):
 def select(quotes: Sequence[Quote], refusals: Sequence[Refusal], *, now: datetime, max_age: timedelta) -> Selection:
     """The highest net output wins, or the least input for an exact output; a tie goes to the earlier quote, then by name.
 
+    A split wins only where it pays more than any venue alone by more than its added fee.
+
     Quotes older than `max_age` or from the future are refused as `STALE_QUOTE`; `NoQuote` if none is left.
     """
     usable = [quote for quote in quotes if _is_fresh(quote, now, max_age)]
@@ -46,7 +48,7 @@ def select(quotes: Sequence[Quote], refusals: Sequence[Refusal], *, now: datetim
     if not usable:
         raise NoQuote(refused)
     # One of the two amounts is what was asked for, of all quotes the same.
-    ranked = sorted(usable, key=lambda quote: (quote.amount_in, -quote.amount_out, quote.observed_at, quote.venue))
+    ranked = sorted(usable, key=lambda quote: (quote.amount_in, -_worth(quote), bool(quote.parts), *_first(quote)))
     return Selection(winner=ranked[0], reason=_reason(ranked), quotes=tuple(quotes), refusals=refused)
 
 
@@ -137,6 +139,14 @@ def round_up(amount: Decimal, decimals: int) -> Decimal:
     return amount.quantize(_UNITS[decimals], ROUND_UP, context=EXACT)
 
 
+def _worth(quote: Quote) -> Decimal:
+    return EXACT.subtract(quote.amount_out, quote.added_fee)
+
+
+def _first(quote: Quote) -> tuple[datetime, str]:
+    return quote.observed_at, quote.venue
+
+
 def _is_fresh(quote: Quote, now: datetime, max_age: timedelta) -> bool:
     return -FUTURE_TOLERANCE <= now - quote.observed_at <= max_age
 
@@ -154,19 +164,35 @@ def _reason(ranked: Sequence[Quote]) -> str:
     second = ranked[1]
     if winner.exact_out:
         return _takes_less(winner, second)
-    pays = f"{winner.venue} pays {winner.amount_out.normalize():f} {winner.pair.partition('-')[2]}"
+    token = winner.pair.partition("-")[2]
+    pays = f"{winner.venue} pays {_plain(winner.amount_out)} {token}"
+    if second.parts and second.amount_out > winner.amount_out:
+        more = EXACT.subtract(second.amount_out, winner.amount_out)
+        return f"{pays}; {second.venue} pays {_plain(more)} more, and costs {_plain(second.added_fee)} more in fees"
     if winner.amount_out == second.amount_out:
         earlier = winner.observed_at < second.observed_at
         why = "and its quote is older" if earlier else "and comes first by name"
         return f"{pays}, the same as {second.venue}, {why}"
     more = (winner.amount_out / second.amount_out - 1) * 100
-    if more < Decimal("0.01"):
-        return f"{pays}, less than 0.01 % more than {second.venue}"
-    return f"{pays}, {more:.2f} % more than {second.venue}"
+    said = "less than 0.01" if more < Decimal("0.01") else f"{more:.2f}"
+    return f"{pays}, {said} % more than {second.venue}{_divided(winner)}"
+
+
+def _divided(winner: Quote) -> str:
+    """What goes where, and what it costs."""
+    if not winner.parts:
+        return ""
+    token_in, _, token_out = winner.pair.partition("-")
+    parts = ", ".join(f"{_plain(part.amount_in)} {token_in} at {part.venue}" for part in winner.parts)
+    return f", for {_plain(winner.added_fee)} {token_out} more in fees: {parts}"
+
+
+def _plain(amount: Decimal) -> str:
+    return f"{amount.normalize(EXACT):f}"
 
 
 def _takes_less(winner: Quote, second: Quote) -> str:
-    takes = f"{winner.venue} takes {winner.amount_in.normalize():f} {winner.pair.partition('-')[0]}"
+    takes = f"{winner.venue} takes {_plain(winner.amount_in)} {winner.pair.partition('-')[0]}"
     if winner.amount_in == second.amount_in:
         earlier = winner.observed_at < second.observed_at
         why = "and its quote is older" if earlier else "and comes first by name"

@@ -9,7 +9,7 @@ from routing.values import VenueName
 
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,15}")
 SPLIT = VenueName("SPLIT")
-"""In the place of a venue's name: one transaction that swaps in pools of several venues. It has no market and no prices of its own."""
+"""In the place of a venue's name: one transaction that swaps in pools of several venues. It has no prices of its own."""
 RESERVED = frozenset({"BEST", "PAIR", "AT", "TYPE", "SLOW", SPLIT})
 """Keys and fields that stand beside the venues' names."""
 _names: dict[str, VenueName] = {}

@@ -147,6 +147,7 @@ def _solana_world(controls: Controls | None = None) -> World:
         access=Access(**settings.VENUE_ACCESS),
         cached=price_feed().market,
         watch_vaults=settings.VAULT_SUBSCRIPTIONS,
+        splits=settings.SPLIT_ROUTING,
         paper=paper_store() if settings.PAPER else None,
     )
 

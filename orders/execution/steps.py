@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 import msgspec
-from msgspec import UNSET, structs
+from msgspec import UNSET, UnsetType, structs
 
 from orders import metrics
 from orders.events import (
@@ -25,6 +25,7 @@ from orders.events import (
     FailData,
     FeeData,
     GateData,
+    PartData,
     QuoteData,
     RefusalData,
     RestData,
@@ -56,8 +57,8 @@ from routing.gates import ENGINES, Finding, Gates, Purchase, Verdict, merged, ov
 from routing.router import Router
 from routing.selection import EXACT, NoQuote, max_in, min_out
 from routing.signer import Signer
-from routing.values import Fate, Fill, Quote, Refusal, Selection, Swap, SwapStatus, Token
-from routing.venue import AmountTooSmall, NoRoute, SubmitUnknown, SwapRefused, VenueError
+from routing.values import Fate, Fill, Part, Quote, Refusal, Selection, Swap, SwapStatus, Token
+from routing.venue import AmountTooSmall, NoRoute, SplitRefused, SubmitUnknown, SwapRefused, VenueError
 from routing.world import registry
 from runtime.faults import crash_point
 from triggers.rules import fillable_at, is_due
@@ -75,7 +76,23 @@ def quote_out(quote: Quote) -> QuoteData:
         impact_bps=text(quote.impact_bps),
         observed_at=quote.observed_at,
         cached=quote.cached,
+        parts=parts_out(quote.parts),
+        added_fee=text(quote.added_fee) if quote.parts else UNSET,
     )
+
+
+def parts_out(parts: Iterable[Part]) -> list[PartData] | UnsetType:
+    """What goes where; left out where it all goes to one pool."""
+    said = [
+        PartData(
+            venue=part.venue,
+            pool=part.pool or UNSET,
+            amount_in=text(part.amount_in),
+            amount_out=text(part.amount_out),
+        )
+        for part in parts
+    ]
+    return said or UNSET
 
 
 def refusals_out(refusals: Iterable[Refusal]) -> list[RefusalData]:
@@ -189,12 +206,8 @@ class Steps:
             return move
         work.selection = selection
         best = selection.winner
-        if order.type == OrderType.LIMIT and (back := moved_back(order, selection)) is not None:
+        if (back := unacceptable(order, selection)) is not None:
             return back
-        if impact_too_high(order, best):
-            raise PriceImpactTooHigh(f"the price impact would be {best.impact_bps:.2f} bps", venue=best.venue)
-        if denial := outside(order, selection):
-            raise Denied(denial)
         if order.exact_out is not None:
             # What it costs is known only now.
             work.amount = most_in(work, best)
@@ -221,7 +234,9 @@ class Steps:
         wanted = work.order.exact_out
         if wanted is not None:
             return await self._router.quote(work.pair, wanted, fresh=fresh, exact_out=True)
-        return await self._router.quote(work.pair, work.to_sell, fresh=fresh)
+        # A sniper's gates look at one pool: what they have not looked at is not bought in.
+        split = work.order.type != OrderType.SNIPER
+        return await self._router.quote(work.pair, work.to_sell, fresh=fresh, split=split)
 
     async def _looked(self, work: Work, offer: Quote) -> Looked | None:
         """What is found of a token that a sniper buys; None where nothing has to hold of it: unless the order asks for gates
@@ -246,14 +261,29 @@ class Steps:
         return Looked(found, gates.timeout or timedelta(0))
 
     async def _build(self, work: Work) -> Move:
-        order, selection = work.order, work.selection
+        selection = work.selection
         if selection is None:
             raise RuntimeError("building without a selection")
-        winner, signer = selection.winner, await self._signer(order)
+        refusals = list[Refusal]()
+        try:
+            swap = await self._built(work, selection.winner)
+        except SplitRefused as error:
+            # Nothing was signed. The best venue alone is held to all that a choice is held to.
+            refusals.append(Refusal(selection.winner.venue, error.code, str(error)))
+            work.selection = selection = self._router.without(selection, refusals[0])
+            if (back := unacceptable(work.order, selection)) is not None:
+                return back
+            swap = await self._built(work, selection.winner)
+        work.swap = swap
+        crash_point("before_intent")
+        return Move(Event.SUBMIT, submitted(swap, selection.winner, refusals), intent=swap)
+
+    async def _built(self, work: Work, winner: Quote) -> Swap:
+        order, signer = work.order, await self._signer(work.order)
         worst, asked = promised(order)
         exact = order.exact_out
         least = min_out(work.pair, winner, order.slippage_bps, worst, asked_price=asked) if exact is None else exact
-        swap = await self._router.venue(winner.venue).build(
+        return await self._router.seller(winner.venue).build(
             work.pair,
             winner,
             min_out=least,
@@ -264,23 +294,6 @@ class Steps:
             max_fee_lamports=order.max_fee_lamports,
             expired=order.expired,
             max_in=None if exact is None else work.to_sell,
-        )
-        work.swap = swap
-        crash_point("before_intent")
-        return Move(
-            Event.SUBMIT,
-            SubmitData(
-                attempt=order.attempts,
-                venue=swap.venue,
-                signature=swap.signature,
-                min_out=text(swap.min_out),
-                valid_until=swap.valid_until,
-                wallet=swap.wallet or UNSET,
-                amount_in=UNSET if swap.wallet is None or swap.max_in is not None else text(winner.amount_in),
-                max_in=UNSET if swap.max_in is None else text(swap.max_in),
-                bid=UNSET if swap.bid is None else BidData(**structs.asdict(swap.bid)),
-            ),
-            intent=swap,
         )
 
     async def _fund(self, work: Work) -> None:
@@ -299,7 +312,7 @@ class Steps:
         swap = work.swap
         if swap is None:
             raise RuntimeError("submitted without an intent")
-        venue = self._router.venue(swap.venue)
+        venue = self._router.seller(swap.venue)
         try:
             if not work.sent and work.order.swap is not None:
                 status = (await venue.status([swap]))[0]
@@ -323,7 +336,7 @@ class Steps:
 
     async def _refused(self, work: Work, swap: Swap, error: SwapRefused) -> Move | None:
         """A refusal is about this sending only: the same bytes may have been sent before, by us or by a previous owner."""
-        status = (await self._router.venue(swap.venue).status([swap]))[0]
+        status = (await self._router.seller(swap.venue).status([swap]))[0]
         if status.fate is Fate.PENDING:
             if work.order.swap is not None or work.sent:
                 return None
@@ -411,6 +424,21 @@ def most_in(work: Work, best: Quote) -> Decimal:
     return max_in(work.pair, best, order.slippage_bps, worst, asked_price=asked, most=min(numbers, default=None))
 
 
+def unacceptable(order: Claimed, selection: Selection) -> Move | None:
+    """The move back to resting where the best offer is not (any more) what the order waits for; None where it may be taken.
+
+    Raises `PriceImpactTooHigh`, `Denied`.
+    """
+    best = selection.winner
+    if order.type == OrderType.LIMIT and (back := moved_back(order, selection)) is not None:
+        return back
+    if impact_too_high(order, best):
+        raise PriceImpactTooHigh(f"the price impact would be {best.impact_bps:.2f} bps", venue=best.venue)
+    if denial := outside(order, selection):
+        raise Denied(denial)
+    return None
+
+
 def impact_too_high(order: Claimed, quote: Quote) -> bool:
     return order.max_price_impact_bps is not None and quote.impact_bps > order.max_price_impact_bps
 
@@ -482,6 +510,23 @@ def promised(order: Claimed | NewOrder) -> tuple[Decimal | None, Decimal | None]
     return order.worst_price, None
 
 
+def submitted(swap: Swap, offer: Quote, refusals: Sequence[Refusal]) -> SubmitData:
+    """`refusals`: what was chosen before it and could not be built."""
+    return SubmitData(
+        attempt=swap.attempt,
+        venue=swap.venue,
+        signature=swap.signature,
+        min_out=text(swap.min_out),
+        valid_until=swap.valid_until,
+        wallet=swap.wallet or UNSET,
+        amount_in=UNSET if swap.wallet is None or swap.max_in is not None else text(offer.amount_in),
+        max_in=UNSET if swap.max_in is None else text(swap.max_in),
+        bid=UNSET if swap.bid is None else BidData(**structs.asdict(swap.bid)),
+        parts=parts_out(swap.parts),
+        refusals=refusals_out(refusals) or UNSET,
+    )
+
+
 def fill_out(swap: Swap, fill: Fill) -> ConfirmData:
     return ConfirmData(
         attempt=swap.attempt,
@@ -495,4 +540,5 @@ def fill_out(swap: Swap, fill: Fill) -> ConfirmData:
         slot=UNSET if fill.slot is None else fill.slot,
         fees=[FeeData(kind=fee.kind, token=fee.token, amount=text(fee.amount)) for fee in fill.fees] or UNSET,
         units=UNSET if fill.units is None else fill.units,
+        parts=parts_out(fill.parts),
     )

@@ -16,7 +16,7 @@ from orders.http.brackets import exits_refused
 from orders.http.parameters import pair_of_path
 from orders.http.view import ERROR, ERRORS, View, json_body
 from orders.limits import TOKEN_IN, TOKEN_OUT
-from orders.models import TriggerCondition
+from orders.models import OrderType, TriggerCondition
 from orders.order_in import check_ahead, checked, checked_amount, limit_of, parse_order
 from orders.plans.plan_in import plan_of_order
 from orders.prices import check_limit, is_priced, present
@@ -83,7 +83,7 @@ class TestView(View):
         if pair is not None and new.exact_out is not None:
             told = preview(pair, new.exact_out, new.slippage_bps, limit, exact_out=True, most=new.amount_in_max)
         elif pair is not None and new.amount is not None:
-            told = preview(pair, new.amount, new.slippage_bps, limit)
+            told = preview(pair, new.amount, new.slippage_bps, limit, split=new.type != OrderType.SNIPER)
         return Response(TestedOut(new.resting, told))
 
 
@@ -95,13 +95,14 @@ def preview(
     *,
     exact_out: bool = False,
     most: Decimal | None = None,
+    split: bool = True,
 ) -> PreviewOut:
     """What `amount` would get at the present prices; with `exact_out` what exactly that of tokenOut would cost, `most` at the
-    most. Nothing of the market where no venue can trade it now."""
+    most; `split`: whether it may be divided. Nothing of the market where no venue can trade it now."""
     best = least = costs = None
     quotes: list[QuoteData] = []
     try:
-        selection = chosen(pair, amount, exact_out=exact_out)
+        selection = chosen(pair, amount, exact_out=exact_out, split=split)
     except NoQuote as error:
         reason = str(error)
     else:
@@ -131,6 +132,6 @@ def preview(
     )
 
 
-def chosen(pair: Pair, amount: Decimal, *, exact_out: bool = False) -> Selection:
+def chosen(pair: Pair, amount: Decimal, *, exact_out: bool = False, split: bool = True) -> Selection:
     """What the router would choose at the present prices. Raises `NoQuote`."""
-    return async_to_sync(world().router.estimate)(pair, amount, present(pair).ticks, exact_out=exact_out)
+    return async_to_sync(world().router.estimate)(pair, amount, present(pair).ticks, exact_out=exact_out, split=split)

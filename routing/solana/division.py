@@ -3,11 +3,12 @@
 Apart from rounding a pool pays `Y·a ÷ (X + a)` for `a`: with the fee on the output `X` is what it holds of what is sold and `Y`
 what it holds of what is bought, less the fee; with the fee on the input `Y` is whole and `X` is divided by what the fee leaves.
 The next unit pays `X·Y ÷ (X + a)²`. The most is paid where it pays the same at both pools, which has one solution:
-`a = (s·(X' + amount) - s'·X) ÷ (s + s')` with `s = √(X·Y)`, and no division pays more than `Y + Y' - (s + s')² ÷ (X + X' + amount)`.
+`a = (s·(X' + amount) - s'·X) ÷ (s + s')` with `s = √(X·Y)`. No division pays more than `Y + Y' - (s + s')² ÷ (X + X' + amount)`.
 
 The programs round, so the best division lies near it, not at it. Each step of the first pool's input and of its output next to
-the solution is tried with the programs' own arithmetic, until one pays that bound or `REACH` steps are tried. Small pools have
-fewer steps than that within which rounding decides; of large ones a division that was not tried pays a few base units more at most.
+the solution is tried with the programs' own arithmetic, until one pays that bound or `REACH` steps are tried. In small pools that
+is every division that could be the best; in large ones rounding is all that a better one could still bring: what a base unit of
+the amount is worth at each pool, and two units.
 """
 
 from collections.abc import Iterator

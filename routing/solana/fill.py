@@ -1,8 +1,10 @@
 """What a landed transaction traded and cost, by the balances before and after it. Pure."""
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from solders.pubkey import Pubkey
@@ -18,10 +20,14 @@ from routing.solana.addresses import (
     pubkey,
 )
 from routing.solana.gate import TokenBalance, moved, own_tokens, rents
-from routing.solana.programs import KNOWN, Side, SwapRead, UnknownLayout
+from routing.solana.programs import KNOWN, METEORA_DAMM, RAYDIUM_CPMM, Side, SwapRead, UnknownLayout
 from routing.solana.safety import SYSTEM_TRANSFER
 from routing.solana.transaction import Call
-from routing.values import SOL_DECIMALS, Fee, Fill
+from routing.values import SOL_DECIMALS, Fee, Fill, Part
+from routing.venues import METEORA, RAYDIUM
+
+VENUES = {RAYDIUM_CPMM.address: RAYDIUM, METEORA_DAMM.address: METEORA}
+"""Whose pools they are: of programs whose swaps are made here."""
 
 
 class Loaded(msgspec.Struct):
@@ -49,19 +55,43 @@ class Landed(msgspec.Struct, rename="camel"):
     block_time: int | None = None
 
 
+class Swapped(msgspec.Struct, frozen=True):
+    """A swap in one pool."""
+
+    program: Pubkey
+    swap: SwapRead
+    sold: Side
+    bought: Side
+
+
 class Traded(msgspec.Struct, frozen=True):
-    """The swap of a transaction, as its bytes say it."""
+    """What a transaction swaps, as its bytes say it."""
 
     wallet: Pubkey
     keys: tuple[Pubkey, ...]
     programs: tuple[Pubkey, ...]
     """Of its instructions, in order."""
-    swap: SwapRead
-    program: Pubkey
-    sold: Side
-    bought: Side
+    swaps: tuple[Swapped, ...]
+    """One, or one in each pool of a split; all of them sell the same for the same."""
     wrapped: int
     """Lamports that it makes wrapped SOL."""
+
+    @property
+    def sold(self) -> Pubkey:
+        """Mint."""
+        return self.swaps[0].sold.mint
+
+    @property
+    def bought(self) -> Pubkey:
+        return self.swaps[0].bought.mint
+
+
+class VenueFee(NamedTuple):
+    """What the pool of one swap took."""
+
+    of: Swapped
+    mint: Pubkey
+    units: int
 
 
 def traded(payload: bytes, loaded: Loaded | None = None) -> Traded:
@@ -72,63 +102,78 @@ def traded(payload: bytes, loaded: Loaded | None = None) -> Traded:
     wallet, wrapped = keys[0], 0
     own_sol = associated_account(wallet, WRAPPED_SOL, TOKEN)
     programs = tuple(keys[each.program_id_index] for each in message.instructions)
-    swaps: list[tuple[Pubkey, SwapRead]] = []
+    swaps: list[Swapped] = []
     for program, each in zip(programs, message.instructions, strict=True):
         call = Call(program, bytes(each.data), tuple(keys[n] for n in each.accounts))
         if program in KNOWN:
-            swaps.append((program, KNOWN[program].read(call.data, call.accounts)))
+            swap = KNOWN[program].read(call.data, call.accounts)
+            swaps.append(Swapped(program, swap, *swap.directed(wallet)))
         elif program == SYSTEM and call.data[:4] == SYSTEM_TRANSFER and call.accounts[1] == own_sol:
             wrapped += int.from_bytes(call.data[4:12], "little")
-    if len(swaps) != 1:
-        raise UnknownLayout(f"it swaps {len(swaps)} times")
-    [(program, swap)] = swaps
-    sold, bought = swap.directed(wallet)
-    return Traded(wallet, keys, programs, swap, program, sold, bought, wrapped)
+    if len({(swap.sold.mint, swap.bought.mint) for swap in swaps}) != 1:
+        raise UnknownLayout(f"it swaps {len(swaps)} times, and not the same tokens")
+    return Traded(wallet, keys, programs, tuple(swaps), wrapped)
 
 
-def fill_of(signature: str, of: Traded, found: Landed, venue_fee: tuple[Pubkey, int] | None) -> Fill:
-    """`venue_fee`: (mint, base units) that the pool took, where that is known."""
+def fill_of(signature: str, of: Traded, found: Landed, venue_fees: Sequence[VenueFee]) -> Fill:
+    """`venue_fees`: what the pools took, as far as that is known."""
     meta, wallet = found.meta, str(of.wallet)
     before, after = own_tokens(meta.pre_token_balances, wallet), own_tokens(meta.post_token_balances, wallet)
     change = moved(before, after, meta.pre_balances, meta.post_balances)
     decimals = {
         each.mint: each.ui_token_amount.decimals for each in (*meta.pre_token_balances, *meta.post_token_balances)
     }
-    sold, bought = str(of.sold.mint), str(of.bought.mint)
+    sold, bought = str(of.sold), str(of.bought)
     amount_in = _amount(of.wrapped - change[sold], decimals[sold])
     amount_out = _amount(change[bought], decimals[bought])
     fees = list(_chain_fees(meta, of, rents(before, after, meta.post_balances)))
-    fee = Decimal(0)
-    if venue_fee is not None:
-        mint, units = venue_fee
-        fees.insert(0, Fee("venue", str(mint), _amount(units, decimals[str(mint)])))
-        fee = _in_bought(of, meta, mint, units, decimals[bought])
+    by_token: Counter[str] = Counter()
+    for each in venue_fees:
+        by_token[str(each.mint)] += each.units
+    fees[:0] = [Fee("venue", mint, _amount(units, decimals[mint])) for mint, units in by_token.items()]
+    fee = sum(_in_bought(each, of, meta) for each in venue_fees)
     return Fill(
         signature=signature,
         amount_out=amount_out,
         executed_price=EXACT.divide(amount_out, amount_in),
-        fee=fee,
+        fee=_amount(fee, decimals[bought]),
         landed_at=datetime.fromtimestamp(found.block_time, UTC) if found.block_time else datetime.now(UTC),
         amount_in=amount_in,
         slot=found.slot,
         fees=tuple(fees),
         units=meta.compute_units_consumed,
+        parts=tuple(_parts(of, meta, decimals[sold], decimals[bought])),
     )
 
 
-def reserves(of: Traded, meta: Meta) -> tuple[int, int] | None:
+def _parts(of: Traded, meta: Meta, decimals_in: int, decimals_out: int) -> Iterator[Part]:
+    """Of a split: by what came into the pools' vaults and left them."""
+    after = _held(of, meta.post_token_balances)
+    for each in of.swaps if len(of.swaps) > 1 else ():
+        before = reserves(each, of, meta)
+        if before is not None:
+            taken, paid = after[each.sold.vault] - before[0], before[1] - after[each.bought.vault]
+            pool = str(each.swap.pool)
+            yield Part(VENUES[each.program], pool, _amount(taken, decimals_in), _amount(paid, decimals_out))
+
+
+def reserves(swapped: Swapped, of: Traded, meta: Meta) -> tuple[int, int] | None:
     """(of what was sold, of what was bought) in the pool's vaults before the swap."""
-    held = {of.keys[each.account_index]: int(each.ui_token_amount.amount) for each in meta.pre_token_balances}
-    sold, bought = held.get(of.sold.vault), held.get(of.bought.vault)
+    held = _held(of, meta.pre_token_balances)
+    sold, bought = held.get(swapped.sold.vault), held.get(swapped.bought.vault)
     return None if sold is None or bought is None else (sold, bought)
 
 
-def _in_bought(of: Traded, meta: Meta, mint: Pubkey, units: int, decimals: int) -> Decimal:
+def _held(of: Traded, balances: Sequence[TokenBalance]) -> dict[Pubkey, int]:
+    return {of.keys[each.account_index]: int(each.ui_token_amount.amount) for each in balances}
+
+
+def _in_bought(fee: VenueFee, of: Traded, meta: Meta) -> int:
     """The pool's fee in what was bought, by its price before the swap where it was taken in what was sold."""
-    held = reserves(of, meta)
-    if mint == of.sold.mint:
-        units = units * held[1] // held[0] if held and held[0] else 0
-    return _amount(units, decimals)
+    if fee.mint != of.sold:
+        return fee.units
+    held = reserves(fee.of, of, meta)
+    return fee.units * held[1] // held[0] if held and held[0] else 0
 
 
 def _chain_fees(meta: Meta, of: Traded, made: dict[int, int]) -> list[Fee]:

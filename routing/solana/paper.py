@@ -224,4 +224,5 @@ def _fill(swap: Swap, pair: Pair, offer: Quote, made: PaperTransaction, slot: in
         amount_in=offer.amount_in,
         slot=slot,
         fees=tuple(fees),
+        parts=offer.parts,
     )

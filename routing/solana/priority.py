@@ -34,6 +34,10 @@ class Priority:
             asking.add_done_callback(lambda _: self._asking.pop(written))
         return chosen(self._fees, self._kept.get(written, ()), expired=expired, cap_lamports=cap_lamports)
 
+    def known(self, written: Written, *, cap_lamports: int) -> Bid:
+        """The same by what is known already: nobody is asked."""
+        return chosen(self._fees, self._kept.get(written, ()), expired=0, cap_lamports=cap_lamports)
+
     async def _ask(self, written: Written) -> None:
         try:
             paid = await self._nodes.read(

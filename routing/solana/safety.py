@@ -34,7 +34,7 @@ from routing.solana.transaction import (
     Tables,
     calls,
 )
-from routing.venue import UnsafeTransaction
+from routing.venue import TooLarge, UnsafeTransaction
 
 SIGNATURE_BYTES = 1 + 64
 SYSTEM_TRANSFER = (2).to_bytes(4, "little")
@@ -55,6 +55,8 @@ class Asked:
     memo: str
     max_fee_lamports: int
     exact_out: bool = False
+    pools: tuple[Pubkey, ...] = ()
+    """Of a split: it swaps once in each, and both together sell and accept what is asked. Empty: one swap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Inspected:
     """What the instructions say."""
 
     swap: SwapRead
+    """Of a split the first: both sell from and pay to the same accounts."""
     units: int
     price: int
     """Micro-lamports a unit."""
@@ -99,7 +102,7 @@ def inspect(message: MessageV0, asked: Asked, programs: Mapping[Pubkey, SwapProg
         raise UnsafeTransaction("somebody else pays or signs")
     size = SIGNATURE_BYTES + len(to_bytes_versioned(message))
     if size > MAX_BYTES:
-        raise UnsafeTransaction(f"its {size} bytes do not fit a transaction")
+        raise TooLarge(f"its {size} bytes do not fit a transaction, which has at most {MAX_BYTES}")
     try:
         found = calls(message, tables)
     except (KeyError, IndexError):
@@ -122,8 +125,7 @@ def inspect(message: MessageV0, asked: Asked, programs: Mapping[Pubkey, SwapProg
             continue
         else:
             raise UnsafeTransaction(f"it calls {call.program} in a way that no swap needs")
-    if len(swaps) != 1:
-        raise UnsafeTransaction(f"it swaps {len(swaps)} times")
+    _together(swaps, asked)
     inspected = Inspected(swaps[0], units, price, wrapped, frozenset(created), tip)
     if inspected.fee_lamports > asked.max_fee_lamports:
         raise UnsafeTransaction(
@@ -155,11 +157,20 @@ def _swap(program: SwapProgram, call: Call, asked: Asked) -> SwapRead:
         raise UnsafeTransaction("it is a swap of other tokens, or of another wallet")
     if swap.exact_out != asked.exact_out:
         raise UnsafeTransaction("it is exact in what it sells, or in what it buys, and the other was asked for")
-    if swap.amount > asked.amount:
-        raise UnsafeTransaction(f"it sells {swap.amount} base units of {asked.amount}")
-    if swap.least < asked.least:
-        raise UnsafeTransaction(f"it accepts {swap.least} base units, asked are {asked.least} at least")
     return swap
+
+
+def _together(swaps: Sequence[SwapRead], asked: Asked) -> None:
+    """One swap, or once in each pool of a split; what they sell and accept in sum is what the order asks."""
+    if len(swaps) != (len(asked.pools) or 1):
+        raise UnsafeTransaction(f"it swaps {len(swaps)} times")
+    if asked.pools and sorted(map(bytes, asked.pools)) != sorted(bytes(swap.pool) for swap in swaps):
+        raise UnsafeTransaction("it swaps in another pool than was asked")
+    amount, least = sum(swap.amount for swap in swaps), sum(swap.least for swap in swaps)
+    if amount > asked.amount:
+        raise UnsafeTransaction(f"it sells {amount} base units of {asked.amount}")
+    if least < asked.least:
+        raise UnsafeTransaction(f"it accepts {least} base units, asked are {asked.least} at least")
 
 
 def _created(call: Call, asked: Asked) -> Pubkey:

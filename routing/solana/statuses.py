@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from solders.pubkey import Pubkey
 
 from routing.solana.accounts import Accounts
 from routing.solana.failures import failure
-from routing.solana.fill import Landed, Meta, Traded, fill_of, reserves, traded
+from routing.solana.fill import Landed, Meta, Swapped, Traded, VenueFee, fill_of, reserves, traded
 from routing.solana.nodes import At, Nodes
 from routing.solana.pools import CPMM, DAMM, Curve
 from routing.values import Fate, Swap, SwapStatus
@@ -83,23 +82,24 @@ class Statuses:
         if found.meta.err is not None:
             why = failure(found.meta.err, found.meta.log_messages, of.programs)
             return SwapStatus(swap.signature, Fate.REVERTED, None, why.code, why.message, why.logs)
-        fill = fill_of(swap.signature, of, found, await self._venue_fee(of, found.meta))
+        fees = [await self._venue_fee(each, of, found.meta) for each in of.swaps]
+        fill = fill_of(swap.signature, of, found, [fee for fee in fees if fee is not None])
         return SwapStatus(swap.signature, Fate.LANDED, fill)
 
-    async def _venue_fee(self, of: Traded, meta: Meta) -> tuple[Pubkey, int] | None:
-        """(mint, base units) that the pool took; None where it is not known."""
-        held = reserves(of, meta)
+    async def _venue_fee(self, swapped: Swapped, of: Traded, meta: Meta) -> VenueFee | None:
+        """What the pool took; None where it is not known."""
+        held, sold, bought = reserves(swapped, of, meta), swapped.sold, swapped.bought
         change = {of.keys[each.account_index]: int(each.ui_token_amount.amount) for each in meta.post_token_balances}
-        if held is None or of.sold.vault not in change:
+        if held is None or sold.vault not in change:
             return None
-        amount_in, amount_out = change[of.sold.vault] - held[0], held[1] - change[of.bought.vault]
-        if of.program == CPMM.program and of.swap.config is not None:
-            config = (await self._accounts.get([of.swap.config], max_age_s=CONFIG_AGE_S))[of.swap.config]
+        amount_in, amount_out = change[sold.vault] - held[0], held[1] - change[bought.vault]
+        if swapped.program == CPMM.program and (address := swapped.swap.config) is not None:
+            config = (await self._accounts.get([address], max_age_s=CONFIG_AGE_S))[address]
             if config is None:
                 return None
             rate = CPMM.rate(config.data)
-            return of.sold.mint, Curve(*held, rate, CPMM.denominator, CPMM.fee_on_output).fee(amount_in)
-        if of.program == DAMM.program:
+            return VenueFee(swapped, sold.mint, Curve(*held, rate, CPMM.denominator, CPMM.fee_on_output).fee(amount_in))
+        if swapped.program == DAMM.program:
             gross = Curve(*held, 0, DAMM.denominator, DAMM.fee_on_output).gross(amount_in)
-            return of.bought.mint, gross - amount_out
+            return VenueFee(swapped, bought.mint, gross - amount_out)
         return None

@@ -51,6 +51,7 @@ from routing.solana.venues.http import HttpVenue
 from routing.solana.venues.meteora_damm import Damm
 from routing.solana.venues.raydium_cpmm import Cpmm
 from routing.solana.venues.signing import Means
+from routing.solana.venues.split import SplitVenue
 from routing.solana.watches import Watches
 from routing.tokens import Tokens
 from routing.values import Mint, Pair, Quote, VenueName
@@ -192,6 +193,7 @@ def solana_world(
     permits: Callable[[], Permits] = Permits,
     watch_vaults: bool = True,
     paper: PaperStore | None = None,
+    splits: bool = False,
 ) -> SolanaWorld:
     """Opens no connection yet. The arguments that a cluster decides:
 
@@ -201,14 +203,15 @@ def solana_world(
     `max_fee_lamports`: the most that any order pays the chain, rent apart; `fees`: how the bid for a place in a block is chosen.
     `paper`: where landings are simulated, and nothing is signed or sent.
     `access`: by default all venues directly. `permits`: what pairs may use at present; pools that are named there need not be
-    among `pools`. `watch_vaults`: whether nodes are asked to tell when a pool has changed.
+    among `pools`. `watch_vaults`: whether nodes are asked to tell when a pool has changed; `splits`: whether an amount may be
+    divided between two venues that are traded directly.
     """
     nodes = Nodes(rpc_urls, genesis_hash=genesis_hash, per_s=requests_per_s)
     accounts, blockhashes = Accounts(nodes), Blockhashes(nodes)
     sockets = [f"ws{url.removeprefix('http')}" for url in rpc_urls] if ws_urls is None else list(ws_urls)
 
     async def offer(venue: VenueName, pair: Pair, amount: Decimal, exact_out: bool) -> Quote:
-        return await router.venue(venue).quote(pair, amount, exact_out=exact_out)
+        return await router.seller(venue).quote(pair, amount, exact_out=exact_out)
 
     chain = (
         SolanaChain(nodes, accounts, ws_urls=sockets)
@@ -248,8 +251,10 @@ def solana_world(
 
     vaults = dict[VenueName, Callable[[Pair], Sequence[tuple[Pubkey, ...]]]]()
 
+    directly = dict[VenueName, DirectVenue]()
+
     def direct(name: VenueName) -> DirectVenue:
-        made = DirectVenue(name, PROGRAMS[name], index=index(name), means=means)
+        made = directly[name] = DirectVenue(name, PROGRAMS[name], index=index(name), means=means)
         vaults[name] = made.vaults
         return made
 
@@ -267,7 +272,16 @@ def solana_world(
         return over_http(name) if mode == OVER_HTTP else EitherVenue(direct(name), over_http(name), chain)
 
     venues = [venue(register(name), mode) for name, mode in access.modes.items()]
-    router = Router(venues, deadline_ms=deadline_ms, max_age_ms=max_age_ms, clock=clock, cached=cached, permits=permits)
+    router = Router(
+        venues,
+        deadline_ms=deadline_ms,
+        max_age_ms=max_age_ms,
+        clock=clock,
+        cached=cached,
+        permits=permits,
+        splitter=SplitVenue(list(directly.values()), means),
+        splits=splits,
+    )
     listed = Listed(rpc_urls, tokens, pools, permits)
     balances = SolanaBalances(nodes) if paper is None else PaperBalances(nodes, paper)
     found_in = {name: (index(name), program) for name, program in PROGRAMS.items()}

@@ -60,26 +60,37 @@ class DirectVenue(SigningVenue[Pool]):
 
     async def tick(self, pair: Pair) -> Tick:
         """See `Venue`. `volume` is what the pool's reserve is seen to have moved by in the last minute."""
-        pool, seen_at = await self._pool(pair)
+        pool, seen_at = await self.pool(pair)
         quote_token, reserve = pair.quote_token, _depth(pair, pool.curve)
         moved = self._traded.saw(pool.layout.address, reserve, time.monotonic())
         return Tick(
             pair=pair.name,
             venue=self.name,
-            price=_price(pair, pool.curve),
+            price=price_of(pair, pool.curve),
             fee_bps=pool.curve.fee_bps,
-            liquidity=_amount(reserve, quote_token.decimals),
-            volume=_amount(moved, quote_token.decimals),
+            liquidity=amount_of(reserve, quote_token.decimals),
+            volume=amount_of(moved, quote_token.decimals),
             observed_at=seen_at,
         )
 
     async def quote(self, pair: Pair, amount: Decimal, *, exact_out: bool = False) -> Quote:
         """See `Venue`."""
-        pool, seen_at = await self._pool(pair)
-        return self._offer(pair, pool.curve, amount, _price(pair, pool.curve), seen_at, exact_out=exact_out)
+        pool, seen_at = await self.pool(pair)
+        return self.offer(pair, pool.curve, amount, price_of(pair, pool.curve), seen_at, exact_out=exact_out)
 
     def price(self, pair: Pair, tick: Tick, amount: Decimal, *, exact_out: bool = False) -> Quote | None:
-        """See `Venue`. A tick has one reserve, and its price gives the other; its fee is the pool's, rounded up."""
+        """See `Venue`."""
+        curve = self.curve(pair, tick)
+        if curve is None:
+            return None
+        offer = self.offer(pair, curve, amount, tick.price, tick.observed_at, exact_out=exact_out)
+        return msgspec.structs.replace(offer, cached=True)
+
+    def curve(self, pair: Pair, tick: Tick) -> Curve | None:
+        """The pool's by a tick: it has one reserve, and its price gives the other; its fee is the pool's, rounded up.
+
+        None: it is no tick of a pool.
+        """
         on_output, denominator = self._format.fee_on_output, self._format.denominator
         depth, quote_token = tick.liquidity, pair.quote_token
         if tick.price <= 0 or depth <= 0:
@@ -89,23 +100,21 @@ class DirectVenue(SigningVenue[Pool]):
         else:
             sold, bought = depth, DIGITS.multiply(depth, tick.price)
         reserves = base_units(sold, pair.token_in), base_units(bought, pair.token_out)
-        curve = Curve(*reserves, tick.fee_bps * denominator // 10_000, denominator, on_output)
-        offer = self._offer(pair, curve, amount, tick.price, tick.observed_at, exact_out=exact_out)
-        return msgspec.structs.replace(offer, cached=True)
+        return Curve(*reserves, tick.fee_bps * denominator // 10_000, denominator, on_output)
 
     async def _present(self, pair: Pair, quote: Quote, wallet: Pubkey) -> tuple[Quote, Pool]:
-        pool, seen_at = await self._pool(pair)
-        price, amount = _price(pair, pool.curve), quote.amount_out if quote.exact_out else quote.amount_in
-        return self._offer(pair, pool.curve, amount, price, seen_at, exact_out=quote.exact_out), pool
+        pool, seen_at = await self.pool(pair)
+        price, amount = price_of(pair, pool.curve), quote.amount_out if quote.exact_out else quote.amount_in
+        return self.offer(pair, pool.curve, amount, price, seen_at, exact_out=quote.exact_out), pool
 
     async def _signed(self, pair: Pair, asked: Asked, way: Pool, signer: Signer, expired: int) -> Built:
-        instructions = await self._instructions(way, asked)
-        written = (way.layout.address, way.sold.vault, way.bought.vault)
-        bid = self._means.priority.bid(written, expired=expired, cap_lamports=asked.max_fee_lamports)
-        return await self._means.builder.build(asked, [*instructions, *tips(asked.wallet, bid)], signer, bid)
+        prepared, source, destination = await self._funding.prepare(asked, way.sold, way.bought)
+        swap = self.swap(way, asked, source, destination)
+        bid = self._means.priority.bid(written(way), expired=expired, cap_lamports=asked.max_fee_lamports)
+        return await self._means.builder.build(asked, [*prepared, swap, *tips(asked.wallet, bid)], signer, bid)
 
-    async def _instructions(self, pool: Pool, asked: Asked) -> list[Instruction]:
-        prepared, source, destination = await self._funding.prepare(asked, pool.sold, pool.bought)
+    def swap(self, pool: Pool, asked: Asked, source: Pubkey, destination: Pubkey) -> Instruction:
+        """Sells in the pool what is asked, from and to the wallet's accounts."""
         read = SwapRead(
             payer=asked.wallet,
             pool=pool.layout.address,
@@ -117,9 +126,9 @@ class DirectVenue(SigningVenue[Pool]):
             exact_out=asked.exact_out,
             config=pool.layout.config,
         )
-        return [*prepared, self._program.swap(pool.layout, read)]
+        return self._program.swap(pool.layout, read)
 
-    async def _pool(self, pair: Pair) -> tuple[Pool, datetime]:
+    async def pool(self, pair: Pair) -> tuple[Pool, datetime]:
         """The deepest pool that the pair may use, and when it was seen. Raises `NoRoute`, `VenueUnavailable`."""
         sold, bought = pubkey(pair.token_in.mint), pubkey(pair.token_out.mint)
         permit = self._means.permits().at(pair, self.name)
@@ -141,7 +150,7 @@ class DirectVenue(SigningVenue[Pool]):
         for pool, seen_at in sorted(pools, key=lambda found: found[0].curve.bought, reverse=True):
             try:
                 permit.check_depth(
-                    _amount(_depth(pair, pool.curve), pair.quote_token.decimals), str(pool.layout.address)
+                    amount_of(_depth(pair, pool.curve), pair.quote_token.decimals), str(pool.layout.address)
                 )
                 return pool, seen_at
             except NoRoute as error:
@@ -169,10 +178,10 @@ class DirectVenue(SigningVenue[Pool]):
             return None
         return pool, seen
 
-    def _offer(
+    def offer(
         self, pair: Pair, curve: Curve, amount: Decimal, price: Decimal, seen_at: datetime, *, exact_out: bool
     ) -> Quote:
-        """Raises `AmountTooSmall`, `InsufficientLiquidity`."""
+        """What a pool of that curve offers; `price`: before fee and impact. Raises `AmountTooSmall`, `InsufficientLiquidity`."""
         wanted = base_units(amount, pair.token_out) if exact_out else None
         units = base_units(amount, pair.token_in) if wanted is None else curve.takes(wanted)
         if units is None:
@@ -186,8 +195,8 @@ class DirectVenue(SigningVenue[Pool]):
         return Quote(
             pair=pair.name,
             venue=self.name,
-            amount_in=_amount(units, pair.token_in.decimals) if exact_out else amount,
-            amount_out=amount if exact_out else _amount(out, pair.token_out.decimals),
+            amount_in=amount_of(units, pair.token_in.decimals) if exact_out else amount,
+            amount_out=amount if exact_out else amount_of(out, pair.token_out.decimals),
             price=price,
             fee_bps=curve.fee_bps,
             impact_bps=(Decimal(into * 10_000) / (curve.sold + into)).quantize(Decimal("0.01"), ROUND_UP),
@@ -196,7 +205,12 @@ class DirectVenue(SigningVenue[Pool]):
         )
 
 
-def _price(pair: Pair, curve: Curve) -> Decimal:
+def written(pool: Pool) -> tuple[Pubkey, ...]:
+    """The accounts of the pool that a swap writes."""
+    return (pool.layout.address, pool.sold.vault, pool.bought.vault)
+
+
+def price_of(pair: Pair, curve: Curve) -> Decimal:
     """tokenOut per tokenIn, before fee and impact."""
     scale = pair.token_in.decimals - pair.token_out.decimals
     return DIGITS.divide(Decimal(curve.bought), Decimal(curve.sold)).scaleb(scale, DIGITS).normalize(DIGITS)
@@ -207,5 +221,5 @@ def _depth(pair: Pair, curve: Curve) -> int:
     return curve.bought if pair.quote_token == pair.token_out else curve.sold
 
 
-def _amount(units: int, decimals: int) -> Decimal:
+def amount_of(units: int, decimals: int) -> Decimal:
     return Decimal(units).scaleb(-decimals, DIGITS)

@@ -21,7 +21,7 @@ from routing.solana.nodes import NO_ANSWER
 from routing.solana.priority import Priority
 from routing.solana.safety import Asked
 from routing.solana.venues.funding import Funding
-from routing.values import Pair, Quote, Swap, SwapStatus, Token, Validity, VenueName
+from routing.values import Pair, Part, Quote, Swap, SwapStatus, Token, Validity, VenueName
 from routing.venue import QuoteDeviates, UnsafeTransaction, VenueError, VenueUnavailable
 
 DIGITS = Context(prec=50)
@@ -124,7 +124,12 @@ class SigningVenue(Sending, ABC, Generic[Way]):
             validity=Validity(built.last_valid_height),
             wallet=signer.address,
             bid=built.bid,
+            parts=self._parts(pair, asked, way),
         )
+
+    def _parts(self, pair: Pair, asked: Asked, way: Way) -> tuple[Part, ...]:
+        """What each pool sells and accepts at least, where there are several."""
+        return ()
 
     @abstractmethod
     async def _present(self, pair: Pair, quote: Quote, wallet: Pubkey) -> tuple[Quote, Way]:
