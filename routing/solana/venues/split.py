@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_UP, Decimal
@@ -146,22 +147,24 @@ class SplitVenue(SigningVenue[Sequence[Share]]):
         return DIGITS.multiply(amount_of(lamports, SOL_DECIMALS), worth).quantize(unit, ROUND_UP, DIGITS)
 
     async def _sol_in(self, pair: Pair, net_price: Decimal) -> Decimal:
-        """tokenOut per SOL: by the order's own price where SOL is traded, else by a pool of SOL that is read here."""
-        if pair.token_out == SOL:
+        """tokenOut per SOL, also by way of tokenIn and the order's own price. Raises `SplitRefused`."""
+        for token, times in ((pair.token_out, Decimal(1)), (pair.token_in, net_price)):
+            if (price := await self._price_of_sol(token)) is not None:
+                return DIGITS.multiply(price, times)
+        raise SplitRefused(f"no pool says what its fees are worth in {pair.token_out.label}", venue=self.name)
+
+    async def _price_of_sol(self, token: Token) -> Decimal | None:
+        """By a pool that is read here; None where there is none."""
+        if token == SOL:
             return Decimal(1)
-        if pair.token_in == SOL:
-            return net_price
-        known = self._sol_prices.get(pair.token_out, None, max_age_s=SOL_PRICE_AGE_S)
+        known = self._sol_prices.get(token, None, max_age_s=SOL_PRICE_AGE_S)
         if known is not None:
             return known
         for venue in self._directly:
-            try:
-                price = (await venue.tick(Pair(SOL, pair.token_out))).price
-            except NoRoute:
-                continue
-            self._sol_prices[pair.token_out] = price
-            return price
-        raise SplitRefused(f"no pool says what its fees are worth in {pair.token_out.label}", venue=self.name)
+            with suppress(NoRoute):
+                price = self._sol_prices[token] = (await venue.tick(Pair(SOL, token))).price
+                return price
+        return None
 
 
 def leasts(least: int, pays: Sequence[int]) -> list[int]:
