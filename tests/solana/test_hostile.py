@@ -98,6 +98,7 @@ INSTEAD = {
         parts()[4],
     ],
     "too many bytes": [*parts()[:4], memo("m" * 1_000)],
+    "two swaps of a half": [*parts()[:3], *(swap(amount=5 * 10**8, least=74_500_000) for _ in range(2)), parts()[4]],
 }
 
 
@@ -114,6 +115,54 @@ def test_for_an_exact_output_the_same_bounds_hold_the_other_way_round() -> None:
     for wrong in (parts(), parts(exact_out=True, amount=10**9 + 1), parts(exact_out=True, least=148_999_999)):
         with pytest.raises(UnsafeTransaction):
             inspect(message(instead=wrong), asked)
+
+
+SECOND = Pubkey.new_unique()
+SPLIT = replace(ASKED, pools=(good.POOL, SECOND))
+"""Asked of a split over two pools."""
+HALF = {"amount": 5 * 10**8, "least": 74_500_000}
+
+
+def split(first: dict[str, object], second: dict[str, object]) -> MessageV0:
+    """Half of it in Raydium's pool, half in Meteora's."""
+    damm = METEORA_DAMM.swap(replace(good.READ, **{"config": None, "pool": SECOND} | HALF | second))  # type: ignore[arg-type]
+    return message(instead=[*parts()[:3], swap(**HALF | first), damm, parts()[4]])
+
+
+def test_a_split_is_one_swap_in_each_pool_that_was_asked() -> None:
+    inspect(split({}, {}), SPLIT)
+    inspect(split({"least": 100_000_000}, {"least": 49_000_000}), SPLIT)
+
+
+FOREIGN = {
+    "too little in sum": ({}, {"least": 74_499_999}),
+    "nothing accepted at one": ({"least": 149_000_000}, {"least": 0}),
+    "too much in sum": ({"amount": 5 * 10**8 + 1}, {}),
+    "a foreign pool": ({}, {"pool": Pubkey.new_unique()}),
+    "one pool twice": ({}, {"pool": good.POOL}),
+    "paid to somebody else": ({}, {"destination": STOLEN}),
+    "sold from somewhere else": ({}, {"source": associated_account(WALLET, USDC, TOKEN)}),
+    "another payer": ({}, {"payer": THIEF}),
+    "an exact output": ({}, {"exact_out": True}),
+    "the other way": ({}, {"source": DESTINATION, "destination": SOURCE}),
+}
+
+
+@pytest.mark.parametrize("foreign", FOREIGN)
+def test_a_part_of_a_split_that_is_other_than_asked_is_refused(foreign: str) -> None:
+    with pytest.raises(UnsafeTransaction):
+        inspect(split(*FOREIGN[foreign]), SPLIT)  # type: ignore[arg-type]
+
+
+def test_a_split_is_all_of_its_parts_and_no_more() -> None:
+    for wrong in (message(), message(swap(**HALF), instead=list(SPLIT_PARTS))):
+        with pytest.raises(UnsafeTransaction, match="times"):
+            inspect(wrong, SPLIT)
+    with pytest.raises(UnsafeTransaction, match="2 times"):
+        inspect(split({}, {}), ASKED)
+
+
+SPLIT_PARTS = [*parts()[:3], swap(**HALF), swap(**HALF), parts()[4]]
 
 
 def test_a_swap_the_other_way_is_refused() -> None:

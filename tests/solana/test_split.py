@@ -163,11 +163,16 @@ async def test_a_venue_that_rests_has_no_part(stage: Stage) -> None:
     async def away() -> None:
         raise VenueUnavailable
 
+    ticks = {name: await stage.venue(name).tick(pair()) for name in (RAYDIUM, METEORA)}
     for _ in range(8):
         with pytest.raises(VenueUnavailable):
             await stage.world.router.breakers.guard(METEORA, away)
     selection = await chosen(stage)
     assert (selection.winner.venue, [refusal.code for refusal in selection.refusals]) == (RAYDIUM, ["VENUE_RESTING"])
+    by_ticks = await stage.world.router.compare(pair(), AMOUNT, ticks)
+    assert {quote.venue for quote in by_ticks.quotes} == {RAYDIUM, METEORA}, (
+        "its last price counts, and is not split by"
+    )
 
 
 async def test_what_has_too_many_bytes_is_refused_in_words(stage: Stage) -> None:

@@ -60,13 +60,13 @@ EDITS: dict[str, list[Edit]] = {
     "one-signer": [
         (SAFETY, "if header.num_required_signatures != 1 or message.account_keys[0] != asked.wallet:", "if False:")
     ],
-    "least-out": [(SAFETY, "if swap.least < asked.least:", "if False:")],
-    "amount": [(SAFETY, "if swap.amount > asked.amount:", "if False:")],
+    "least-out": [(SAFETY, "if least < asked.least:", "if False:")],
+    "amount": [(SAFETY, "if amount > asked.amount:", "if False:")],
     "own-accounts": [
         ("routing.solana.programs", "if own == [self.source, self.destination]:", "if own:"),
     ],
     "two-tokens": [(SAFETY, "(sold.mint, bought.mint) != (asked.sold, asked.bought)", "False")],
-    "one-swap": [(SAFETY, "if len(swaps) != 1:", "if not swaps:")],
+    "one-swap": [(SAFETY, "if len(swaps) != (len(asked.pools) or 1):", "if not swaps:")],
     "order-s-memo": [(SAFETY, "!= [(asked.memo.encode(), ())]:", "== 0:")],
     "one-budget": [(SAFETY, "if len(budget) != 2 or named.keys() != {SET_LIMIT, SET_PRICE} or", "if")],
     "fee-cap": [(SAFETY, "if inspected.fee_lamports > asked.max_fee_lamports:", "if False:")],
@@ -161,7 +161,7 @@ TESTS: dict[str, str] = {
     "amount": f"{HOSTILE}what_is_other_than_asked_is_refused",
     "own-accounts": f"{HOSTILE}what_is_other_than_asked_is_refused",
     "two-tokens": f"{HOSTILE}a_swap_the_other_way_is_refused",
-    "one-swap": f"{HOSTILE}what_is_added_is_refused",
+    "one-swap": f"{HOSTILE}what_is_other_than_asked_is_refused",
     "order-s-memo": f"{HOSTILE}what_is_other_than_asked_is_refused",
     "one-budget": f"{HOSTILE}what_is_added_is_refused",
     "fee-cap": f"{HOSTILE}what_is_other_than_asked_is_refused",

@@ -18,6 +18,7 @@ import going_live  # type: ignore[import-not-found]
 import rate_limits  # type: ignore[import-not-found]
 import real_chain  # type: ignore[import-not-found]
 import risk_statements  # type: ignore[import-not-found]
+import split  # type: ignore[import-not-found]
 import verdict  # type: ignore[import-not-found]
 
 
@@ -100,15 +101,13 @@ def edited(edits: list[tuple[str, str, str]]) -> dict[str, Any]:
     return {module: without([(a, b) for name, a, b in edits if name == module]) for module, _, _ in edits}
 
 
+EDITS = real_chain.EDITS | going_live.EDITS | exact_out.EDITS | rate_limits.EDITS | split.EDITS
 GUARDS: dict[str, dict[str, Any]] = {
     "fence": {"orders.ledger.statements": no_fence, "orders.execution.worker": no_heartbeat_fence},
     "intent": {"routing.mock.venue": no_intent},
     "turn": {"orders.ledger.statements": no_turn},
     "reconciler": {"orders.recovery.reconcile": no_reconciler},
-    **{
-        guard: edited(edits)
-        for guard, edits in (real_chain.EDITS | going_live.EDITS | exact_out.EDITS | rate_limits.EDITS).items()
-    },
+    **{guard: edited(edits) for guard, edits in EDITS.items()},
     **{
         guard: {"orders.ledger.queries": other_statements(edits)}
         for guard, edits in (risk_statements.STATEMENTS | exact_out.STATEMENTS).items()
