@@ -25,7 +25,7 @@ from routing.venue import AmountTooSmall, ExactOutUnsupported, InsufficientLiqui
 from routing.venues import SPLIT
 
 SECOND_SWAP_UNITS = 120_000
-"""Compute units that a second swap is taken to need, margin included: more than either program uses for one."""
+"""Compute units that a second swap is taken to need, margin included. Too many only leave a tiny gain unused."""
 SOL_PRICE_AGE_S = 60.0
 """Of what a lamport is worth: it only weighs fees."""
 SOL = Token("SOL", str(WRAPPED_SOL), SOL_DECIMALS, rank=1)
