@@ -12,7 +12,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from risk.models import Budget, Change, Rule
-from risk.values import EVERYBODY, SEVERITY, Limits, TradingState
+from risk.values import EVERYBODY, SEVERITY, Limits, TradingState, plain
 from routing.gates import Gates, of_json
 
 FIRST_START = "the first start on mainnet"
@@ -68,15 +68,23 @@ def set_limits(account_id: int, limits: Limits, by: By) -> Rule:
             raise SetByStaff
         if account_id == EVERYBODY and rule.state != TradingState.HALTED and not capped(limits):
             raise CapsNotSet
-        before = msgspec.to_builtins(limits_of(rule), builtin_types=())
+        before = told(limits_of(rule))
         rule.limits_by_staff = by.staff
         for name in Limits.__struct_fields__:
             value = getattr(limits, name)
             setattr(rule, name, stored(value))
         rule.denied_tokens = rule.denied_tokens or None
         rule.save()
-        _note(rule, by, before, msgspec.to_builtins(limits, builtin_types=()))
+        _note(rule, by, before, told(limits))
     return rule
+
+
+def told(limits: Limits) -> dict[str, Any]:
+    """As the log of changes has them: numbers as people write them, so that the same one is no change."""
+    numbers = {name: value for name in Limits.__struct_fields__ if isinstance(value := getattr(limits, name), Decimal)}
+    names = dict(zip(Limits.__struct_fields__, Limits.__struct_encode_fields__, strict=True))
+    written: dict[str, Any] = msgspec.to_builtins(limits, builtin_types=())
+    return written | {names[name]: plain(value) for name, value in numbers.items()}
 
 
 def capped(limits: Rule | Limits) -> bool:

@@ -1,7 +1,7 @@
 """What an account, or everybody together, may trade: state, limits, and why an order is denied. Pure."""
 
 from collections.abc import Iterable, Sequence
-from decimal import Decimal
+from decimal import ROUND_UP, Context, Decimal
 from enum import StrEnum
 
 import msgspec
@@ -10,6 +10,10 @@ from routing.gates import Gates
 
 EVERYBODY = 0
 """In the place of an account's id: the rule that holds for all accounts together."""
+
+
+WIDE = Context(prec=100)
+"""Digits: a price may be 10^18 and the market's 10^-18."""
 
 
 class TradingState(StrEnum):
@@ -157,8 +161,13 @@ def outside_collar(collar_bps: int | None, asked: Asked) -> Denial | None:
     if collar_bps is None or not asked.priced:
         return None
     if asked.off_market_bps is None or abs(asked.off_market_bps) > collar_bps:
-        return over("PRICE_OUTSIDE_COLLAR", asked.off_market_bps, collar_bps)
+        return over("PRICE_OUTSIDE_COLLAR", shown_bps(asked.off_market_bps), collar_bps)
     return None
+
+
+def shown_bps(bps: Decimal | None) -> Decimal | None:
+    """Two places, rounded away from the market, so that what is refused is seen to be beyond the limit."""
+    return None if bps is None else bps.quantize(Decimal("0.01"), ROUND_UP, WIDE)
 
 
 def over(code: str, value: Decimal | int | None, limit: Decimal | int) -> Denial:

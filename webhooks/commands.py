@@ -22,10 +22,6 @@ from webhooks.types import DEFAULT
 MAX_REPLAY_DAYS = 31
 
 
-def allows_plain() -> bool:
-    return bool(settings.WEBHOOK_ALLOWED_NETWORKS)
-
-
 @transaction.atomic
 def create(
     account_id: int,
@@ -36,7 +32,7 @@ def create(
     all_accounts: bool = False,
 ) -> tuple[Endpoint, str]:
     """A new endpoint and its secret, which is shown this once. Raises `ApiError`: VALIDATION_FAILED, TOO_MANY_WEBHOOKS."""
-    url, wanted = checked_url(url, plain=allows_plain()), checked_types(list(types))
+    url, wanted = checked_url(url, settings.WEBHOOK_ALLOWED_NETWORKS), checked_types(list(types))
     # The account's row is locked, so that requests at once do not pass the bound together.
     Account.objects.select_for_update().get(pk=account_id)
     if Endpoint.objects.filter(account_id=account_id).count() >= settings.MAX_WEBHOOKS:
@@ -60,7 +56,7 @@ def amend(endpoint: Endpoint, asked: WebhookAmendIn) -> Endpoint:
     """Raises `ApiError`: VALIDATION_FAILED."""
     changed: dict[str, object] = {}
     if asked.url is not UNSET:
-        changed["url"] = checked_url(asked.url, plain=allows_plain())
+        changed["url"] = checked_url(asked.url, settings.WEBHOOK_ALLOWED_NETWORKS)
     if asked.types is not UNSET:
         changed["types"] = checked_types(asked.types)
     if asked.description is not UNSET:

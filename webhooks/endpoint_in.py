@@ -1,6 +1,8 @@
 """Endpoints as clients write them."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -9,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from orders.errors import invalid
 from orders.json_in import Reader
+from webhooks.guard import Guard
 from webhooks.models import MAX_URL
 from webhooks.types import TYPES, unknown
 
@@ -52,8 +55,9 @@ webhook_reader, amend_reader = Reader(WebhookIn), Reader(WebhookAmendIn)
 rotate_reader, replay_reader = Reader(RotateIn), Reader(ReplayIn)
 
 
-def checked_url(url: str, *, plain: bool) -> str:
-    """`plain`: there are networks to which plain HTTP may go. Where a URL leads is decided at every connection.
+def checked_url(url: str, allowed: Sequence[str]) -> str:
+    """`allowed`: networks that may be reached though they are not public, by plain HTTP, too. Where a name leads is decided at
+    every connection; an address that stands in the URL is refused here, so that nobody waits for what never comes.
 
     Raises `ApiError`: VALIDATION_FAILED.
     """
@@ -68,9 +72,18 @@ def checked_url(url: str, *, plain: bool) -> str:
         raise invalid("url", "must hold no user name or password: deliveries are signed")
     if parts.fragment:
         raise invalid("url", "must have no fragment")
-    if parts.scheme == "http" and not plain:
+    if parts.scheme == "http" and not allowed:
         raise invalid("url", "must begin with https://; plain HTTP goes to WEBHOOK_ALLOWED_NETWORKS only")
+    if is_address(host := str(parts.hostname)) and not Guard(allowed, public=parts.scheme == "https").lets(host):
+        raise invalid("url", f"leads to {host}, which is not reached: neither public nor in WEBHOOK_ALLOWED_NETWORKS")
     return url
+
+
+def is_address(host: str) -> bool:
+    try:
+        return bool(ip_address(host.partition("%")[0]))
+    except ValueError:
+        return False
 
 
 def checked_types(types: list[str]) -> list[str]:

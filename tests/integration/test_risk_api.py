@@ -1,5 +1,6 @@
 """Trading state and limits over REST: whose they are, who may change them, and that new orders are held to them at once."""
 
+import re
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -125,6 +126,17 @@ def test_gates_of_an_account_and_of_everybody_reach_its_executors(trader: Client
     assert everybody == Gates(min_pool_size=Decimal(1000), sellable=False)
 
 
+def test_the_log_of_changes_has_numbers_as_people_write_them(trader: Client) -> None:
+    for spend in ("100", "100.0", "1E+2", "250.50"):
+        assert put(trader, maxDailySpend=spend).status_code == 200
+
+    said = [(each["before"], each["after"]) for each in trader.get("/api/risk").json()["changes"]]
+    assert said[:2] == [
+        ({"maxDailySpend": "100"}, {"maxDailySpend": "250.5"}),
+        ({"maxDailySpend": None}, {"maxDailySpend": "100"}),
+    ]
+
+
 @pytest.mark.parametrize(
     "limits",
     [
@@ -158,6 +170,7 @@ def test_new_orders_are_held_to_limits_in_words(trader: Client) -> None:
     assert code(tokenIn="USDC", tokenOut="BONK")[1] == "TOKEN_NOT_ALLOWED"
     far = code(tokenIn="USDC", tokenOut="SOL", type="limit", limitPrice="0.02", amount="1")
     assert far[1] == "PRICE_OUTSIDE_COLLAR" and far[2]["limit"] == ["1000"]
+    assert re.fullmatch(r"-?\d+(\.\d{1,2})?", far[2]["value"][0]), far
 
 
 def test_the_switch_stops_new_orders_of_everybody_and_lets_cancels_pass(

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from orders.errors import ApiError
 from webhooks import signing
+from webhooks.endpoint_in import checked_url
 from webhooks.guard import Guard, meant
 from webhooks.pace import FAILURES_TO_REST, Health, wait_s
 from webhooks.post import seconds
@@ -53,6 +55,29 @@ def test_networks_that_are_allowed_are_reached() -> None:
     assert guard.lets("10.1.2.3") and guard.lets("::ffff:10.1.2.3") and guard.lets("fd00::5")
     assert not guard.lets("10.1.3.3")
     assert str(meant("64:ff9b::a00:1")) == "10.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed", "passes"),
+    [
+        ("https://10.0.0.1/x", [], False),
+        ("https://[::ffff:169.254.169.254]/x", [], False),
+        ("https://[fe80::1%25eth0]/x", [], False),
+        ("https://1.1.1.1/x", [], True),
+        ("https://example.com/x", [], True),
+        ("http://10.0.0.1/x", ["127.0.0.0/8"], False),
+        ("http://1.1.1.1/x", ["127.0.0.0/8"], False),
+        ("http://127.0.0.1:8399/x", ["127.0.0.0/8"], True),
+        ("http://relay.internal/x", ["127.0.0.0/8"], True),
+    ],
+)
+def test_an_address_that_is_never_reached_is_refused_at_once(url: str, allowed: list[str], passes: bool) -> None:
+    if passes:
+        assert checked_url(url, allowed) == url
+        return
+    with pytest.raises(ApiError) as refused:
+        checked_url(url, allowed)
+    assert "is not reached" in refused.value.details["url"][0]
 
 
 def test_waits_grow_with_jitter_up_to_four_hours() -> None:
