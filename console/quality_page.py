@@ -112,12 +112,17 @@ def level(value: float, low: float, high: float) -> float:
     return round(TOP + (HEIGHT - TOP) * (1 - (value - low) / ((high - low) or 1)), 1)
 
 
-def curve(values: Sequence[float | None], low: float, high: float) -> str:
-    """The points of an SVG polyline through the slices that have a value."""
+def curve(values: Sequence[float | None], low: float, high: float) -> list[str]:
+    """The points of SVG polylines, one for each run of slices that have a value: a step as wide as its slice for each."""
     wide = WIDTH / len(values)
-    return " ".join(
-        f"{(n + 0.5) * wide:.1f},{level(value, low, high)}" for n, value in enumerate(values) if value is not None
-    )
+    runs: list[list[str]] = [[]]
+    for n, value in enumerate(values):
+        if value is None:
+            runs.append([])
+            continue
+        y = level(value, low, high)
+        runs[-1] += [f"{n * wide:.1f},{y}", f"{(n + 1) * wide:.1f},{y}"]
+    return [" ".join(points) for points in runs if points]
 
 
 def stacked(bars: Sequence[Sequence[float]], *, whole: bool = False) -> list[list[dict[str, float]]]:

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from accounts.models import Account
-from console import quality
+from console import quality, quality_page
 from orders.ids import uuid7_at
 from orders.ledger.statements import Connection
 
@@ -108,6 +108,15 @@ def test_a_slice_with_many_orders_is_sampled(
         traded(database, account, ago=timedelta(seconds=1 + n), price="100" if n < 3 else "50")
     assert measured().all.orders == 3 and measured().all.slippage.p95 == 0, "the newest ones"
     assert measured(account=Account.objects.get(pk=account)).all.orders == 3
+
+
+def test_one_slice_alone_is_seen() -> None:
+    """As on the first day: a line needs two points, and a gap is no line."""
+    [line] = quality_page.curve([None, 5.0, None], 0, 10)
+    (left, y), (right, same) = [point.split(",") for point in line.split()]
+    assert float(right) - float(left) == pytest.approx(quality_page.WIDTH / 3) and y == same
+
+    assert len(quality_page.curve([1.0, 2.0, None, 3.0], 0, 10)) == 2
 
 
 @pytest.fixture
