@@ -227,6 +227,10 @@ class Chain:
         queued = Queued(transaction, price_of(transaction.message), self.height + delay_blocks)
         self.queue.setdefault(str(transaction.signatures[0]), queued)
 
+    def withdraw(self, signature: str) -> None:
+        """Takes a transaction out of the queue, where it still is."""
+        self.queue.pop(signature, None)
+
     def at(self, commitment: str | None) -> int:
         """The height that a commitment has reached; `finalized` where none is named."""
         behind = {"processed": 0, "confirmed": min(CONFIRMED_AFTER, self.finalized_after)}

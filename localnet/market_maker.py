@@ -51,6 +51,8 @@ class MarketMaker:
         self._key = Keypair.from_seed(seed.to_bytes(8, "big").rjust(32, b"m"))
         self._count = self._steps = 0
         self._wealthy: set[str] = set()
+        self._sent: dict[Pubkey, str] = {}
+        """Pool → the last swap that trades it to a price."""
         self.markets: dict[tuple[str, str], Market] = {}
         """By the two symbols, base first."""
         for base, quote, of_base, of_quote in POOLS:
@@ -101,11 +103,15 @@ class MarketMaker:
         return sent
 
     def trade_to(self, venue: str, tokens: tuple[Token, Token], price: float) -> int:
-        """Sends the swap after which the pool's price is `price` (base units of quote for one of base), fee aside."""
+        """Sends the swap after which the pool's price is `price` (base units of quote for one of base), fee aside.
+
+        It takes the place of one that was sent for an earlier price and has not landed: both together would lead beyond it.
+        """
         base, quote = tokens
         pool = pools.find(self._chain.get, FORMATS[venue], base.mint, quote.mint)
         if pool is None:
             return 0
+        self._chain.withdraw(self._sent.pop(pool.address, ""))
         product = pool.sold.reserve * pool.bought.reserve
         wanted = math.isqrt(int(product / price)) if price > 0 else 0
         amount, way = wanted - pool.sold.reserve, pool
@@ -115,10 +121,11 @@ class MarketMaker:
             amount, way = math.isqrt(int(product * price)) - way_back.sold.reserve, way_back
         if amount <= 0 or way.pays(amount) == 0:
             return 0
-        self._send(way, amount)
+        self._sent[pool.address] = self._send(way, amount)
         return 1
 
-    def _send(self, pool: pools.Pool, amount: int, *, delay_blocks: int = 0) -> None:
+    def _send(self, pool: pools.Pool, amount: int, *, delay_blocks: int = 0) -> str:
+        """Its signature."""
         key = self._key.pubkey()
         for side in (pool.sold, pool.bought):
             if str(side.mint) not in self._wealthy:
@@ -135,4 +142,6 @@ class MarketMaker:
         blockhash = next(reversed(self._chain.window))
         instructions = [set_compute_unit_price(1_000), swap, memo]
         message = MessageV0.try_compile(key, instructions, [], Hash.from_string(blockhash))
-        self._chain.submit(VersionedTransaction(message, [self._key]), delay_blocks=delay_blocks)
+        transaction = VersionedTransaction(message, [self._key])
+        self._chain.submit(transaction, delay_blocks=delay_blocks)
+        return str(transaction.signatures[0])

@@ -195,6 +195,16 @@ def test_prices_wander_by_swaps_that_land(wandering: Localnet) -> None:
     assert all(Decimal(94) < Decimal(amount) / 10**6 < Decimal(106) for amount in seen)
 
 
+def test_a_price_that_is_asked_for_twice_in_a_block_is_reached_once(localnet: Localnet) -> None:
+    for price in ("130", "120", "140"):
+        localnet.control("market", base="SOL", quote="USDC", price=price, hold=True)
+    localnet.tick()
+    # Less its fee of 0.25 %.
+    assert abs(Decimal(raydium(localnet)["data"]["outputAmount"]) / 10**6 - Decimal("139.65")) < Decimal("0.2")
+    localnet.control("market", base="SOL", quote="USDC", price="100", hold=True)
+    localnet.tick()
+
+
 def test_a_pool_can_be_made_and_moved(localnet: Localnet) -> None:
     new = "BvfLMhjxiFGmQ5PKaykzpSMLdgKWZmQYh88JX33gqB8K"
     localnet.control("pool", venue="RAYDIUM", base="NEW", quote="USDC", price="0.5", depth="100000")

@@ -13,7 +13,11 @@ EDITS: dict[str, list[tuple[str, str, str]]] = {
         (ALLOWANCE, "if self._now() >= self._silent_until:\n            times", "if False:\n            times")
     ],
     "a-place-in-the-future": [
-        (ALLOWANCE, '"allow.lua").read_text()', '"allow.lua").read_text().replace("now + wait - burst", "now")')
+        (
+            ALLOWANCE,
+            '"allow.lua").read_text()',
+            '"allow.lua").read_text().replace("redis.call(\'SET\'", "local _ = wait == 0 and redis.call(\'SET\'")',
+        )
     ],
     "a-part-is-left": [(ALLOWANCE, "reserve_s = 0.0 if urgent else self._burst_s / 2", "reserve_s = 0.0")],
     "prices-come-last": [(PRICES, "urgent=False", "urgent=True")],
