@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 import msgspec
 from solders.pubkey import Pubkey
 
+from routing.http import NoAnswer
 from routing.solana.addresses import pubkey
 from routing.solana.blockhash import COMMITMENT
-from routing.solana.nodes import MAX_BEHIND_SLOTS, At, Nodes
+from routing.solana.nodes import MAX_BEHIND_SLOTS, NO_ANSWER, At, Nodes
 
 MAX_ADDRESSES = 100
 """Of one `getMultipleAccounts`."""
@@ -120,9 +121,11 @@ class Accounts:
                 if not future.done():
                     future.set_result(account)
         except Exception as error:
+            # Whatever a node says that is no account: nobody knows how the accounts stand.
+            reason = error if isinstance(error, NO_ANSWER) else NoAnswer("a node answers something else than accounts")
             for future in wanted.values():
                 if not future.done():
-                    future.set_exception(error)
+                    future.set_exception(reason)
                     future.exception()  # Seen, should its asker be gone.
 
     def _keep(self, address: Pubkey, account: Account | None, slot: int) -> Account | None:

@@ -57,7 +57,7 @@ class PoolFormat(Protocol):
         ...
 
     def rate(self, config: bytes) -> int:
-        """The fee that a configuration account says."""
+        """The fee that a configuration account says. Raises `NotQuotable`."""
         ...
 
 
@@ -95,6 +95,8 @@ class CpmmFormat:
 
     def rate(self, config: bytes) -> int:
         """See `PoolFormat`."""
+        if len(config) < 20:
+            raise NotQuotable("the configuration says no fee")
         return int(struct.unpack_from("<Q", config, 12)[0])
 
 
@@ -203,6 +205,8 @@ def pool_of(format_: PoolFormat, layout: Layout, accounts: Mapping[Pubkey, Accou
         if config is None:
             raise NotQuotable("the pool's configuration is missing")
         rate = format_.rate(config.data)
+    if rate >= format_.denominator:
+        raise NotQuotable("the pool's fee would be all that is paid")
     held = []
     for side, owed in zip(layout.sides, layout.owed, strict=True):
         vault = accounts.get(side.vault)

@@ -11,7 +11,7 @@ from routing.solana.accounts import Accounts
 from routing.solana.failures import failure
 from routing.solana.fill import Landed, Meta, Swapped, Traded, VenueFee, fill_of, reserves, traded
 from routing.solana.nodes import At, Nodes
-from routing.solana.pools import CPMM, DAMM, Curve
+from routing.solana.pools import CPMM, DAMM, Curve, NotQuotable
 from routing.values import Fate, Swap, SwapStatus
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,10 @@ class Statuses:
             config = (await self._accounts.get([address], max_age_s=CONFIG_AGE_S))[address]
             if config is None:
                 return None
-            rate = CPMM.rate(config.data)
+            try:
+                rate = CPMM.rate(config.data)
+            except NotQuotable:
+                return None
             return VenueFee(swapped, sold.mint, Curve(*held, rate, CPMM.denominator, CPMM.fee_on_output).fee(amount_in))
         if swapped.program == DAMM.program:
             gross = Curve(*held, 0, DAMM.denominator, DAMM.fee_on_output).gross(amount_in)

@@ -2,7 +2,7 @@
 
 import base64
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -26,6 +26,7 @@ from routing.venue import (
     NoRoute,
     UnsafeTransaction,
     VenueError,
+    VenueRateLimited,
     VenueTimeout,
     VenueUnavailable,
 )
@@ -36,6 +37,7 @@ from tests.solana.stage import Stage, pair
 from tests.solana.vendor_server import VendorServer
 
 COMPUTE, TRANSACTION, BUILD = "/compute/swap-base-in", "/transaction/swap-base-in", "/swap/v2/build"
+COMPUTE_OUT, TRANSACTION_OUT, PRICES = "/compute/swap-base-out", "/transaction/swap-base-out", "/price/v3"
 THIEF = str(Pubkey.new_unique())
 
 
@@ -48,14 +50,14 @@ class Vendors:
         # Loading certificates takes longer than a call.
         self._client = httpx.Client(verify=False, trust_env=False)  # noqa: S501
         self.change: Any = lambda path, answer: answer
-        for path in (COMPUTE, TRANSACTION, BUILD):
+        for path in (COMPUTE, TRANSACTION, COMPUTE_OUT, TRANSACTION_OUT, BUILD, PRICES):
             server.answers[path] = self._pass_on
 
     def close(self) -> None:
         self._client.close()
 
     def _pass_on(self, request: Any, body: bytes) -> tuple[int, Any, dict[str, str]]:
-        vendor = "jupiter" if request.path == BUILD else "raydium"
+        vendor = "jupiter" if request.path in (BUILD, PRICES) else "raydium"
         url = f"{self._root}/{vendor}{request.path}"
         answer = self._client.request(request.method, url, params=dict(request.query), content=body or None)
         return answer.status_code, self.change(request.path, answer.json()), {}
@@ -121,8 +123,8 @@ JUPITER_SAYS: list[tuple[int, Any, type[VenueError]]] = [
 
 @pytest.mark.parametrize(
     ("name", "path", "says"),
-    [(RAYDIUM, COMPUTE, RAYDIUM_SAYS), (METEORA, BUILD, JUPITER_SAYS)],
-    ids=["raydium", "jupiter"],
+    [(RAYDIUM, COMPUTE, RAYDIUM_SAYS), (RAYDIUM, COMPUTE_OUT, RAYDIUM_SAYS), (METEORA, BUILD, JUPITER_SAYS)],
+    ids=["raydium", "raydium exact out", "jupiter"],
 )
 async def test_every_documented_refusal_is_a_stable_code(
     vendors: Vendors, name: VenueName, path: str, says: Any
@@ -130,7 +132,7 @@ async def test_every_documented_refusal_is_a_stable_code(
     for status, answer, error in says:
         vendors.server.says(path, answer, status, location="http://127.0.0.1:9/")
         with pytest.raises(VenueError) as caught:
-            await vendors.stage.quote("1", name)
+            await vendors.stage.venue(name).quote(pair(), Decimal(1), exact_out=path == COMPUTE_OUT)
         assert type(caught.value) is error, (status, answer, caught.value)
         assert caught.value.venue == name
 
@@ -275,11 +277,14 @@ def mutated(answer: Any, draw: random.Random) -> Any:
     return changed
 
 
-def bought_as_asked(message: bytes, stage: Stage, least: Decimal) -> None:
-    """Raises `UnsafeTransaction` unless the signed message is a swap of 1 SOL for `least` or more."""
+def bought_as_asked(
+    message: bytes, stage: Stage, least: Decimal, *, amount: int = 10**9, exact_out: bool = False
+) -> None:
+    """Raises `UnsafeTransaction` unless the signed message is a swap of so many lamports (1 SOL) for `least` or more; with
+    `exact_out` of so many at most for just that."""
     sold, bought = (pubkey(token.mint) for token in (pair().token_in, pair().token_out))
     asked = safety.Asked(
-        pubkey(stage.signer.address), sold, bought, 10**9, round(least.scaleb(6)), "order-1/1", 1_000_000
+        pubkey(stage.signer.address), sold, bought, amount, round(least.scaleb(6)), "order-1/1", 1_000_000, exact_out
     )
     safety.inspect(MessageV0.from_bytes(message[1:]), asked, KNOWN, {})
 
@@ -290,20 +295,81 @@ def bought_as_asked(message: bytes, stage: Stage, least: Decimal) -> None:
 async def test_no_mutation_of_an_answer_is_an_unhandled_error_or_signs_what_was_not_asked(
     vendors: Vendors, name: VenueName, paths: tuple[str, ...]
 ) -> None:
-    draw, stage, seen = random.Random(23), vendors.stage, set[str]()
-    least = (await stage.quote("1", name)).amount_out * Decimal("0.99")
-    for _ in range(60):
+    stage = vendors.stage
+    least = ((await stage.quote("1", name)).amount_out * Decimal("0.99")).quantize(Decimal("0.000001"))
+    seen = await tried(vendors, name, paths, lambda: stage.build(name=name, min_out=str(least)))
+    for message in stage.signer.signed:
+        bought_as_asked(message, stage, least)
+    assert {"signed", "VENUE_ERROR"} <= seen, seen
+
+
+async def test_no_mutation_of_an_exact_output_s_answer_takes_more_than_was_asked(vendors: Vendors) -> None:
+    stage, wanted, most = vendors.stage, Decimal(150), Decimal("1.02")
+    venue = stage.venue(RAYDIUM)
+
+    async def build() -> Any:
+        quote = await venue.quote(pair(), wanted, exact_out=True)
+        asked = {"signer": stage.signer, "reference": "order-1", "attempt": 1, "slippage_bps": 50}
+        return await venue.build(pair(), quote, min_out=wanted, max_in=most, **asked)
+
+    seen = await tried(vendors, RAYDIUM, (COMPUTE_OUT, TRANSACTION_OUT), build)
+    for message in stage.signer.signed:
+        bought_as_asked(message, stage, wanted, exact_out=True, amount=round(most.scaleb(9)))
+    assert {"signed", "VENUE_ERROR"} <= seen, seen
+
+
+async def tried(
+    vendors: Vendors, name: VenueName, paths: tuple[str, ...], build: Callable[[], Awaitable[Any]], times: int = 60
+) -> set[str]:
+    """What came of building with mutated answers of these paths. Any other error is the test's end."""
+    draw, seen = random.Random(23), set[str]()
+    for _ in range(times):
         target = draw.choice(paths)
         vendors.change = lambda path, answer, target=target: mutated(answer, draw) if path == target else answer
-        stage.venue(name)._offers.clear()  # type: ignore[attr-defined]
+        vendors.stage.venue(name)._offers.clear()  # type: ignore[attr-defined]
         try:
-            await stage.build(name=name, min_out=str(least.quantize(Decimal("0.000001"))))
+            await build()
             seen.add("signed")
         except VenueError as error:
             seen.add(error.code)
-    for message in stage.signer.signed:
-        bought_as_asked(message, stage, least.quantize(Decimal("0.000001")))
-    assert {"signed", "VENUE_ERROR"} <= seen, seen
+    return seen
+
+
+async def test_no_mutation_of_the_prices_is_a_price_that_is_none(vendors: Vendors) -> None:
+    draw, seen, venue = random.Random(23), set[str](), vendors.stage.venue(METEORA)
+    good = (await venue.tick(pair())).price
+    for _ in range(100):
+        vendors.change = lambda path, answer: mutated(answer, draw)
+        venue._prices._kept.clear()  # type: ignore[attr-defined]
+        try:
+            tick = await venue.tick(pair())
+        except VenueError as error:
+            seen.add(error.code)
+            continue
+        assert tick.price.is_finite() and tick.price > 0 and tick.liquidity.is_finite() and tick.liquidity >= 0
+        seen.add("same" if tick.price == good else "other")
+    assert {"same", "NO_ROUTE", "VENUE_ERROR"} <= seen, seen
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "error"),
+    [
+        (200, {}, NoRoute),
+        (200, {"So11111111111111111111111111111111111111112": None}, NoRoute),
+        (400, {"error": "Query parameter ids must have 1 to 50 mints"}, VenueError),
+        (401, {"error": "Unauthorized"}, VenueError),
+        (500, b"", VenueUnavailable),
+        (200, b"[]", VenueError),
+        (429, {"error": "Too many requests"}, VenueRateLimited),
+    ],
+)
+async def test_every_answer_of_the_prices_is_a_stable_code(
+    vendors: Vendors, status: int, answer: Any, error: type[VenueError]
+) -> None:
+    vendors.server.says(PRICES, answer, status)
+    with pytest.raises(VenueError) as caught:
+        await vendors.stage.venue(METEORA).tick(pair())
+    assert type(caught.value) is error and caught.value.venue == METEORA
 
 
 async def test_a_transaction_that_does_other_than_asked_is_not_signed(vendors: Vendors) -> None:

@@ -76,4 +76,5 @@ class Funding:
 
 def made(account: Account | None) -> Account | None:
     """A token account; None for an address that has lamports alone: anybody may send some there before the account is made."""
-    return account if account is not None and account.owner in TOKEN_PROGRAMS else None
+    token = account is not None and account.owner in TOKEN_PROGRAMS and len(account.data) >= AMOUNT_AT + 8
+    return account if token else None
