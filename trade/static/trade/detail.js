@@ -115,6 +115,8 @@ export class Detail {
       ["Received", order.amountOut && `${amount(order.amountOut)} ${token(order.tokenOut)}`],
       ["Price", order.executedPrice && price(order.executedPrice)],
       ["Venue", order.venue ?? sent?.venue],
+      ["Divided", parts((done ?? sent)?.parts, order), "long"],
+      ["Chosen first", sent?.refusals?.map(({ venue, message }) => `${venue}: ${message}`).join(" · "), "long"],
       ["Venue's fee", order.fee && `${amount(order.fee)} ${token(order.tokenOut)}`],
       ["The chain's fees", order.fees && costs(order.fees), "long"],
       ["Fees at most", order.maxFeeLamports && `${amount(order.maxFeeLamports / 1e9)} SOL`],
@@ -181,6 +183,11 @@ export class Detail {
 /** What the chain took, by kind: the venue's own fee stands apart. */
 function costs(fees) {
   return fees.filter(({ kind }) => kind !== "venue").map(({ kind, amount: part, token: mint }) => `${kind} ${amount(part)} ${symbol(mint)}`).join(" · ");
+}
+
+/** Of a split: what each pool takes of what is sold and pays for it; before it has landed, at least. */
+function parts(split, { tokenIn, tokenOut }) {
+  return split?.map(({ venue, amountIn, amountOut }) => `${amount(amountIn)} ${token(tokenIn)} for ${amount(amountOut)} ${token(tokenOut)} at ${venue}`).join(" · ");
 }
 
 /** A link to the explorer where the mode has one. */
