@@ -90,8 +90,8 @@ def ndjson(batches: Iterable[Iterable[Any]]) -> Iterator[bytes]:
 
 
 def csv_of(kind: type[Row], batches: Iterable[Iterable[Row]]) -> Iterator[bytes]:
-    """RFC 4180, UTF-8, with a header. Fees have columns by kind, those of the chain in SOL. What a spreadsheet would take for a
-    formula has an apostrophe before it."""
+    """RFC 4180, UTF-8, with a header. Fees have columns by kind, those of the chain in SOL; parts of a split are one, as JSON.
+    What a spreadsheet would take for a formula has an apostrophe before it."""
     names = [name for name in kind.__struct_encode_fields__ if name != "fees"]
     chain = [f"{fee}Fee" for fee in CHAIN_FEES]
     yield table([[*names, "venueFee", "venueFeeToken", *chain]])
@@ -104,7 +104,7 @@ def as_text(value: Any) -> Any:
     """Text that a spreadsheet would calculate begins with an apostrophe, which it does not show; numbers stay numbers."""
     if isinstance(value, str) and value.startswith(FORMULA) and not NUMBER.fullmatch(value):
         return f"'{value}"
-    return value
+    return encode(value).decode() if isinstance(value, list) else value
 
 
 def fee_columns(row: Any) -> list[str]:

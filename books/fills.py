@@ -18,7 +18,7 @@ from django.conf import settings
 
 from orders.ledger.queries import query
 from orders.mints import mint_of, stored_as
-from orders.representation import FeeOut, Moment, Out, Uuid
+from orders.representation import FeeOut, Moment, Out, PartOut, Uuid
 from orders.wire import text, timestamp
 from routing.values import Pair, Token
 from routing.world import tokens
@@ -51,6 +51,7 @@ class Fill(NamedTuple):
     venue: str
     fee: Decimal | None
     fees: str | None
+    parts: str | None
     tx_hash: str
     slot: int | None
     wallet: str | None
@@ -74,6 +75,7 @@ class FillOut(Out):
     price: Annotated[str, msgspec.Meta(description="tokenOut per tokenIn.")]
     venue: str
     fees: Annotated[list[FeeOut], msgspec.Meta(description="The venue's is taken out of what it pays: in amountOut.")]
+    parts: Annotated[list[PartOut], msgspec.Meta(description="Of a split: what each pool took and paid.")] | None
     tx_hash: str
     slot: int | None
     wallet: str | None
@@ -159,7 +161,7 @@ def some(
     return [Fill(*row) for row in rows]
 
 
-FEES = msgspec.json.Decoder(list[FeeOut])
+FEES, PARTS = msgspec.json.Decoder(list[FeeOut]), msgspec.json.Decoder(list[PartOut])
 
 
 def fees_of(fill: Fill) -> list[FeeOut]:
@@ -186,6 +188,7 @@ def fill_out(fill: Fill) -> FillOut:
         price=text(fill.executed_price),
         venue=fill.venue,
         fees=fees_of(fill),
+        parts=None if fill.parts is None else PARTS.decode(fill.parts),
         tx_hash=fill.tx_hash,
         slot=fill.slot,
         wallet=fill.wallet,

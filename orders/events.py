@@ -2,7 +2,7 @@
 
 The structs are the `data` of events as clients get them (camelCase; amounts and prices are decimal texts, moments RFC 3339)
 and the one source of the order's columns: `record.sql` takes venue, executedPrice, amountOut, amountIn, fee, txHash, slot, fees,
-error and amended from them. A field may be added; none is renamed or removed while events that have it are kept, because
+parts, error and amended from them. A field may be added; none is renamed or removed while events that have it are kept, because
 processes of the version before read and write the same events.
 """
 

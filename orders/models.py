@@ -223,6 +223,8 @@ class Order(models.Model):
     tx_hash = models.CharField(max_length=96, null=True, blank=True)
     slot = models.BigIntegerField(null=True, blank=True)
     fees = models.JSONField(null=True, blank=True)
+    parts = models.JSONField(null=True, blank=True)
+    """Of a split: what each pool took and paid."""
     """What it cost, all kinds: the JSON of `orders.events.FeeData`."""
     failure_code = models.CharField(max_length=64, null=True, blank=True)
     failure_message = models.TextField(null=True, blank=True)
@@ -387,6 +389,7 @@ class KeptFill(models.Model):
     venue = models.CharField(max_length=16)
     fee = models.DecimalField(null=True, **PRICE)
     fees = models.JSONField(null=True)
+    parts = models.JSONField(null=True, blank=True)
     tx_hash = models.CharField(max_length=96)
     slot = models.BigIntegerField(null=True)
     wallet = models.CharField(max_length=44, null=True)

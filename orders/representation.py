@@ -56,6 +56,13 @@ class FeeOut(Out):
     amount: str
 
 
+class PartOut(Out):
+    venue: str
+    pool: Annotated[str, msgspec.Meta(description="Address.")]
+    amount_in: str
+    amount_out: str
+
+
 class LimitPricesOut(Out):
     """The limit both ways."""
 

@@ -6,19 +6,19 @@
 -- Locks:   nothing.
 WITH fill AS NOT MATERIALIZED (
     SELECT id, account_id, seq, finished_at AS at, type, client_order_id, token_in, token_out,
-        COALESCE(amount_in, amount, amount_out / executed_price) AS amount_in, amount_out, executed_price, venue, fee, fees, tx_hash, slot, wallet, COALESCE(mode, 'mock') AS mode, plan_id, leg
+        COALESCE(amount_in, amount, amount_out / executed_price) AS amount_in, amount_out, executed_price, venue, fee, fees, parts, tx_hash, slot, wallet, COALESCE(mode, 'mock') AS mode, plan_id, leg
     FROM orders_order
     WHERE account_id = %(account)s AND status = 'confirmed' AND finished_at >= %(since)s AND finished_at < %(until)s
     UNION ALL
     SELECT id, account_id, seq, at, type, client_order_id, token_in, token_out, amount_in, amount_out, executed_price, venue, fee, fees,
-        tx_hash, slot, wallet, mode, plan_id, leg
+        parts, tx_hash, slot, wallet, mode, plan_id, leg
     FROM orders_keptfill
     WHERE account_id = %(account)s AND at >= %(since)s AND at < %(until)s
 ), before AS (
     SELECT COALESCE(%(at)s::timestamptz, (SELECT finished_at FROM orders_order WHERE id = %(cursor)s::uuid AND account_id = %(account)s),
         (SELECT at FROM orders_keptfill WHERE id = %(cursor)s::uuid AND account_id = %(account)s)) AS at
 )
-SELECT id, seq, at, type, client_order_id, token_in, token_out, amount_in, amount_out, executed_price, venue, fee, fees::text, tx_hash,
+SELECT id, seq, at, type, client_order_id, token_in, token_out, amount_in, amount_out, executed_price, venue, fee, fees::text, parts::text, tx_hash,
     slot, wallet, mode, plan_id, leg
 FROM fill
 WHERE (%(mode)s::text IS NULL OR mode = %(mode)s)

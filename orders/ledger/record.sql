@@ -42,6 +42,7 @@ WITH change AS MATERIALIZED (
         amount_in = (c.data ->> 'amountIn')::numeric,
         fee = (c.data ->> 'fee')::numeric, tx_hash = c.data ->> 'txHash',
         slot = (c.data ->> 'slot')::bigint, fees = c.data -> 'fees',
+        parts = CASE WHEN c.status = 'confirmed' THEN c.data -> 'parts' END,
         failure_code = CASE WHEN c.status = 'failed' THEN c.data -> 'error' ->> 'code' END,
         failure_message = CASE WHEN c.status = 'failed' THEN c.data -> 'error' ->> 'message' END
     FROM change c

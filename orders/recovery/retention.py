@@ -30,10 +30,10 @@ WITH old AS MATERIALIZED (
     DELETE FROM orders_deadletter d USING old WHERE d.order_id = old.id
 ), fills AS (
     INSERT INTO orders_keptfill (id, account_id, seq, at, type, client_order_id, token_in, token_out, amount_in, amount_out,
-        executed_price, venue, fee, fees, tx_hash, slot, wallet, mode, plan_id, leg)
+        executed_price, venue, fee, fees, parts, tx_hash, slot, wallet, mode, plan_id, leg)
     SELECT o.id, account_id, seq, finished_at, type, client_order_id, token_in, token_out,
         COALESCE(amount_in, amount, amount_out / executed_price), amount_out,
-        executed_price, venue, fee, fees, tx_hash, slot, wallet, COALESCE(mode, 'mock'), plan_id, leg
+        executed_price, venue, fee, fees, parts, tx_hash, slot, wallet, COALESCE(mode, 'mock'), plan_id, leg
     FROM orders_order o JOIN old USING (id) WHERE o.status = 'confirmed'
 )
 DELETE FROM orders_order o USING old WHERE o.id = old.id

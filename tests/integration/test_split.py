@@ -1,16 +1,20 @@
 """Orders whose amount is divided between two venues' pools: through the ledger, onto a localnet, and on paper."""
 
 import asyncio
+import csv
+import io
+import json
 import random
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from django.conf import settings as ours
 
-from books.export import fee_columns
-from books.fills import Wanted, fill_out, page
+from books.export import csv_of
+from books.fills import FillOut, Wanted, fill_out, page
 from orders.execution.executor import Executor
 from orders.execution.retry import RetryPolicy
 from orders.execution.signing import PaperSigning
@@ -21,6 +25,7 @@ from orders.ledger.values import Claimed, NewOrder
 from orders.ledger.writers import Claimer, Recorder
 from orders.lifecycle import Event, Status
 from orders.models import Order
+from orders.recovery.retention import purge
 from orders.representation import order_out
 from routing.mock.tokens import SOL, USDC
 from routing.paper import PaperStore
@@ -137,13 +142,22 @@ async def test_events_and_books_say_what_went_where(
     [fill] = await asyncio.to_thread(page, wanted, limit=9, newest=True, cursor=None)
     assert (fill.amount_in, fill.amount_out, fill.venue) == (AMOUNT, order.amount_out, SPLIT)
     row = fill_out(fill)
+    assert row.parts is not None
+    assert [(part.venue, part.pool, part.amount_in, part.amount_out) for part in row.parts] == [
+        (part["venue"], part["pool"], part["amountIn"], part["amountOut"]) for part in done["parts"]
+    ]
     venue_fees = [fee for fee in row.fees if fee.kind == "venue"]
     assert {fee.token for fee in venue_fees} == {SOL.mint, USDC.mint}
-    assert fee_columns(row)[:2] == [
+    [cells] = csv.DictReader(io.StringIO(b"".join(csv_of(FillOut, [[row]])).decode()))
+    assert json.loads(cells["parts"]) == done["parts"]
+    assert [cells["venueFee"], cells["venueFeeToken"]] == [
         " ".join(fee.amount for fee in venue_fees),
         " ".join(fee.token for fee in venue_fees),
     ]
     assert len(stage.landed(f"{order.pk}/1")) == 1
+    assert purge(database, days=1, now=datetime.now(UTC) + timedelta(days=2)) == 1
+    [kept] = await asyncio.to_thread(page, wanted, limit=9, newest=True, cursor=None)
+    assert fill_out(kept).parts == row.parts, "also of an order that is purged"
 
 
 async def test_what_does_not_fit_is_refused_in_words_and_the_best_venue_alone_is_taken(
