@@ -47,12 +47,13 @@ app.conf.update(
     task_ignore_result=True,
     task_store_errors_even_if_ignored=False,
     result_backend=None,
+    # There are no results to clean up, and beat would look every time whether that is due.
+    result_expires=None,
     # Without these a publisher waits without end on a frozen Redis: kombu's default is no timeout.
     broker_transport_options={
         "socket_timeout": 2,
         "socket_connect_timeout": 1,
-        # Every countdown is far below it; long waits live in Postgres.
-        "visibility_timeout": 3600,
+        **redis_queue.OPTIONS,
     }
     if not settings.RABBITMQ
     else {"confirm_publish": True, "read_timeout": 5, "write_timeout": 5},
@@ -75,8 +76,8 @@ app.conf.update(
     task_track_started=False,
     timezone="UTC",
 )
-# Two lines a task would cost more than the task does.
-for name in ("celery.worker.strategy", "celery.app.trace"):
+# Lines for each task would cost more than the task does.
+for name in ("celery.beat", "celery.worker.strategy", "celery.app.trace"):
     logging.getLogger(name).setLevel(logging.WARNING)
 app.autodiscover_tasks(["books", "orders", "routing", "triggers"])
 

@@ -1,7 +1,11 @@
-"""Celery's queues on Redis, read by workers that outlive what stands in them, with one client for all commands.
+"""Celery's queues on Redis, read by workers that outlive what stands in them, with few commands and one client for all.
 
 Whoever may write to Redis can put something onto a queue that is no message. kombu lets the error that it causes through to
 the worker's loop, which ends the process.
+
+A worker notes what it has taken and not begun in its own memory (`OPTIONS`), not in Redis, where kombu would write each message
+a second time and delete it again. Nobody read that: what a killed worker had taken would have come back after an hour, and the
+reconciler dispatches it within seconds. A worker that stops in order gives back what it holds.
 """
 
 import json
@@ -9,9 +13,12 @@ import logging
 from queue import Empty
 from typing import Any
 
-from kombu.transport import redis
+from kombu.transport import redis, virtual
 
 log = logging.getLogger(__name__)
+
+OPTIONS = {"ack_emulation": False}
+"""Of the transport."""
 
 
 def is_message(entry: Any) -> bool:
@@ -26,10 +33,24 @@ def is_message(entry: Any) -> bool:
     )
 
 
+class Taken(virtual.QoS):
+    """What a worker has taken from its queues and not begun."""
+
+    def restore_unacked(self) -> list[Any]:
+        """Gives it back. What Redis does not take is the reconciler's; kombu would write it to a file."""
+        if failed := super().restore_unacked():  # type: ignore[no-untyped-call]
+            log.warning("%d messages cannot be given back: %s", len(failed), failed[0][0])
+        return []
+
+
 class Channel(redis.Channel):
     """Drops an entry that is no JSON; kombu has taken it off its queue by then. Makes its client once."""
 
     _shared: Any = None
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[no-untyped-call]
+        self.QoS = Taken  # type: ignore[assignment]
 
     def _create_client(self, asynchronous: bool = False) -> Any:
         """kombu makes a client for each command, which costs as much as sending it. The pool has a connection for each thread."""
