@@ -7,6 +7,7 @@ from celery import shared_task
 from django.conf import settings
 
 from books.following import Following
+from runtime.fleet import TICK
 
 
 class Owners:
@@ -33,7 +34,7 @@ class Owners:
 owners = Owners()
 
 
-@shared_task(name="keep_books", queue="dbsync", ignore_result=True)
+@shared_task(name="keep_books", queue="dbsync", **TICK)
 def keep_books(**_: Any) -> None:
     """Notes what is lost today, and writes checkpoints of the books."""
     owners.following().run()

@@ -32,12 +32,17 @@ PROTECT_EVERY_S = 20.0
 CATCH_UP_S = 0.05
 """What a run may come early to get into step. Small: two polls must not come too close, nor a daily task leave its hour."""
 
+SENT_AS_THEY_ARE: dict[str, Any] = {"declare": (), "argsrepr": "()", "kwargsrepr": "{}"}
+"""The engine's own tasks have no arguments, and whoever consumes a queue has declared it: a third of a message's cost."""
+
 
 class Scheduler(DatabaseScheduler):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._asked_at = self._protected_at = 0.0
         self._sent_at: dict[str, float] = {}
         self._skipped: set[str] = set()
+        self._room: dict[str, int] = {}
+        """How many more messages may be sent to a queue before it is asked how many wait there."""
         super().__init__(*args, **kwargs)
 
     def setup_schedule(self) -> None:
@@ -80,11 +85,19 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
     def _full_queues(self, due: list[ModelEntry]) -> set[str]:
         """Queues of the engine's tasks on which enough of them wait already."""
         queues = {str(entry.options.get("queue")) for entry in due if entry.task in OWN_TASKS}
-        full = {queue for queue in queues if (messages_waiting(queue) or 0) >= MAX_WAITING}
+        full = {queue for queue in queues if self._room_for(queue, due) <= 0}
         if newly := full - self._skipped:
             log.warning("nobody works on %s: no more ticks are sent there", ", ".join(sorted(newly)))
         self._skipped = (self._skipped - queues) | full
         return full
+
+    def _room_for(self, queue: str, due: list[ModelEntry]) -> int:
+        """How many messages fit there. It is asked only when what was sent since the last question may have filled it."""
+        if self._room.get(queue, 0) <= 0:
+            self._room[queue] = MAX_WAITING - (messages_waiting(queue) or 0)
+        room = self._room[queue]
+        self._room[queue] = room - sum(entry.options.get("queue") == queue for entry in due)
+        return room
 
     def wait_s(self, entry: ModelEntry) -> float:
         """Seconds until the task is to be looked at again; 0: it is due."""
@@ -103,6 +116,8 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]
     def reserve(self, entry: ModelEntry) -> ModelEntry:
         self._sent_at[entry.name] = time.monotonic()
         reserved = self._schedule[entry.name] = super().reserve(entry)
+        if entry.task in OWN_TASKS:
+            reserved.options |= SENT_AS_THEY_ARE
         if type(reserved.schedule) is schedule:
             at = in_step(reserved.last_run_at, reserved.schedule.seconds)
             reserved.last_run_at = reserved.model.last_run_at = at

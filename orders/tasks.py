@@ -10,6 +10,7 @@ from django.conf import settings
 
 from orders.execution.worker import Worker
 from orders.recovery.worker import Recovery
+from runtime.fleet import TICK
 
 
 class Owners:
@@ -61,31 +62,31 @@ def execute_orders(*, order_ids: Sequence[str], trigger: Mapping[str, Any] | Non
     owners.worker().execute([UUID(order_id) for order_id in order_ids], trigger)
 
 
-@shared_task(name="reconcile", queue="dbsync", ignore_result=True)
+@shared_task(name="reconcile", queue="dbsync", **TICK)
 def reconcile(**_: Any) -> None:
     """Finds what wake-ups, executors and Redis have lost."""
     owners.recovery().reconcile()
 
 
-@shared_task(name="expire_orders", queue="dbsync", ignore_result=True)
+@shared_task(name="expire_orders", queue="dbsync", **TICK)
 def expire_orders(**_: Any) -> None:
     """Ends orders that waited past their time."""
     owners.recovery().expire()
 
 
-@shared_task(name="keep_book", queue="dbsync", ignore_result=True)
+@shared_task(name="keep_book", queue="dbsync", **TICK)
 def keep_book(**_: Any) -> None:
     """Keeps the trigger book true to Postgres."""
     owners.recovery().keep_book()
 
 
-@shared_task(name="step_plans", queue="dbsync", ignore_result=True)
+@shared_task(name="step_plans", queue="dbsync", **TICK)
 def step_plans(**_: Any) -> None:
     """Takes the steps of plans that are due."""
     owners.recovery().step_plans()
 
 
-@shared_task(name="prune", queue="dbsync", ignore_result=True)
+@shared_task(name="prune", queue="dbsync", **TICK)
 def prune(**_: Any) -> None:
     """Deletes executors that stopped long ago, and finished orders where RETENTION_DAYS says so."""
     owners.recovery().prune()

@@ -54,6 +54,10 @@ KINDS: tuple[Kind, ...] = (
 )
 """In the order in which they start."""
 
+TICK: dict[str, bool] = {"ignore_result": True, "send_events": False}
+"""Options of the tasks that beat sends all the time. Flower is not told: nine a second would drive the tasks of orders out of
+its memory within minutes, and telling it costs a third of what such a task does."""
+
 UNCONSUMED = {"dead": ("dead_letter",)}
 """Queues that no process of ours consumes: whoever watches dead letters does. With the tasks that go there."""
 

@@ -14,6 +14,7 @@ from routing.cluster import mode
 from routing.prices import PriceStore
 from routing.world import close_world, world
 from runtime.broker import messages_waiting
+from runtime.fleet import TICK
 from triggers.book import Book
 from triggers.discovery import Discovery
 from triggers.matcher import Matcher
@@ -113,7 +114,7 @@ class Owners:
 owners = Owners()
 
 
-@shared_task(name="poll_quotes", queue="quotes", ignore_result=True)
+@shared_task(name="poll_quotes", queue="quotes", **TICK)
 def poll_quotes(**_: Any) -> None:
     """One tick of the market."""
     owners.ticker().tick()
