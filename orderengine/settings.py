@@ -353,7 +353,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "orderengine",
-    "DESCRIPTION": "Order execution for Solana tokens: market, limit and sniper orders over two venues.",
+    "DESCRIPTION": "Order execution for Solana tokens: market, limit, stop and sniper orders, brackets and schedules.",
     "VERSION": version.VERSION,
     "OAS_VERSION": "3.0.3",
     "SERVE_INCLUDE_SCHEMA": False,

@@ -66,7 +66,7 @@ class OrdersView(View):
                 "limit",
             }
         ),
-        "DELETE": frozenset({"pair", "type", "clientPrefix"}),
+        "DELETE": frozenset({"pair", "type", "clientOrderId", "clientPrefix"}),
     }
 
     @extend_schema(
@@ -100,6 +100,7 @@ class OrdersView(View):
         parameters=[
             OpenApiParameter("pair", description="`SOL-USDC`; symbols in any case, or mints"),
             OpenApiParameter("type", enum=OrderType.values),
+            OpenApiParameter("clientOrderId", description="The one of that name; no result where it is not open"),
             OpenApiParameter("clientPrefix", description="What clientOrderId begins with"),
         ],
         responses={200: schema(CancelledOut), **ERRORS},

@@ -67,11 +67,14 @@ def test_only_what_is_named(api: Client, database: Connection, account: int) -> 
     market = accepted(database, new_order(account, client_order_id="grid%"))
     unnamed = accepted(database, limit_order(account))
 
-    assert cancel(api, pair="BONK-USDC") == {}
+    assert cancel(api, pair="BONK-USDC") == cancel(api, clientOrderId="grid-") == {}
     assert cancel(api, clientPrefix="grid-", pair="SOL-USDC") == {str(sol.id): "cancelled"}
     # What stands for anything in a pattern is a letter like any other.
     assert cancel(api, clientPrefix="grid%25") == {str(market.id): "cancelled"}
     assert cancel(api, clientPrefix="grid", type="limit") == {str(jup.id): "cancelled"}
+    one, longer = (accepted(database, limit_order(account, client_order_id=name)) for name in ("a", "a-2"))
+    assert cancel(api, clientOrderId="a") == {str(one.id): "cancelled"}
+    assert status(longer.id) == "pending"
     assert status(unnamed.id) == "pending"
 
 
