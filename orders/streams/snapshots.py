@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 from psycopg.rows import namedtuple_row
 
 from orders.ledger.session import Session
@@ -53,6 +53,16 @@ JOIN orders_order o ON o.id = known.id AND o.seq > known.seq
 JOIN orders_orderevent e ON e.order_id = o.id AND e.seq > known.seq AND e.seq <= o.seq
 ORDER BY e.order_id, e.seq
 """  # nosec B608
+
+# One array, because a parameter for each of thousands of ids costs more than the look-ups.
+LATEST = """
+SELECT id, seq FROM orders_order WHERE account_id = %(account)s AND id = ANY(%(known)s::uuid[])
+UNION ALL
+(SELECT id, seq FROM orders_order WHERE account_id = %(account)s ORDER BY id DESC LIMIT %(newest)s)
+"""
+OPEN = """
+SELECT id, seq FROM orders_order WHERE account_id = %(account)s AND finished_at IS NULL ORDER BY id DESC LIMIT %(most)s
+"""
 
 
 def read(connection: Connection, wanted: Sequence[tuple[UUID, int]]) -> list[Snapshot | None]:
@@ -105,22 +115,20 @@ def later(events: Mapping[UUID, Sequence[EventOut]], order_id: UUID, seq: int) -
 
 def newest_seqs(account_id: int, known: Sequence[UUID]) -> dict[UUID, int]:
     """The last seq of an account's newest orders and of those among `known`."""
-    close_old_connections()
-    try:
-        mine = Order.objects.filter(account_id=account_id)
-        seqs = dict(mine.filter(id__in=known).values_list("id", "seq"))
-        seqs.update(mine.order_by("-id").values_list("id", "seq")[:NEWEST])
-        return seqs
-    finally:
-        close_old_connections()
+    return seqs_of(LATEST, {"account": account_id, "known": list(known), "newest": NEWEST})
 
 
 def open_seqs(account_id: int, most: int) -> dict[UUID, int]:
     """The last seq of an account's orders that have not ended, the newest of them where there are more."""
+    return seqs_of(OPEN, {"account": account_id, "most": most})
+
+
+def seqs_of(statement: LiteralString, given: Mapping[str, Any]) -> dict[UUID, int]:
     close_old_connections()
     try:
-        mine = Order.objects.filter(account_id=account_id, finished_at=None)
-        return dict(mine.order_by("-id").values_list("id", "seq")[:most])
+        with connection.cursor() as cursor:
+            cursor.execute(statement, given)
+            return dict(cursor.fetchall())
     finally:
         close_old_connections()
 
