@@ -16,6 +16,7 @@ from routing.venue import SplitRefused, VenueUnavailable
 from routing.venues import METEORA, RAYDIUM, SPLIT
 from tests.localnet.node import Localnet
 from tests.solana.stage import Stage, pair
+from tests.solana.test_over_http import access
 from tests.solana.test_permits import Said
 
 AMOUNT = Decimal(50)
@@ -148,6 +149,20 @@ async def test_it_is_switched_off_unless_it_is_asked_for(stage: Stage) -> None:
         assert off.router.seller(SPLIT).name == SPLIT, "what was sent before is settled all the same"
     finally:
         await off.close()
+
+
+@pytest.mark.parametrize(("mode", "divided"), [("both", True), ("http", False)])
+async def test_pools_that_are_read_here_are_divided_between_and_no_others(
+    stage: Stage, mode: str, divided: bool
+) -> None:
+    """Beside what servers offer, too: the best of all quotes is what a split has to beat."""
+    world = stage.open(access=access(stage.node, mode), splits=True)
+    try:
+        selection = await world.router.quote(pair(), AMOUNT)
+        assert (selection.winner.venue == SPLIT) is divided
+        assert {quote.venue for quote in selection.quotes} == {RAYDIUM, METEORA, *([SPLIT] if divided else [])}
+    finally:
+        await world.close()
 
 
 async def test_a_pair_that_may_use_one_venue_alone_is_not_divided(stage: Stage, said: Said) -> None:
