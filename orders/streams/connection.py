@@ -39,6 +39,8 @@ class Socket:
     send_: Send
     caller: Caller
     inbox: deque[Published] = field(default_factory=deque)
+    room: int = MAX_INBOX
+    """How many the inbox holds."""
     overflowed: bool = False
     gone: bool = False
     awake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -50,7 +52,7 @@ class Socket:
     def offer(self, published: Sequence[Published]) -> None:
         """What was published to the group; what does not fit is read from the database later."""
         for entry in published:
-            if len(self.inbox) < MAX_INBOX:
+            if len(self.inbox) < self.room:
                 self.inbox.append(entry)
             else:
                 self.overflowed = True

@@ -1,28 +1,46 @@
-"""An account's feed: every event of every order of the account, each order's own in the order of seq."""
+"""An account's feed: every event of every order of the account, each order's own in the order of seq.
+
+What Redis brings is sent as it comes. What it has not brought is found by looking: every few seconds, and soon after the
+inbox has overflowed, for all of the account's orders that have changed since the look before.
+"""
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
-from heapq import heappop, heappush
 from uuid import UUID
 
 from orders.events import account_group
-from orders.lifecycle import FINAL
 from orders.streams.connection import Socket
-from orders.streams.following import REREAD_S, Following, encode, status_of, until_answered
-from orders.streams.replay import changed_since
-from orders.streams.snapshots import newest_seqs, open_seqs
+from orders.streams.following import REREAD_S, Following, encode, head_of, until_answered
+from orders.streams.replay import MARGIN, Seqs, changed_since, events_after, now
+from orders.streams.snapshots import newest_seqs
 
 SNAPSHOTS_IN_FEED = 50
 MAX_TRACKED = 5_000
-"""More than open ones and the newest together: what a look finds is never one that was dropped."""
-MAX_OPEN = 4_000
-"""Open orders that are known from the start, however long they have rested."""
+"""Beyond it only what has changed lately is tracked; of the others the next event is read from the database."""
+MAX_INBOX = 1_000
+"""An account has more to say than an order."""
+OVERFLOWED_S = 0.5
+"""How late events are that had no room in the inbox."""
+READ_AT_ONCE = 200
+"""Orders of which events are read by one statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    seq: int
+    at: datetime
+    """The latest date of what was sent: an event may be dated before the one that it follows."""
 
 
 class Feed:
-    """One socket's. `since`: the time from which on its client has missed events; None where it asks for none."""
+    """One socket's. `since`: the time from which on its client has missed events; None where it asks for none.
+
+    Whatever is dated before `_floor` was sent or is not asked for, and every order of which something later was sent is
+    tracked. So of an order that is not tracked exactly the events since `_floor` are left to send.
+    """
 
     def __init__(self, following: Following, socket: Socket, account_id: int, since: datetime | None) -> None:
         self._following = following
@@ -30,10 +48,9 @@ class Feed:
         self._account_id = account_id
         self._since = since
         self._looked = time.monotonic()
-        self._seqs: dict[UUID, int] = {}
-        """The last seq of each order that was sent."""
-        self._over: list[UUID] = []
-        """Orders that have ended, as a heap: the one placed first comes first."""
+        self._floor: datetime
+        self._tracked: dict[UUID, Sent] = {}
+        socket.room = MAX_INBOX
 
     async def run(self) -> None:
         group = account_group(self._account_id)
@@ -41,68 +58,80 @@ class Feed:
         try:
             await (self._snapshot() if self._since is None else self._replay(self._since))
             while True:
-                await self._socket.wait(REREAD_S)
+                await self._socket.wait(OVERFLOWED_S if self._socket.overflowed else REREAD_S)
                 await self._send_what_came()
         finally:
             self._following.subscriptions.leave(group, self._socket)
 
     async def _snapshot(self) -> None:
-        self._seqs = seqs = await self._known_from_the_start()
-        newest = sorted(seqs, reverse=True)[:SNAPSHOTS_IN_FEED]
-        found = [await self._following.read(order_id, seqs[order_id]) for order_id in newest]
+        at = await now()
+        self._floor = at - MARGIN
+        async for seqs in changed_since(self._account_id, self._floor):
+            for order_id, seq in seqs.items():
+                self._track(order_id, seq, at)
+        newest = await self._newest()
+        found = [await self._following.read(order_id, seq) for order_id, seq in newest.items()]
         orders = [snapshot.order for snapshot in found if snapshot]
         await self._socket.send(encode({"type": "snapshot", "orders": orders}).decode())
         for order in orders:
-            seqs[UUID(order.order_id)] = order.seq
+            self._track(UUID(order.order_id), order.seq, datetime.fromisoformat(order.updated_at))
 
     async def _replay(self, since: datetime) -> None:
-        """What the client has missed. What was not changed since then it has seen up to its seq."""
-        self._seqs = await self._known_from_the_start()
+        """What the client has missed."""
+        self._floor = since - MARGIN
         await self._socket.send(encode({"type": "snapshot", "orders": []}).decode())
-        async for changed in changed_since(self._account_id, since):
-            for order_id, events in changed.items():
-                for event in events:
-                    await self._socket.send(encode({"type": "event", "orderId": order_id, **event.fields()}).decode())
-                self._sent(order_id, events[-1].seq, events[-1].status)
-            self._drop_the_oldest()
+        await self._look()
 
     async def _send_what_came(self) -> None:
-        socket, seqs = self._socket, self._seqs
-        behind: set[UUID] = set()
-        # By the clock: an account whose orders never rest would not be looked at in a quiet moment.
-        look, socket.overflowed = socket.overflowed or time.monotonic() - self._looked >= REREAD_S, False
-        while socket.inbox:
+        socket, behind = self._socket, set()
+        for _ in range(len(socket.inbox)):  # What comes meanwhile must not keep it from looking.
             name, seq, text = socket.inbox.popleft()
             order_id = UUID(name)
-            if seq == seqs.get(order_id, 0) + 1:
+            sent = self._seq(order_id)
+            if seq == sent + 1:
                 await socket.send(text)
-                self._sent(order_id, seq, status_of(text))
-            elif seq > seqs.get(order_id, 0):
+                self._track(order_id, seq, head_of(text).at)
+            elif seq > sent:
                 behind.add(order_id)
-        if look:
-            self._looked = time.monotonic()
-            latest = await self._newest(tuple(seqs))
-            behind |= {order_id for order_id, seq in latest.items() if seq > seqs.get(order_id, 0)}
-        for order_id in sorted(behind):
-            self._sent(order_id, *await self._following.catch_up(socket, order_id, seqs.get(order_id, 0), ""))
-        self._drop_the_oldest()
+        self._following.repaired += await self._catch_up(behind)
+        # By the clock: an account whose orders never rest would not be looked at in a quiet moment.
+        if time.monotonic() - self._looked >= (OVERFLOWED_S if socket.overflowed else REREAD_S):
+            self._following.repaired += await self._look()
 
-    def _sent(self, order_id: UUID, seq: int, status: str) -> None:
-        self._seqs[order_id] = seq
-        if status in FINAL:
-            heappush(self._over, order_id)
+    async def _look(self) -> int:
+        """Sends what has changed since the look before, or was being committed then. Returns how many events."""
+        self._looked, self._socket.overflowed = time.monotonic(), False
+        at, events = await now(), 0
+        async for seqs in changed_since(self._account_id, self._floor):
+            events += await self._catch_up([order_id for order_id, seq in seqs.items() if seq > self._seq(order_id)])
+            self._drop_what_is_older_than(at - MARGIN)
+        self._floor = at - MARGIN
+        return events
 
-    def _drop_the_oldest(self) -> None:
-        """Ended ones first: of an order that is dropped while it runs all events would be sent again. Of those the oldest,
-        for a look asks for the newest."""
-        while len(self._seqs) > MAX_TRACKED:
-            self._seqs.pop(heappop(self._over) if self._over else next(iter(self._seqs)), None)
+    async def _catch_up(self, behind: Collection[UUID]) -> int:
+        """Sends what the database has of these orders and the client has not. Returns how many events."""
+        ids, count = sorted(behind), 0
+        for first in range(0, len(ids), READ_AT_ONCE):
+            sent = {order_id: self._seq(order_id) for order_id in ids[first : first + READ_AT_ONCE]}
+            for order_id, events in (await events_after(sent, self._floor)).items():
+                for event in events:
+                    await self._socket.send(encode({"type": "event", "orderId": order_id, **event.fields()}).decode())
+                    self._track(order_id, event.seq, datetime.fromisoformat(event.at))
+                count += len(events)
+        return count
 
-    async def _known_from_the_start(self) -> dict[UUID, int]:
-        known = await until_answered(lambda: asyncio.to_thread(open_seqs, self._account_id, MAX_OPEN))
-        known |= await self._newest(())
-        return dict(sorted(known.items()))
+    def _seq(self, order_id: UUID) -> int:
+        """The last one that was sent; 0 of an order that is not tracked."""
+        sent = self._tracked.get(order_id)
+        return sent.seq if sent else 0
 
-    async def _newest(self, known: Iterable[UUID]) -> dict[UUID, int]:
-        wanted = tuple(known)
-        return await until_answered(lambda: asyncio.to_thread(newest_seqs, self._account_id, wanted))
+    def _track(self, order_id: UUID, seq: int, at: datetime) -> None:
+        sent = self._tracked.get(order_id)
+        self._tracked[order_id] = Sent(seq, max(at, sent.at) if sent else at)
+
+    def _drop_what_is_older_than(self, floor: datetime) -> None:
+        if len(self._tracked) > MAX_TRACKED:
+            self._tracked = {order_id: sent for order_id, sent in self._tracked.items() if sent.at >= floor}
+
+    async def _newest(self) -> Seqs:
+        return await until_answered(lambda: asyncio.to_thread(newest_seqs, self._account_id, SNAPSHOTS_IN_FEED))

@@ -7,6 +7,7 @@ whatever Redis loses, and no buffer grows.
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -71,7 +72,7 @@ class Following:
                 _, next_seq, text = socket.inbox.popleft()
                 if next_seq == seq + 1:
                     await socket.send(text)
-                    seq, status = next_seq, status_of(text)
+                    seq, status = next_seq, head_of(text).status
                 elif next_seq > seq:
                     look = True
             if look and status not in FINAL:
@@ -99,9 +100,11 @@ async def until_answered(ask: Callable[[], Coroutine[Any, Any, Found] | asyncio.
             await asyncio.sleep(RETRY_S)
 
 
-class EventStatus(msgspec.Struct):
+class Head(msgspec.Struct):
     status: str
+    at: datetime
 
 
-def status_of(text: str) -> str:
-    return msgspec.json.decode(text, type=EventStatus).status
+def head_of(text: str) -> Head:
+    """What stands in an event's message beside its data."""
+    return msgspec.json.decode(text, type=Head)

@@ -1,44 +1,79 @@
 """What has happened to an account's orders since a time, read in parts of bounded size."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import close_old_connections, connection
 from psycopg.rows import namedtuple_row
 
 from orders.ledger.queries import query
+from orders.models import Order
 from orders.representation import EventOut
 from orders.streams.following import until_answered
 from orders.streams.snapshots import events_of
 
-PAGE = 500
-"""Orders read at once."""
-MARGIN_S = 20
-"""An event is dated when its transaction begins, so one that a client has not seen may be older than one that it has: by
-15 s at most, the longest that a statement of the ledger may take."""
+Found = TypeVar("Found")
 
-Changed = dict[UUID, list[EventOut]]
-"""Orders, and of each its events since the time in the order of seq."""
+PAGE = 5_000
+"""Orders of which the seq is read at once."""
+MARGIN = timedelta(seconds=20)
+"""An event is dated when its transaction begins, so one that is not to be seen yet may be older than one that is: by 15 s at
+most, the longest that a statement of the ledger may take."""
 
-
-async def changed_since(account_id: int, since: datetime) -> AsyncIterator[Changed]:
-    """The orders in pages, by id. Waits for as long as Postgres is away."""
-    margin, after = since - timedelta(seconds=MARGIN_S), UUID(int=0)
-    while page := await until_answered(partial(asyncio.to_thread, read_page, account_id, margin, after)):
-        yield page
-        after = max(page)
+Seqs = dict[UUID, int]
+"""Orders, and the last seq of each."""
 
 
-def read_page(account_id: int, since: datetime, after: UUID) -> Changed:
-    close_old_connections()
-    try:
+async def now() -> datetime:
+    """Postgres's: all that it has committed by then is found by what is read afterwards."""
+    [row] = await read("SELECT now() AS at", {})
+    at: datetime = row.at
+    return at
+
+
+async def changed_since(account_id: int, since: datetime) -> AsyncIterator[Seqs]:
+    """The account's orders that have changed since, in parts. What changes meanwhile may be left out."""
+    statement, ended_since, after = query("ended", Path(__file__).parent), since, UUID(int=0)
+    while page := await read(statement, {"account": account_id, "since": ended_since, "after": after, "page": PAGE}):
+        yield {row.id: row.seq for row in page}
+        ended_since, after = page[-1].finished_at, page[-1].id
+    # Last: one that ends in between is found the next time, and not twice.
+    yield await answer(partial(open_since, account_id, since))
+
+
+async def events_after(sent: Mapping[UUID, int], since: datetime) -> dict[UUID, list[EventOut]]:
+    """The events of orders after the last seq that was sent; of those with 0, the events since a time."""
+    given = {"ids": list(sent), "seqs": list(sent.values()), "since": since}
+    return events_of(await read(query("behind", Path(__file__).parent), given))
+
+
+def open_since(account_id: int, since: datetime) -> Seqs:
+    changed = Order.objects.filter(account_id=account_id, finished_at=None, updated_at__gte=since)
+    return dict(changed.order_by("id").values_list("id", "seq"))
+
+
+async def read(statement: str, given: Mapping[str, Any]) -> list[Any]:
+    def rows() -> list[Any]:
         connection.ensure_connection()
         with connection.connection.cursor(row_factory=namedtuple_row) as cursor:
-            given = {"account": account_id, "since": since, "after": after, "page": PAGE}
-            return events_of(cursor.execute(query("changed", Path(__file__).parent), given).fetchall())
-    finally:
+            return list(cursor.execute(statement, given).fetchall())
+
+    return await answer(rows)
+
+
+async def answer(ask: Callable[[], Found]) -> Found:
+    """In a thread. Waits for as long as Postgres is away."""
+
+    def asked() -> Found:
         close_old_connections()
+        try:
+            return ask()
+        finally:
+            close_old_connections()
+
+    return await until_answered(lambda: asyncio.to_thread(asked))

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import msgspec
 from django.conf import settings
-from django.db import close_old_connections, connection
+from django.db import close_old_connections
 from psycopg.rows import namedtuple_row
 
 from orders.ledger.session import Session
@@ -25,8 +25,6 @@ Found = TypeVar("Found")
 
 TIMEOUT_MS = 5_000
 CAPACITY = 50_000
-NEWEST = 200
-"""How many of an account's orders its feed looks at for what it has missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +51,6 @@ JOIN orders_order o ON o.id = known.id AND o.seq > known.seq
 JOIN orders_orderevent e ON e.order_id = o.id AND e.seq > known.seq AND e.seq <= o.seq
 ORDER BY e.order_id, e.seq
 """  # nosec B608
-
-# One array, because a parameter for each of thousands of ids costs more than the look-ups.
-LATEST = """
-SELECT id, seq FROM orders_order WHERE account_id = %(account)s AND id = ANY(%(known)s::uuid[])
-UNION ALL
-(SELECT id, seq FROM orders_order WHERE account_id = %(account)s ORDER BY id DESC LIMIT %(newest)s)
-"""
-OPEN = """
-SELECT id, seq FROM orders_order WHERE account_id = %(account)s AND finished_at IS NULL ORDER BY id DESC LIMIT %(most)s
-"""
 
 
 def read(connection: Connection, wanted: Sequence[tuple[UUID, int]]) -> list[Snapshot | None]:
@@ -113,22 +101,11 @@ def later(events: Mapping[UUID, Sequence[EventOut]], order_id: UUID, seq: int) -
     return [event for event in events.get(order_id, ()) if event.seq > seq]
 
 
-def newest_seqs(account_id: int, known: Sequence[UUID]) -> dict[UUID, int]:
-    """The last seq of an account's newest orders and of those among `known`."""
-    return seqs_of(LATEST, {"account": account_id, "known": list(known), "newest": NEWEST})
-
-
-def open_seqs(account_id: int, most: int) -> dict[UUID, int]:
-    """The last seq of an account's orders that have not ended, the newest of them where there are more."""
-    return seqs_of(OPEN, {"account": account_id, "most": most})
-
-
-def seqs_of(statement: LiteralString, given: Mapping[str, Any]) -> dict[UUID, int]:
+def newest_seqs(account_id: int, most: int) -> dict[UUID, int]:
+    """The last seq of an account's newest orders, the newest first."""
     close_old_connections()
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(statement, given)
-            return dict(cursor.fetchall())
+        return dict(Order.objects.filter(account_id=account_id).order_by("-id").values_list("id", "seq")[:most])
     finally:
         close_old_connections()
 

@@ -25,12 +25,12 @@ from orders.ledger.statements import Change, Claimed, Connection
 from orders.lifecycle import Event, Status
 from orders.publisher import MAX_PUBLISHED_UNASKED, Publisher
 from orders.signatures import signature
-from orders.streams import feed, following, replay, snapshots
+from orders.streams import feed, following, replay
 from orders.streams.connection import MAX_INBOX, Socket
 from orders.streams.snapshots import Reader
 from orders.streams.subscriptions import Subscriptions, checked
 from runtime.groups import group_channel, group_message
-from tests.factories import FILL, accepted, change, claimed, new_order, swap
+from tests.factories import FILL, accepted, change, claimed, executor, new_order, swap
 
 ENTRY = ("01900000-0000-7000-8000-000000000000", 2, '{"type":"event"}')
 
@@ -301,8 +301,9 @@ async def test_an_overflowed_inbox_costs_no_event(database: Connection, stage: S
 async def test_a_feed_of_more_orders_than_it_tracks_sends_each_event_once(
     database: Connection, stage: Stage, account: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed, "MAX_TRACKED", 12)
-    monkeypatch.setattr(snapshots, "NEWEST", 1)
+    monkeypatch.setattr(feed, "MAX_TRACKED", 1)
+    monkeypatch.setattr(feed, "MARGIN", timedelta(0))
+    monkeypatch.setattr(feed, "REREAD_S", 0.0)
     browser = stage.open_feed()
     assert (await browser.receives())["type"] == "snapshot"
     running: list[tuple[Claimed, list[Change]]] = []
@@ -316,11 +317,7 @@ async def test_a_feed_of_more_orders_than_it_tracks_sends_each_event_once(
         for _, changes in running:
             stage.publisher.publish(write(database, changes[step]))
 
-    seen: dict[str, list[int]] = {}
-    while sum(map(len, seen.values())) < 20 * 5:
-        message = await browser.receives()
-        seen.setdefault(message["orderId"], []).append(message["seq"])
-    assert list(seen.values()) == [[1, 2, 3, 4, 5]] * 20
+    assert list((await seqs_seen(browser, 20 * 5)).values()) == [[1, 2, 3, 4, 5]] * 20
 
 
 def of_order(message: dict[str, Any]) -> tuple[str, int]:
@@ -350,7 +347,9 @@ async def test_a_feed_that_is_never_quiet_finds_what_redis_lost(
 async def test_a_feed_finds_what_redis_lost_of_an_order_that_has_rested_for_long(
     database: Connection, stage: Stage, account: int, taken: Claimed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshots, "NEWEST", 2)
+    """What was sent of it, or happened before anybody asked, is not sent again."""
+    monkeypatch.setattr(feed, "SNAPSHOTS_IN_FEED", 2)
+    monkeypatch.setattr(feed, "MARGIN", timedelta(0))
     for _ in range(3):
         accepted(database, new_order(account))
     browser = stage.open_feed()
@@ -363,10 +362,10 @@ async def test_a_feed_finds_what_redis_lost_of_an_order_that_has_rested_for_long
 async def test_a_feed_goes_on_where_the_client_was_cut_off(
     database: Connection, stage: Stage, account: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of more orders than it looks at without being asked, read in several parts, and not from before that."""
-    monkeypatch.setattr(snapshots, "NEWEST", 2)
+    """Read in several parts, and not from before that."""
     monkeypatch.setattr(replay, "PAGE", 3)
-    monkeypatch.setattr(replay, "MARGIN_S", 0)
+    monkeypatch.setattr(feed, "READ_AT_ONCE", 2)
+    monkeypatch.setattr(feed, "MARGIN", timedelta(0))
     before = claimed(database, accepted(database, new_order(account)))
     write(database, *life(before))
     running = [claimed(database, accepted(database, new_order(account))) for _ in range(8)]
@@ -383,6 +382,45 @@ async def test_a_feed_goes_on_where_the_client_was_cut_off(
     live = claimed(database, accepted(database, new_order(account)))
     stage.publisher.publish(write(database, *life(live)))
     assert [of_order(await browser.receives()) for _ in range(5)] == [(str(live.id), seq) for seq in range(1, 6)]
+
+
+async def seqs_seen(browser: Browser, events: int) -> dict[str, list[int]]:
+    """Of each order, until so many events have come."""
+    seen: dict[str, list[int]] = {}
+    for _ in range(events):
+        order_id, seq = of_order(await browser.receives(within_s=30))
+        seen.setdefault(order_id, []).append(seq)
+    return seen
+
+
+def executed(database: Connection, account: int, orders: int) -> list[CommittedEvent]:
+    """Orders that come and are confirmed; what is published of them."""
+    placed = [accepted(database, new_order(account)) for _ in range(orders)]
+    taken = statements.claim(database, executor(database), [order.id for order in placed], {})
+    at = datetime.now(UTC)
+    begun = [
+        CommittedEvent(one.id, account, seq, status, at, {})
+        for one in taken
+        for seq, status in ((1, Status.PENDING), (2, Status.ROUTING))
+    ]
+    return begun + write(database, *(one for claim in taken for one in life(claim)))
+
+
+@pytest.mark.parametrize("published", [True, False])
+async def test_a_feed_brings_every_order_of_more_than_its_inbox_holds(
+    database: Connection, stage: Stage, account: int, published: bool
+) -> None:
+    """Orders that have come and ended before it looks, or of which Redis brings nothing."""
+    browser = stage.open_feed()
+    await browser.receives()
+    events = executed(database, account, 300)
+    assert len(events) > feed.MAX_INBOX
+    if published:
+        stage.publisher.publish(events)
+
+    assert list((await seqs_seen(browser, 300 * 5)).values()) == [[1, 2, 3, 4, 5]] * 300
+    await asyncio.sleep(0)
+    assert browser.sent.empty()
 
 
 async def test_what_was_dated_before_and_committed_after_is_sent_again(
