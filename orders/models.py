@@ -223,9 +223,9 @@ class Order(models.Model):
     tx_hash = models.CharField(max_length=96, null=True, blank=True)
     slot = models.BigIntegerField(null=True, blank=True)
     fees = models.JSONField(null=True, blank=True)
+    """What it cost, all kinds: the JSON of `orders.events.FeeData`."""
     parts = models.JSONField(null=True, blank=True)
     """Of a split: what each pool took and paid."""
-    """What it cost, all kinds: the JSON of `orders.events.FeeData`."""
     failure_code = models.CharField(max_length=64, null=True, blank=True)
     failure_message = models.TextField(null=True, blank=True)
     created_at = models.DateTimeField()
