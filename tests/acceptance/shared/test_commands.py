@@ -114,7 +114,7 @@ def test_a_failed_order_is_a_dead_letter_to_requeue(engine: Engine) -> None:
     code, printed, _ = run(engine, "order", "NEW", "USDC", "1", "--watch")
     assert code == FAILED and reason in json.dumps(printed)
     code, letters, _ = run(engine, "dead-letters", key="staffApiKey")
-    assert code == DONE and "NO_ROUTE" in json.dumps(letters)
+    assert code == DONE and reason in json.dumps(letters)
     code, _, _ = run(engine, "dead-letters", "requeue", "--all", key="staffApiKey")
     assert code == DONE
 
