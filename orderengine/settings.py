@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from datetime import timedelta
+from importlib.util import find_spec
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -520,6 +521,11 @@ VENUE_JUPITER = read_choice("VENUE_JUPITER", "off", ("off", "http"))
 SPLIT_ROUTING = read_bool("SPLIT_ROUTING", False)
 """Whether an amount may be divided between Raydium's and Meteora's pools in one transaction, where that pays more than it costs;
 both have to be traded directly. Switch it on once no process of a version without it is left: those cannot settle a split."""
+DLMM_QUOTES = read_bool("DLMM_QUOTES", False)
+"""Whether Meteora's DLMM pools are priced and quoted from their accounts where Meteora is asked over HTTP: a price of the present
+slot, and no request for a quote. Needs the package of `requirements-dlmm.txt`."""
+if DLMM_QUOTES and find_spec("meteora_dlmm") is None:
+    raise ImproperlyConfigured("DLMM_QUOTES needs a package that is missing: pip install -r requirements-dlmm.txt")
 VAULT_SUBSCRIPTIONS = read_bool("VAULT_SUBSCRIPTIONS", True)
 """Whether a node is asked to tell when a pool changes, or is made, that orders wait for, so that they fire in that block; prices
 are polled all the same. Changes are told of venues that are traded directly."""
@@ -547,6 +553,7 @@ VENUE_ACCESS: dict[str, Any] = {
     "jupiter_url": JUPITER_URL or VENUE_URLS[1],
     "jupiter_per_s": JUPITER_REQUESTS_PER_S,
     "jupiter_key": JUPITER_API_KEY,
+    "dlmm": DLMM_QUOTES,
     "redis_url": REDIS_URL,
 }
 """Of the modes that trade on a chain."""

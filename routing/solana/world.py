@@ -45,6 +45,7 @@ from routing.solana.vendors.prices import PriceApi
 from routing.solana.vendors.raydium import Raydium
 from routing.solana.vendors.vendor import Vendor
 from routing.solana.venues.direct import DirectVenue, Program
+from routing.solana.venues.dlmm import DlmmPools
 from routing.solana.venues.either import EitherVenue
 from routing.solana.venues.funding import Funding
 from routing.solana.venues.http import HttpVenue
@@ -130,6 +131,8 @@ class Access:
     jupiter_url: str = ""
     jupiter_per_s: float = 0.0
     jupiter_key: str = ""
+    dlmm: bool = False
+    """Whether Meteora's DLMM pools are quoted from their accounts, where Meteora is asked over HTTP."""
     redis_url: str = ""
     """Where all processes share what the servers allow."""
 
@@ -264,7 +267,8 @@ def solana_world(
             vendor = Raydium(api(access.raydium_url, access.raydium_per_s), accounts, DIRECT)
         else:
             vendor = Jupiter(jupiter(), KNOWN, dexes=METEORA_DEXES if name == METEORA else "")
-        return HttpVenue(name, vendor, prices=prices(), programs=KNOWN, means=means)
+        read = DlmmPools(nodes, accounts, pools) if access.dlmm and name == METEORA else None
+        return HttpVenue(name, vendor, prices=prices(), programs=KNOWN, means=means, pools=read)
 
     def venue(name: VenueName, mode: str) -> Venue:
         if mode == DIRECTLY:

@@ -23,6 +23,7 @@ from routing.solana.tips import tips
 from routing.solana.transaction import compute_limit, compute_price, memo
 from routing.solana.vendors.prices import PriceApi
 from routing.solana.vendors.vendor import Offer, Vendor, Wanted
+from routing.solana.venues.dlmm import DlmmPools
 from routing.solana.venues.signing import DIGITS, Means, SigningVenue, base_units
 from routing.values import Pair, Quote, Tick, Token, VenueName
 from routing.venue import InsufficientLiquidity, NoRoute, UnsafeTransaction, VenueError
@@ -37,7 +38,9 @@ ASSUMED_FEE_BPS = 25
 
 
 class HttpVenue(SigningVenue[Offer]):
-    """`programs`: those whose swaps may be signed; `prices`: where ticks come from."""
+    """`programs`: those whose swaps may be signed; `prices`: where ticks come from. `pools` of the venue's that are read here
+    come before prices and offers.
+    """
 
     def __init__(
         self,
@@ -47,15 +50,20 @@ class HttpVenue(SigningVenue[Offer]):
         prices: PriceApi,
         programs: Mapping[Pubkey, SwapProgram],
         means: Means,
+        pools: DlmmPools | None = None,
     ) -> None:
         super().__init__(name, means)
-        self._vendor, self._prices, self._programs = vendor, prices, programs
+        self._vendor, self._prices, self._programs, self._pools = vendor, prices, programs, pools
         self._offers = Recent[tuple[Pair, int, bool], Offer]()
         self._fees: dict[Pair, int] = {}
         self._depths = Recent[Pair, Decimal]()
 
     async def tick(self, pair: Pair) -> Tick:
         """See `Venue`. One request tells the prices of all pairs of a poll; volume is not told."""
+        if self._pools is not None:
+            read = await self._pools.tick(pair, self._means.permits().at(pair, self.name), self.name)
+            if read is not None:
+                return read
         tick = await self._told(pair)
         self._means.permits().at(pair, self.name).check_depth(tick.liquidity)
         return tick
@@ -86,6 +94,10 @@ class HttpVenue(SigningVenue[Offer]):
     async def quote(self, pair: Pair, amount: Decimal, *, exact_out: bool = False) -> Quote:
         """See `Venue`."""
         units = self._units(amount, pair.token_out if exact_out else pair.token_in)
+        if self._pools is not None and not exact_out:
+            permit = self._means.permits().at(pair, self.name)
+            if (read := await self._pools.quote(pair, amount, units, permit, self.name)) is not None:
+                return read
         offer = await self._asked(Wanted(pair, units, exact_out=exact_out), QUOTE_WAIT_S)
         return self._quoted(pair, amount, offer)
 
