@@ -78,6 +78,8 @@ class Nodes:
             raise ValueError("no node is named: set RPC_URLS")
         self._genesis_hash = genesis_hash
         self.states = [State(Node(url, per_s=per_s)) for url in dict.fromkeys(urls)]
+        self._waiting = 0
+        """Reads that no node has room for."""
 
     async def verify(self) -> None:
         """Asks every node who it is. Raises `NodeRefused` for one that must not be used; one that is away is checked later."""
@@ -95,19 +97,18 @@ class Nodes:
         raise refused
 
     async def _read(self, type_: Any, method: str, *params: Any) -> Any:
-        """Raises `TooMany` where every node that could have answered refuses for too many requests."""
+        """Raises `TooMany` where no node answers and one refuses for too many requests: that one is well."""
         last: Exception = NoAnswer("no node may be used")
-        for state in self._by_health():
-            if not await self._admit(state):
-                continue
+        left = self._by_health()
+        while (state := await self._with_room(left)) is not None:
             try:
-                raw = await self._within_rate(state, method, *params)
+                raw = await state.node.call(method, *params)
             except TooMany as error:
-                last = error  # It is well, and has said when it may be asked again.
+                last = error
                 continue
             except NoAnswer as error:
                 state.failed(time.monotonic())
-                last = error
+                last = last if isinstance(last, TooMany) else error
                 continue
             state.answered()
             value = msgspec.json.decode(raw, type=type_)
@@ -150,28 +151,42 @@ class Nodes:
     def _by_health(self) -> list[State]:
         """Those at rest and those behind come last: they are better than none."""
         now = time.monotonic()
-        best = max(state.slot for state in self.states)
+        return sorted(self.states, key=lambda state: self._ill(state, now))
 
-        def ill(state: State) -> tuple[bool, bool]:
-            behind = best - state.slot > MAX_BEHIND_SLOTS and now - state.slot_at < LAG_COUNTS_S
-            return state.rests_until > now, behind
+    def _ill(self, state: State, now: float) -> tuple[bool, bool]:
+        best = max(each.slot for each in self.states)
+        behind = best - state.slot > MAX_BEHIND_SLOTS and now - state.slot_at < LAG_COUNTS_S
+        return state.rests_until > now, behind
 
-        return sorted(self.states, key=ill)
-
-    async def _within_rate(self, state: State, method: str, *params: Any) -> msgspec.Raw:
-        """Over its rate a node is passed over while another one has room; the last one is waited for."""
-        while not state.node.take():
-            others = (one for one in self.states if one is not state and one.admitted)
-            if (other := next((one for one in others if one.node.take()), None)) is not None:
-                return await other.node.call(method, *params)
-            await asyncio.sleep(0.02)
-        return await state.node.call(method, *params)
+    async def _with_room(self, left: list[State]) -> State | None:
+        """Takes the next node out of `left` that may be asked. One that is over its rate is passed over while another one is well
+        and has room; else the first is waited for. None: none is left.
+        """
+        waits = False
+        try:
+            while left:
+                if not await self._admit(left[0]):
+                    del left[0]
+                    continue
+                now = time.monotonic()
+                well = [state for state in left if state.admitted and not any(self._ill(state, now))]
+                if (found := next((state for state in well or left[:1] if state.node.take()), None)) is not None:
+                    left.remove(found)
+                    return found
+                if not waits:
+                    waits, self._waiting = True, self._waiting + 1
+                await asyncio.sleep(0.02)
+            return None
+        finally:
+            self._waiting -= waits
 
     async def _turn(self, state: State) -> None:
-        """Raises `NoAnswer` where the node's rate has no room for long."""
+        """After all that is read, which would else wait behind hundreds of transactions. Raises `NoAnswer` where the node's rate
+        has no room for long.
+        """
         try:
             async with asyncio.timeout(AGAIN_WAIT_S):
-                while not state.node.take():
+                while self._waiting or not state.node.take():
                     await asyncio.sleep(0.02)
         except TimeoutError:
             raise NoAnswer(f"{state.node.name} allows no more requests") from None

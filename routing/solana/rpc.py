@@ -18,8 +18,8 @@ from routing.solana.http import HttpClient, number
 READ_TIMEOUT_S, SEND_TIMEOUT_S = 4.0, 2.0
 MAX_BATCH = 40
 """Calls of one request: within what nodes and localnet accept, and small enough to be answered in a slot."""
-REST_S, MAX_REST_S = 1.0, 10.0
-"""After a refusal for too many requests: where the node does not say for how long, and at most."""
+LEAST_REST_S, REST_S, MAX_REST_S = 0.1, 1.0, 10.0
+"""After a refusal for too many requests: at least, where the node does not say for how long, and at most."""
 TOO_MANY = 429
 """As HTTP's status, and as the code of an error within an answer."""
 BUSY_CODES = frozenset({-32005, -32016, -32603})
@@ -103,7 +103,7 @@ class Node:
         return True
 
     def _rest(self, seconds: float) -> None:
-        self._rests_until = max(self._rests_until, time.monotonic() + min(MAX_REST_S, max(0.0, seconds)))
+        self._rests_until = max(self._rests_until, time.monotonic() + min(MAX_REST_S, max(LEAST_REST_S, seconds)))
 
     async def close(self) -> None:
         for request in list(self._requests):

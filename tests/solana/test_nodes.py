@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 
 from routing.http import NoAnswer, RpcError
-from routing.solana.nodes import NO_HISTORY, At, NodeRefused, Nodes
-from routing.solana.rpc import MAX_BATCH
+from routing.solana.nodes import MAX_REFUSALS, NO_HISTORY, At, NodeRefused, Nodes
+from routing.solana.rpc import LEAST_REST_S, MAX_BATCH
 from routing.values import Fate
 from routing.venue import SubmitUnknown, VenueUnavailable
 from tests.localnet.node import Localnet
@@ -246,8 +246,41 @@ async def test_what_every_node_refuses_is_asked_again_when_they_allow_it() -> No
         limited.status = 200
         assert await reading == 7 and time.monotonic() - began >= 0.4
         limited.status, limited.headers = refusing("0")
+        began = time.monotonic()
         with pytest.raises(NoAnswer):
             await nodes.read(int, "getBlockHeight")
+        assert time.monotonic() - began >= (MAX_REFUSALS - 1) * LEAST_REST_S, "it is not asked without a pause"
+
+
+async def test_a_node_that_allows_too_few_is_waited_for_while_the_other_one_is_away() -> None:
+    limited, away = Foreign(getBlockHeight=7), Foreign(getBlockHeight=7)
+    async with cluster(limited, away) as nodes:
+        await nodes.verify()
+        away.status = 503
+        limited.status, limited.headers = refusing("0.4")
+        reading = asyncio.create_task(nodes.read(int, "getBlockHeight"))
+        while not limited.asked("getBlockHeight"):
+            await asyncio.sleep(0.01)
+        limited.status = 200
+        assert await reading == 7
+        assert [state.failures for state in nodes.states] == [0, 1], "it is well, and the other one is not asked again"
+
+
+async def test_what_is_read_does_not_wait_behind_what_is_sent_again() -> None:
+    """Thousands of transactions may be waited for at once; how they end, and prices, are read of the same nodes."""
+    slow = Foreign(getBlockHeight=7, sendTransaction="signature")
+    async with cluster(slow, per_s=20.0) as nodes:
+        await nodes.verify()
+        while nodes.states[0].node.take():
+            pass
+        sent = [asyncio.create_task(nodes.send("transaction", again=True)) for _ in range(300)]
+        await asyncio.sleep(0.2)
+        began = time.monotonic()
+        for _ in range(3):
+            assert await nodes.read(int, "getBlockHeight") == 7
+        assert not all(task.done() for task in sent), f"it took {time.monotonic() - began:.1f} s"
+        await asyncio.gather(*sent, return_exceptions=True)
+        assert slow.asked("sendTransaction") > 1, "they have their turn"
 
 
 async def test_a_transaction_is_sent_at_once_and_sent_again_only_in_turn() -> None:

@@ -6,10 +6,10 @@ import inspect
 import pytest
 
 from orderengine.host.processes import BASE_DIR
-from tests.chaos.guards_off import exact_out, going_live, rate_limits, real_chain, risk_statements
+from tests.chaos.guards_off import exact_out, going_live, rate_limits, real_chain, risk_statements, split
 from tests.chaos.mutations import TESTS, TRIALS
 
-EDITED = {**real_chain.EDITS, **going_live.EDITS, **exact_out.EDITS, **rate_limits.EDITS}
+EDITED = {**real_chain.EDITS, **going_live.EDITS, **exact_out.EDITS, **rate_limits.EDITS, **split.EDITS}
 STATEMENTS = {**risk_statements.STATEMENTS, **exact_out.STATEMENTS}
 PLACES = [(guard, module, there) for guard, edits in EDITED.items() for module, there, _ in edits]
 

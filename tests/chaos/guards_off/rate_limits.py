@@ -35,6 +35,8 @@ EDITS: dict[str, list[tuple[str, str, str]]] = {
     "node-s-retry-after": [(RPC, "if now < self._rests_until:", "if False:")],
     "asked-again-when-allowed": [(NODES, "MAX_REFUSALS = 5", "MAX_REFUSALS = 1")],
     "again-in-turn": [(NODES, "        if again:\n", "        if False:\n")],
+    "read-before-sent-again": [(NODES, "while self._waiting or not", "while not")],
+    "limited-is-well": [(NODES, "last if isinstance(last, TooMany) else error", "error")],
 }
 ALLOWED, SAID, ANSWERS, OVER_HTTP = (
     f"tests/{name}.py::test_"
@@ -61,4 +63,6 @@ TESTS: dict[str, str] = {
     "node-s-retry-after": f"{SAID}a_node_that_refuses_for_too_many_requests_is_left_alone_for_as_long_as_it_says",
     "asked-again-when-allowed": f"{SAID}what_every_node_refuses_is_asked_again_when_they_allow_it",
     "again-in-turn": f"{SAID}a_transaction_is_sent_at_once_and_sent_again_only_in_turn",
+    "read-before-sent-again": f"{SAID}what_is_read_does_not_wait_behind_what_is_sent_again",
+    "limited-is-well": f"{SAID}a_node_that_allows_too_few_is_waited_for_while_the_other_one_is_away",
 }
