@@ -70,12 +70,11 @@ class TestView(View):
         order, now = parse_order(json_body(request)), datetime.now(UTC)
         new = checked(order, account_id=request.auth.account_id, idempotency_key=None, now=now)
         check_ahead(new.expires_at, now)
-        if order.exits is not None:
-            plan_of_order(order, new, None)
+        bracket = None if order.exits is None else plan_of_order(order, new, None).spec
         pair = tokens().pair(new.token_in, new.token_out)
         if pair is not None and is_priced(new) and not order.allow_far_price:
             check_limit(new, present(pair), now)
-        if order.exits is not None and (refusal := exits_refused(plan_of_order(order, new, None).spec)) is not None:
+        if bracket is not None and (refusal := exits_refused(bracket)) is not None:
             raise refusal
         check_risk_now(new.account_id, new)
         told, limit = None, promised(new)

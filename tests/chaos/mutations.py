@@ -20,11 +20,28 @@ from tests.chaos.faults import SHAPES
 from tests.chaos.faults.plans import make
 from tests.chaos.faults.postgres import dead_executors
 from tests.chaos.faults.registry import thaw
-from tests.chaos.guards_off import exact_out, going_live, rate_limits, real_chain, risk_statements, split, verdict
+from tests.chaos.guards_off import (
+    account_stream,
+    exact_out,
+    going_live,
+    rate_limits,
+    real_chain,
+    risk_statements,
+    split,
+    verdict,
+)
 from tests.chaos.plan_load import RACE
 from tests.chaos.trial import Fault, Trial, run
 
-TESTS = real_chain.TESTS | going_live.TESTS | risk_statements.TESTS | exact_out.TESTS | rate_limits.TESTS | split.TESTS
+TESTS = (
+    real_chain.TESTS
+    | going_live.TESTS
+    | risk_statements.TESTS
+    | exact_out.TESTS
+    | rate_limits.TESTS
+    | split.TESTS
+    | account_stream.TESTS
+)
 HERE = Path(__file__).parent / "guards_off"
 RED_WITHIN_S = 60
 IN_WORK = "SELECT 1 FROM orders_order WHERE status IN ('routing', 'building', 'submitted')"

@@ -13,6 +13,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
+import account_stream  # type: ignore[import-not-found]
 import exact_out  # type: ignore[import-not-found]
 import going_live  # type: ignore[import-not-found]
 import rate_limits  # type: ignore[import-not-found]
@@ -101,7 +102,7 @@ def edited(edits: list[tuple[str, str, str]]) -> dict[str, Any]:
     return {module: without([(a, b) for name, a, b in edits if name == module]) for module, _, _ in edits}
 
 
-EDITS = real_chain.EDITS | going_live.EDITS | exact_out.EDITS | rate_limits.EDITS | split.EDITS
+EDITS = real_chain.EDITS | going_live.EDITS | exact_out.EDITS | rate_limits.EDITS | split.EDITS | account_stream.EDITS
 GUARDS: dict[str, dict[str, Any]] = {
     "fence": {"orders.ledger.statements": no_fence, "orders.execution.worker": no_heartbeat_fence},
     "intent": {"routing.mock.venue": no_intent},
@@ -110,7 +111,7 @@ GUARDS: dict[str, dict[str, Any]] = {
     **{guard: edited(edits) for guard, edits in EDITS.items()},
     **{
         guard: {"orders.ledger.queries": other_statements(edits)}
-        for guard, edits in (risk_statements.STATEMENTS | exact_out.STATEMENTS).items()
+        for guard, edits in (risk_statements.STATEMENTS | exact_out.STATEMENTS | account_stream.STATEMENTS).items()
     },
 }
 
