@@ -112,10 +112,10 @@ class Load:
         await asyncio.gather(*map(self._post_until_taken, orders))
         return [key for key, _ in orders]
 
-    def plan(self, kind: dict[str, Any] | None = None) -> None:
-        """One more client of a plan, of any kind if none is named."""
+    def plan(self, kind: dict[str, Any] | None = None, *, cancels: bool = True) -> None:
+        """One more client of a plan, of any kind if none is named; `cancels`: it does so after a while."""
         self._count += 1
-        self._go(self.plans.run(f"{self._name}-plan-{self._count}", kind))
+        self._go(self.plans.run(f"{self._name}-plan-{self._count}", kind, cancels=cancels))
 
     async def _run(self) -> None:
         while not self._stopped.is_set():

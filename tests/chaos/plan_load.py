@@ -85,7 +85,7 @@ class PlanClients:
         """Where the next requests and sockets go."""
         self._url, self._ws_url = url, ws_url
 
-    async def run(self, key: str, kind: dict[str, Any] | None = None) -> None:
+    async def run(self, key: str, kind: dict[str, Any] | None = None, *, cancels: bool = True) -> None:
         """One plan from its wish to its end."""
         body = kind or self._rng.choice(PLANS)
         taken = await ask_until_taken(lambda: self._post(key, body), self._rng)
@@ -96,7 +96,7 @@ class PlanClients:
         self.taken.setdefault(key, set()).update(taken)
         stream = self.streams.setdefault(plan_id, Stream(plan_id, ENDED))
         followed = follow(stream, lambda: f"{self._ws_url}/ws/plans/{plan_id}", self._headers, self._rng)
-        await asyncio.gather(followed, self._cancel(plan_id))
+        await asyncio.gather(followed, *([self._cancel(plan_id)] if cancels else []))
 
     async def _post(self, key: str, body: dict[str, Any]) -> str | None:
         with contextlib.suppress(httpx.HTTPError, RuntimeError, ValueError, KeyError):

@@ -10,6 +10,7 @@ from tests.chaos.faults import (  # noqa: F401  (each registers its faults)
     failover,
     localnet,
     network,
+    plan_turns,
     plans,
     postgres,
     processes,

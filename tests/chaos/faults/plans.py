@@ -28,22 +28,24 @@ WHERE o.leg IN ('slice', 'entry') AND t.created_at > %s::timestamptz + interval 
 """What is submitted within a second of the switch may have been decided before it."""
 
 
-async def make(trial: Trial, kinds: tuple[dict[str, Any], ...]) -> None:
-    """Plans of these kinds, until they are taken."""
+async def make(trial: Trial, kinds: tuple[dict[str, Any], ...], *, cancels: bool = True) -> list[str]:
+    """Plans of these kinds, until they are taken; their ids."""
     plans = trial.load.plans
-    wanted = len(plans.taken) + len(kinds)
+    before = set(plans.taken)
+    wanted = len(before) + len(kinds)
     for kind in kinds:
-        trial.load.plan(kind)
+        trial.load.plan(kind, cancels=cancels)
     ends = time.monotonic() + TAKEN_WITHIN_S
     while len(plans.taken) < wanted and time.monotonic() < ends:
         await asyncio.sleep(0.1)
     trial.expect(len(plans.taken) >= wanted, f"{wanted - len(plans.taken)} plans were not taken")
+    return [plan_id for key, answers in plans.taken.items() if key not in before for plan_id in answers]
 
 
 async def watch(trial: Trial) -> None:
     """Until every plan has ended: none is open without a step to come, or an exit, while it holds something."""
     ends = time.monotonic() + ENDS_WITHIN_S
-    while time.monotonic() < ends and trial.arena.sql("SELECT FROM orders_plan WHERE finished_at IS NULL LIMIT 1"):
+    while time.monotonic() < ends and trial.arena.sql("SELECT 1 FROM orders_plan WHERE finished_at IS NULL LIMIT 1"):
         naked = trial.arena.sql(NAKED)
         trial.expect(not naked, f"a position has no live exit: {naked[:3]}")
         await asyncio.sleep(0.5)
