@@ -35,6 +35,9 @@ function nameOf({ leg, round, exit }, { spec }) {
 /** Of an exit that is not being executed, or is yet to be made, price, distance and slippage can be changed. */
 const amendable = ({ exit, status, resting }, plan) => exit && plan.status === "active" && (!status || resting);
 
+/** Whether a trailing stop follows the price: it has begun to, where it waits for a price first. */
+const follows = ({ high, activationPrice }) => Boolean(high) && !(Number(high) < Number(activationPrice));
+
 /** What a leg waits for, or at which price it was done; a bracket counts every price as its exits do, quote per token. */
 function when(leg, { spec, kind }) {
   const { exit, createdAt, finishedAt, executedPrice, type, limitPrice } = leg;
@@ -43,7 +46,7 @@ function when(leg, { spec, kind }) {
   if (executedPrice) return `done at ${counted(executedPrice)}`;
   if (!exit) return type === "limit" && limitPrice ? `limit ${counted(limitPrice)}` : spec.entry.type;
   if (exit.kind === "timeLimit") return `after ${spoken(exit.afterS)}`;
-  if (exit.kind === "trailing") return `${exitOf(exit, spec.quote)}${leg.resting && leg.high ? `, ${counted(leg.high)}` : ""}`;
+  if (exit.kind === "trailing") return `${exitOf(exit, spec.quote)}${leg.resting && follows(leg) ? `, ${counted(leg.high)}` : ""}`;
   return limitPrice ? `at ${counted(limitPrice)}` : exitOf(exit, spec.quote);
 }
 
@@ -93,9 +96,9 @@ function lineOf(leg, plan, shown, moved) {
 
 /** It fires at a distance below the highest price; until it follows one, its line is where it begins to. */
 function trailing({ leg, exit, high, activationPrice }, line, shown, moved) {
-  const follows = high && !(Number(high) < Number(activationPrice));
-  if (!follows && !activationPrice) return null;
-  if (!follows) return { ...line, tag: "Trail", said: `from ${price(activationPrice)}`, value: shown(Number(activationPrice)), colour: "warn" };
+  const started = follows({ high, activationPrice });
+  if (!started && !activationPrice) return null;
+  if (!started) return { ...line, tag: "Trail", said: `from ${price(activationPrice)}`, value: shown(Number(activationPrice)), colour: "warn" };
   const trailBps = (value) => Math.min(TRAIL_BPS[1], Math.max(TRAIL_BPS[0], Math.round((1 - shown(value) / high) * 10_000)));
   return { ...line, tag: "Trail", said: `−${percent(exit.trailBps)}`, value: shown(high * (1 - exit.trailBps / 10_000)), colour: "warn", commit: (value) => moved({ leg, exit }, { trailBps: trailBps(value) }) };
 }

@@ -8,9 +8,10 @@ export function pin(card, plot, edited) {
   const settle = () => {
     const pinned = seen.size > 0 && plot.querySelector(".line") !== null;
     card.classList.toggle("pinned", pinned);
-    // What is above the chart scrolls away; what is focused below it is not covered.
-    card.style.setProperty("--above", `${Math.max(0, plot.getBoundingClientRect().top - card.getBoundingClientRect().top - GAP)}px`);
-    document.documentElement.style.scrollPaddingTop = pinned ? `${plot.offsetHeight + 4 * GAP}px` : "";
+    // What is above the chart scrolls away; what is focused below the rest of its card is not covered.
+    const above = Math.max(0, plot.getBoundingClientRect().top - card.getBoundingClientRect().top - GAP);
+    card.style.setProperty("--above", `${above}px`);
+    document.documentElement.style.scrollPaddingTop = pinned ? `${card.offsetHeight - above + GAP}px` : "";
   };
   const watch = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) isIntersecting ? seen.add(target) : seen.delete(target);

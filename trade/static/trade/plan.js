@@ -111,7 +111,7 @@ export class PlanCard {
     if (order) return this.openOrder(order);
     if (act === "close") return this.close();
     if (act === "chart") return this.chart(pairOf(this.#plan));
-    if (act === "amend") return this.amend(this.#legs.find((each) => each.leg === leg), this.#plan);
+    if (act === "amend") return this.#amend(leg);
     if (!act) return;
     byId("plan-error").textContent = "";
     const path = `/api/plans/${this.id}`;
@@ -123,7 +123,22 @@ export class PlanCard {
       byId("plan-error").textContent = error.message;
     } finally {
       button.disabled = false;
+      this.#keepFocus(button);
     }
+  }
+
+  #amend(leg) {
+    this.amend(this.#legs.find((each) => each.leg === leg), this.#plan);
+    // The rows may have been drawn anew meanwhile: then the dialog has no button to give the focus back to.
+    const back = () => document.activeElement === document.body && (byId("plan-legs").querySelector(`[data-leg="${leg}"]`) ?? this.card).focus();
+    byId("amend").addEventListener("close", back, { once: true });
+  }
+
+  /** A button that has gone leaves the focus to what stands in its place, or to the card. */
+  #keepFocus(button) {
+    if (document.activeElement !== document.body && document.activeElement !== button) return;
+    const next = button.hidden ? this.card.querySelector(".card-head [data-act='pause']:not([hidden]), .card-head [data-act='resume']:not([hidden])") : button;
+    (next ?? this.card).focus({ preventScroll: true });
   }
 
   get #legs() {
