@@ -104,6 +104,7 @@ class Router:
         They are not enough while a venue that may be asked has none, or cannot price the amount by its own; and when no tick
         gives a quote, because a permanent refusal must be a venue's own answer.
         """
+        ends = self._ends()
         barred = self._barred(pair)
         cached = self._priced(pair, amount, self._usable(ticks, barred), exact_out=exact_out)
         priced = {venue: answer for venue, answer in cached.items() if answer is not None}
@@ -111,7 +112,7 @@ class Router:
         # A venue whose breaker is open is not worth asking for: the others' ticks are all there is.
         asked = self._venues.keys() - barred.keys()
         if quoted and all(venue in priced or self.breakers.is_open(venue) for venue in asked):
-            divided = await self._divided(pair, amount, priced, ticks) if split and not exact_out else []
+            divided = await self._divided(pair, amount, priced, ends, ticks) if split and not exact_out else []
             return self._select([*priced.values(), *barred.values(), *divided])
         said = await self._ask_all(
             lambda venue: venue.quote(pair, amount, exact_out=exact_out), self._deadline_s, asked
@@ -120,7 +121,7 @@ class Router:
         # A venue that fails counts with its tick while that is fresh, and its refusal is listed as well.
         failed = {venue: answer for venue, answer in answers.items() if isinstance(answer, Refusal)}
         instead = [answer for venue, answer in priced.items() if venue in failed]
-        divided = await self._divided(pair, amount, answers) if split and not exact_out else []
+        divided = await self._divided(pair, amount, answers, ends) if split and not exact_out else []
         return self._select([*answers.values(), *instead, *divided])
 
     async def estimate(
@@ -136,6 +137,7 @@ class Router:
 
         Raises `NoQuote`.
         """
+        ends = self._ends()
         barred = self._barred(pair)
         known = self._priced(pair, amount, self._usable(ticks, barred), exact_out=exact_out)
         priced = {venue: answer for venue, answer in known.items() if answer is not None}
@@ -150,7 +152,9 @@ class Router:
             answers = {**missing, **barred}
         # Asked now, or by the ticks: as the venues' own offers are.
         divided = (
-            await self._divided(pair, amount, answers, None if unpriced else ticks) if split and not exact_out else []
+            await self._divided(pair, amount, answers, ends, None if unpriced else ticks)
+            if split and not exact_out
+            else []
         )
         return self._select([*answers.values(), *divided])
 
@@ -160,14 +164,19 @@ class Router:
             [*(quote for quote in selection.quotes if quote.venue != refusal.venue), *selection.refusals, refusal]
         )
 
+    def _ends(self) -> float:
+        """When the comparison that begins now has to be over, by the loop's clock."""
+        return asyncio.get_running_loop().time() + self._deadline_s
+
     async def _divided(
         self,
         pair: Pair,
         amount: Decimal,
         answers: Mapping[VenueName, Quote | Refusal],
+        ends: float,
         ticks: Mapping[VenueName, Tick] | None = None,
     ) -> list[Quote | Refusal]:
-        """The offer of several venues together: at most one, and none while one of them cannot be traded now.
+        """The offer of several venues together, until `ends`: at most one, and none while one of them cannot be traded now.
 
         A pool that is too small for all of the amount may be deep enough for its part.
         """
@@ -179,7 +188,7 @@ class Router:
         if not able or any(self.breakers.is_open(venue) for venue in splitter.venues):
             return []
         try:
-            async with asyncio.timeout(self._deadline_s):
+            async with asyncio.timeout_at(ends):
                 offer = await splitter.offer(pair, amount, ticks)
             return [] if offer is None else [offer]
         except VenueError as error:

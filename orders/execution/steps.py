@@ -193,10 +193,7 @@ class Steps:
         try:
             # A trigger is checked again with the venues' own quotes, and a failed attempt does not trust the cache either.
             fresh = order.type != OrderType.MARKET or order.attempts > 1
-            selection = await self._quote(work, fresh=fresh)
-            if selection.winner.cached and impact_too_high(order, selection.winner):
-                # An error that ends the order needs a venue's own answer: a cached pool may be anybody's text.
-                selection = await self._quote(work)
+            selection = await self._heard(work, await self._quote(work, fresh=fresh))
         except NoQuote as error:
             if order.type == OrderType.SNIPER and error.code != AmountTooSmall.code:
                 error.permanent = False  # A pool that is not ready yet may be in a moment.
@@ -230,13 +227,18 @@ class Steps:
             ),
         )
 
-    async def _quote(self, work: Work, *, fresh: bool = True) -> Selection:
+    async def _quote(self, work: Work, *, fresh: bool = True, split: bool = True) -> Selection:
         wanted = work.order.exact_out
         if wanted is not None:
             return await self._router.quote(work.pair, wanted, fresh=fresh, exact_out=True)
         # A sniper's gates look at one pool: what they have not looked at is not bought in.
-        split = work.order.type != OrderType.SNIPER
+        split = split and work.order.type != OrderType.SNIPER
         return await self._router.quote(work.pair, work.to_sell, fresh=fresh, split=split)
+
+    async def _heard(self, work: Work, selection: Selection, *, split: bool = True) -> Selection:
+        """The same, or the venues' own answer where a cached price would end the order: a cached pool may be anybody's text."""
+        ends = selection.winner.cached and is_refused(work.order, selection)
+        return await self._quote(work, split=split) if ends else selection
 
     async def _looked(self, work: Work, offer: Quote) -> Looked | None:
         """What is found of a token that a sniper buys; None where nothing has to hold of it: unless the order asks for gates
@@ -270,7 +272,8 @@ class Steps:
         except SplitRefused as error:
             # Nothing was signed. The best venue alone is held to all that a choice is held to.
             refusals.append(Refusal(selection.winner.venue, error.code, str(error)))
-            work.selection = selection = self._router.without(selection, refusals[0])
+            left = self._router.without(selection, refusals[0])
+            work.selection = selection = await self._heard(work, left, split=False)
             if (back := unacceptable(work.order, selection)) is not None:
                 return back
             swap = await self._built(work, selection.winner)
@@ -437,6 +440,11 @@ def unacceptable(order: Claimed, selection: Selection) -> Move | None:
     if denial := outside(order, selection):
         raise Denied(denial)
     return None
+
+
+def is_refused(order: Claimed, selection: Selection) -> bool:
+    """Whether `unacceptable` would raise for it."""
+    return impact_too_high(order, selection.winner) or outside(order, selection) is not None
 
 
 def impact_too_high(order: Claimed, quote: Quote) -> bool:

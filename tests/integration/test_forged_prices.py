@@ -1,5 +1,6 @@
 """Whoever writes to Redis cannot choose at what price an order trades: what is forged there only delays."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,6 +13,8 @@ import redis
 from django.conf import settings
 
 from orders.ledger.statements import Connection
+from risk.changes import By, set_limits
+from risk.values import Limits
 from routing.mock.world import MockWorld, mock_world
 from routing.price_hashes import key, stamp
 from routing.prices import PriceFeed
@@ -151,6 +154,16 @@ async def test_a_forged_pool_does_not_fail_an_order(
     assert statuses(database, order.id)[-1] == "confirmed"
     [least] = intents(database, order.id)
     assert near_the_market(least)
+
+
+async def test_a_forged_pool_fails_no_order_that_is_held_to_the_market(
+    database: Connection, account: int, owner: Owner, forger: Forger
+) -> None:
+    await asyncio.to_thread(set_limits, account, Limits(price_collar_bps=200), By("user operator", staff=True))
+    order = accepted(database, new_order(account, slippage_bps=5_000))
+    forger.write("100", liquidity="1000")
+    await owner.execute(order.id)
+    assert statuses(database, order.id)[-1] == "confirmed"
 
 
 @pytest.mark.parametrize(("condition", "limit", "forged"), [("gte", 200, "250"), ("lte", 50, "40")])

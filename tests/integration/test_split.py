@@ -29,10 +29,11 @@ from orders.recovery.retention import purge
 from orders.representation import order_out
 from routing.mock.tokens import SOL, USDC
 from routing.paper import PaperStore
+from routing.price_hashes import PairPrices
 from routing.router import Router
 from routing.signer import Signer
 from routing.solana.paper import LANDS_AFTER_S
-from routing.values import Fate, Token
+from routing.values import Fate, Pair, Token
 from routing.venues import METEORA, RAYDIUM, SPLIT
 from tests.factories import accepted, claimed, executor, limit_order, new_order
 from tests.integration.test_exact_out import said
@@ -191,6 +192,34 @@ async def test_the_venue_alone_is_held_to_what_the_order_asks(
     rests = await owner.execute(limited, {"price": "150"})
     assert rests.resting and said(database, rests)[-1]["reason"] == "MARKET_MOVED_BACK"
     assert stage.signer.signed == []
+
+
+async def test_no_cached_price_ends_an_order_in_the_place_of_a_split(
+    database: Connection, database_url: str, account: int, stage: Stage, too_large: None
+) -> None:
+    """An error that ends an order for good is a venue's own answer: the pools have become deeper than the prices in Redis say."""
+    ticks = {name: await stage.venue(name).tick(pair()) for name in (RAYDIUM, METEORA)}
+    by_ticks = await stage.world.router.compare(pair(), AMOUNT, ticks)
+    split, alone = by_ticks.winner, [quote for quote in by_ticks.quotes if not quote.parts]
+    bps = int((split.impact_bps + min(quote.impact_bps for quote in alone)) / 2)
+    assert split.parts and split.cached
+
+    async def cached(of: Pair) -> PairPrices:
+        return PairPrices(of.name, ticks, None, datetime.now(UTC))
+
+    await stage.world.close()
+    stage.world = stage.open(splits=True, max_age_ms=60_000, cached=cached)
+    stage.price(Decimal(150), depth="15000000")
+    owner = Owner(database, database_url, stage)
+    try:
+        order = await owner.execute(accepted(database, selling(account, stage, max_price_impact_bps=bps)))
+    finally:
+        await owner.claimer.close()
+        await owner.recorder.close()
+    assert (order.status, order.venue in ALONE) == ("confirmed", True), said(database, order)
+    building, submitted = said(database, order)[2:4]
+    assert all(quote["cached"] for quote in building["quotes"]) and building["venue"] == SPLIT
+    assert Decimal(submitted["minOut"]) > alone[0].amount_out, "by the pools as they are"
 
 
 async def test_a_limit_that_only_both_pools_can_give_is_kept(

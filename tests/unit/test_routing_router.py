@@ -1,8 +1,10 @@
 """The router under one deadline, against venues that answer, fail and dawdle."""
 
+import asyncio
+import time
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -15,8 +17,8 @@ from routing.price_hashes import PairPrices, commands_of, keys_of
 from routing.router import Router
 from routing.selection import NoQuote
 from routing.values import Pair, Quote, Tick
-from routing.venue import Venue
-from routing.venues import METEORA, RAYDIUM, registered
+from routing.venue import Splitter, Venue
+from routing.venues import METEORA, RAYDIUM, SPLIT, registered
 from triggers.ticker import market_out
 
 PAIR = tokens.REGISTRY.pair_named("SOL-USDC")
@@ -147,3 +149,37 @@ def test_an_unknown_venue_is_named_when_the_market_is_moved(world: MockWorld) ->
     with pytest.raises(InvalidMove) as caught:
         world.controls.move("SOL-USDC", serum="error")
     assert caught.value.field == "serum"
+
+
+class Late:
+    """A venue that takes its time."""
+
+    def __init__(self, venue: Venue, by_s: float) -> None:
+        self._venue, self._by_s = venue, by_s
+        self.name = venue.name
+
+    async def quote(self, pair: Pair, amount: Decimal, *, exact_out: bool = False) -> Quote:
+        await asyncio.sleep(self._by_s)
+        return await self._venue.quote(pair, amount, exact_out=exact_out)
+
+
+class Undecided:
+    """A splitter that never answers."""
+
+    name, venues = SPLIT, (RAYDIUM, METEORA)
+
+    async def offer(self, pair: Pair, amount: Decimal, ticks: object = None) -> Quote | None:
+        await asyncio.Event().wait()
+        return None
+
+
+async def test_a_division_has_what_the_venues_leave_of_the_deadline(world: MockWorld) -> None:
+    """Their quotes grow old meanwhile."""
+    assert PAIR is not None
+    late, splitter = [Late(venue, 1.0) for venue in world.router.venues], cast(Splitter, Undecided())
+    router = Router(cast(list[Venue], late), deadline_ms=1_300, max_age_ms=60_000, splitter=splitter, splits=True)
+    began = time.monotonic()
+    selection = await router.quote(PAIR, Decimal(1))
+    assert time.monotonic() - began < 2.1
+    assert {quote.venue for quote in selection.quotes} == {RAYDIUM, METEORA}
+    assert [(refusal.venue, refusal.code) for refusal in selection.refusals] == [(SPLIT, "VENUE_TIMEOUT")]
