@@ -12,7 +12,7 @@ from django.shortcuts import render
 from accounts.models import Account
 from accounts.roles import FIGURES
 from console.quality import MOST, SLICES, STAGES, Group, Quality, Spread, measured, width
-from routing.venues import registered
+from routing.venues import named_in_fills
 
 SPANS = {
     "1h": ("last hour", timedelta(hours=1)),
@@ -32,7 +32,7 @@ def page(request: HttpRequest) -> HttpResponse:
     asked = {name: request.GET.get(name, "").strip() for name in ("span", "account", "venue")}
     span = asked["span"] if asked["span"] in SPANS else "1d"
     account = Account.objects.filter(name=asked["account"]).first() if asked["account"] else None
-    venues = registered()
+    venues = named_in_fills()
     unknown = ""
     if asked["account"] and account is None:
         unknown = f"There is no account {asked['account']!r}."

@@ -93,7 +93,7 @@ def exit_of(exit: Stored, unit: str) -> str:
         if started := exit.get("activate_at_bps"):
             waits += f", once {share(started)} above the cost"
     elif exit["kind"] == "timeLimit":
-        waits = f"after {exit['after_s']:g} s"
+        waits = f"after {lasting(exit['after_s'])}"
     else:
         waits = (
             f"at {number(exit['price'])} {unit}" if exit.get("price") else f"{share(exit['at_bps'])} {side} the cost"
@@ -109,7 +109,9 @@ def of_schedule(spec: Stored, done: Stored) -> list[Fact]:
     jitter, failures = spec.get("jitter_bps"), spec.get("stop_after_failures")
     average = done.get("averagePrice")
     return [
-        Fact("Slices", f"{spec.get('slices') or NEVER}, {number(spec['slice_amount'])} every {spec['every_s']:g} s"),
+        Fact(
+            "Slices", f"{spec.get('slices') or NEVER}, {number(spec['slice_amount'])} every {lasting(spec['every_s'])}"
+        ),
         Fact("Average price", f"{number(average)} {unit}" if average else ""),
         Fact("Price at least", f"{number(spec['min_price'])} {unit}" if spec.get("min_price") else ""),
         Fact("Price at most", f"{number(spec['max_price'])} {unit}" if spec.get("max_price") else ""),
@@ -159,6 +161,16 @@ def leg_of(leg: Stored) -> str:
 
 def said(value: Any) -> str:
     return ", ".join(f"{name} {inner}" for name, inner in value.items()) if isinstance(value, Mapping) else str(value)
+
+
+def lasting(seconds: float) -> str:
+    """30 d; 1 h 30 min; 2.5 s."""
+    left = Decimal(str(seconds))
+    words = []
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        count, left = divmod(left, length)
+        words += [f"{count:.0f} {unit}"] if count else []
+    return " ".join([*words, f"{number(left)} s"] if left or not words else words)
 
 
 def share(bps: int) -> str:

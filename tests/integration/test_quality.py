@@ -11,6 +11,7 @@ from accounts.models import Account
 from console import quality, quality_page
 from orders.ids import uuid7_at
 from orders.ledger.statements import Connection
+from routing.venues import SPLIT
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -136,6 +137,8 @@ def test_the_page(database: Connection, account: int, operator: Client, settings
     assert "There is no account &#x27;nobody&#x27;." in operator.get("/admin/quality/?account=nobody").content.decode()
     assert "There is no venue" in operator.get("/admin/quality/?venue=x").content.decode()
     assert "No confirmed orders." in operator.get("/admin/quality/?venue=METEORA").content.decode()
+    traded(database, account, ago=NOW - datetime.now(UTC) + timedelta(minutes=6), venue=SPLIT)
+    assert f"<td>{SPLIT}</td>" in operator.get(f"/admin/quality/?span=1h&venue={SPLIT}").content.decode()
 
     person = User.objects.create(username="quality-bare", is_staff=True)
     operator.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
