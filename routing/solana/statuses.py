@@ -10,7 +10,7 @@ import msgspec
 from routing.solana.accounts import Accounts
 from routing.solana.failures import failure
 from routing.solana.fill import Landed, Meta, Swapped, Traded, VenueFee, fill_of, reserves, traded
-from routing.solana.nodes import At, Nodes
+from routing.solana.nodes import NO_ANSWER, At, Nodes
 from routing.solana.pools import CPMM, DAMM, Curve, NotQuotable
 from routing.values import Fate, Swap, SwapStatus
 
@@ -73,7 +73,17 @@ class Statuses:
         return await self.landed(swap)
 
     async def landed(self, swap: Swap) -> SwapStatus:
-        """What a transaction did that is final; `PENDING` while the node has not stored it yet. Raises as `look`."""
+        """What a transaction did that is final; `PENDING` while that cannot be told: it is no reason to leave others untold."""
+        try:
+            return await self._told(swap)
+        except NO_ANSWER as error:
+            log.warning("what became of %s cannot be asked: %s", swap.signature, error)
+        except Exception:
+            log.exception("what became of %s cannot be read", swap.signature)
+        return SwapStatus(swap.signature, Fate.PENDING)
+
+    async def _told(self, swap: Swap) -> SwapStatus:
+        """`PENDING` while the node has not stored it yet."""
         options = {"encoding": "base64", "commitment": FINAL, "maxSupportedTransactionVersion": 1}
         found: Landed | None = await self._nodes.read(Landed | None, "getTransaction", swap.signature, options)
         if found is None:

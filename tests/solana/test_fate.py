@@ -4,6 +4,10 @@ import asyncio
 from collections.abc import Callable
 from decimal import Decimal
 
+import msgspec
+import pytest
+
+from routing.http import NoAnswer, RpcError
 from routing.solana.statuses import Statuses
 from routing.values import Fate, Swap, SwapStatus
 from tests.localnet.node import Localnet
@@ -155,6 +159,30 @@ async def test_many_are_asked_for_in_calls_of_256(stage: Stage) -> None:
     statuses = await Statuses(stage.world.nodes, stage.world.accounts).look([swap] * 600)
     assert {status.fate for status in statuses} == {Fate.LANDED}
     assert sorted(asked) == [88, 256, 256]
+
+
+@pytest.mark.parametrize("error", [NoAnswer("away"), RpcError(-32004, "Block not available"), None])
+async def test_one_that_cannot_be_told_keeps_no_other_one_from_being_told(
+    stage: Stage, error: Exception | None
+) -> None:
+    """All that are waited for are looked at together, thousands at a time."""
+    swaps = [await stage.build(f"order-{n}", min_out="100") for n in range(2)]
+    for swap in swaps:
+        await stage.world.chain.submit(swap)
+    await asyncio.to_thread(stage.node.tick, 2)
+    untold = swaps[0] if error else msgspec.structs.replace(swaps[0], payload=b"of a version that nobody knows")
+    read = stage.world.nodes.read
+
+    async def failing(type_: object, method: str, *parameters: object) -> object:
+        if error is not None and method == "getTransaction" and parameters[0] == untold.signature:
+            raise error
+        return await read(type_, method, *parameters)
+
+    stage.world.nodes.read = failing  # type: ignore[method-assign]
+    fates = [status.fate for status in await stage.world.chain.status([untold, swaps[1]])]
+    assert fates == [Fate.PENDING, Fate.LANDED]
+    waiting = [asyncio.create_task(stage.world.chain.wait(swap, timeout_s=5)) for swap in (untold, swaps[1])]
+    assert [status.fate for status in await asyncio.gather(*waiting)] == fates
 
 
 async def test_a_subscription_tells_it_without_a_look_at_the_statuses(stage: Stage) -> None:
