@@ -26,10 +26,13 @@ from orderengine.host.embedded.place import LAUNCH
 log = logging.getLogger(__name__)
 
 MODULES = (
+    "billiard.pool",
     "celery.app.amqp",
     "celery.app.control",
     "celery.app.events",
     "celery.app.log",
+    "celery.apps.beat",
+    "celery.apps.worker",
     "celery.backends.base",
     "celery.bin.beat",
     "celery.bin.worker",
@@ -40,15 +43,25 @@ MODULES = (
     "celery.worker.autoscale",
     "celery.worker.strategy",
     "celery.concurrency.thread",
+    "channels_redis.pubsub",
     "kombu.transport.redis",
     "orderengine.asgi",
     "orderengine.beat",
     "orderengine.host.celery_cli",
     "orderengine.host.server.__main__",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.uvloop",
+    "webhooks.__main__",
     "webhooks.sender",
     "webhooks.post",
 )
 """Beside what Celery's tasks import."""
+OF_MODE = {"mock": "routing.mock.world"}
+COMMAND_LINES = {
+    "worker": ["-Q", "dbsync", "-P", "threads", "-c", "4", "-n", "x", "--heartbeat-interval=4", "--loglevel=info"],
+    "beat": ["-S", "x", "--pidfile=", "--loglevel=info"],
+}
+"""Read once beforehand."""
 SHARING = frozenset({"orderengine.host.celery_cli", "orderengine.host.flower", "orderengine.host.server", "webhooks"})
 """Modules with a `main()` that run in a fork; every other command is started anew."""
 STARTS_THREADS = ("SENTRY_DSN", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -112,9 +125,31 @@ def load_all() -> None:
     app.loader.import_default_modules()
     for name in MODULES:
         importlib.import_module(name)
+    from django.conf import settings
     from django.urls import get_resolver
 
+    if module := OF_MODE.get(settings.EXECUTION_MODE):
+        importlib.import_module(module)
     assert get_resolver().url_patterns
+    rehearse()
+
+
+def rehearse() -> None:
+    """Does what every process would do once after its fork: what that writes to is shared then, 7 MB a process. Opens nothing."""
+    import redis
+    from celery.bin.base import CLIContext
+    from celery.fixups.django import DjangoWorkerFixup
+
+    from celery_app import app
+
+    app.finalize()
+    context = CLIContext(app=app, no_color=True, workdir=None, quiet=True)
+    for name, arguments in COMMAND_LINES.items():
+        command = getattr(importlib.import_module(f"celery.bin.{name}"), name)
+        command.make_context(name, list(arguments), obj=context).close()
+    redis.ConnectionPool().make_connection()
+    # Django is set up already; a second time would configure every logger anew.
+    DjangoWorkerFixup.django_setup = lambda self: None
 
 
 def run(arguments: list[str], environment: Mapping[str, str]) -> NoReturn:
