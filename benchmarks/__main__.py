@@ -1,6 +1,7 @@
 """`make bench`: measures every row, prints one table, writes benchmarks/results.json and the documents' tables.
 
-python -m benchmarks                       # all of it, about half an hour on two quiet cores
+python -m benchmarks                       # all of it but the soak, about half an hour on two quiet cores
+python -m benchmarks --only soak           # an hour of its own
 python -m benchmarks --only drain --only streams
 python -m benchmarks --again               # a second run beside the first, into results-again.json
 python -m benchmarks --quick               # short runs, into results-quick.json: does it work at all
@@ -37,7 +38,10 @@ BENCHMARKS = (
     "webhooks",
     "books",
     "halt",
+    "soak",
 )
+ASKED_FOR = {"soak"}
+"""They take an hour: only by `--only`."""
 
 
 def available() -> list[str]:
@@ -59,7 +63,7 @@ def main() -> int:
     )
     figures: list[Figure] = []
     failed = []
-    for name in options.only or available():
+    for name in options.only or [each for each in available() if each not in ASKED_FOR]:
         calibration = machine.calibration()
         speed = f"Python {number(calibration['python_ms'])} ms, fdatasync {number(calibration['fdatasync_ms'])} ms"
         print(f"{name} (this machine now: {speed}, load {calibration['load_average']})", flush=True)
