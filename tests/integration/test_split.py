@@ -5,10 +5,12 @@ import csv
 import io
 import json
 import random
+import struct
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.conf import settings as ours
@@ -33,6 +35,8 @@ from routing.price_hashes import PairPrices
 from routing.router import Router
 from routing.signer import Signer
 from routing.solana.paper import LANDS_AFTER_S
+from routing.solana.pools import AMOUNT_AT
+from routing.solana.venues.direct import DirectVenue
 from routing.values import Fate, Pair, Token
 from routing.venues import METEORA, RAYDIUM, SPLIT
 from tests.factories import accepted, claimed, executor, limit_order, new_order
@@ -192,6 +196,29 @@ async def test_the_venue_alone_is_held_to_what_the_order_asks(
     rests = await owner.execute(limited, {"price": "150"})
     assert rests.resting and said(database, rests)[-1]["reason"] == "MARKET_MOVED_BACK"
     assert stage.signer.signed == []
+
+
+async def test_a_split_that_would_fail_is_no_reason_to_trade_nowhere(
+    database: Connection, account: int, stage: Stage, owner: Owner
+) -> None:
+    """A pool that pays less than it seems to, and so would revert both swaps, is not the best one by itself."""
+    stage.price(Decimal(150), depth="300000")
+    stage.node.control("pool", venue=METEORA, base="SOL", quote="USDC", price="150", depth="60000")
+    stage.world.accounts.forget()
+    meteora = cast(DirectVenue, stage.venue(METEORA))
+    pool, _ = await meteora.pool(pair())
+    vault = (await stage.world.accounts.get([pool.bought.vault]))[pool.bought.vault]
+    assert vault is not None
+    seems = struct.pack("<Q", pool.curve.bought * 104 // 100)
+    data = vault.data[:AMOUNT_AT] + seems + vault.data[AMOUNT_AT + 8 :]
+    stage.world.accounts.put({pool.bought.vault: replace(vault, data=data)}, stage.node.rpc("getSlot") + 140)
+    order = await owner.execute(accepted(database, selling(account, stage)))
+    building, submitted = said(database, order)[2:4]
+    assert building["venue"] == SPLIT
+    assert (order.status, order.venue) == ("confirmed", RAYDIUM), said(database, order)
+    [refusal] = submitted["refusals"]
+    assert refusal["code"] == "SPLIT_REFUSED" and "it would fail now" in refusal["message"]
+    assert len(stage.signer.signed) == 1 and len(stage.landed(f"{order.pk}/1")) == 1
 
 
 async def test_no_cached_price_ends_an_order_in_the_place_of_a_split(

@@ -21,7 +21,15 @@ from routing.solana.tips import tips
 from routing.solana.venues.direct import DirectVenue, amount_of, price_of, written
 from routing.solana.venues.signing import DIGITS, Means, SigningVenue, base_units
 from routing.values import SOL_DECIMALS, Pair, Part, Quote, Tick, Token, VenueName
-from routing.venue import AmountTooSmall, ExactOutUnsupported, InsufficientLiquidity, NoRoute, SplitRefused, TooLarge
+from routing.venue import (
+    AmountTooSmall,
+    ExactOutUnsupported,
+    InsufficientLiquidity,
+    NoRoute,
+    SimulationFailed,
+    SplitRefused,
+    TooLarge,
+)
 from routing.venues import SPLIT
 
 SECOND_SWAP_UNITS = 120_000
@@ -99,7 +107,7 @@ class SplitVenue(SigningVenue[Sequence[Share]]):
         ]
         try:
             return await means.builder.build(asked, [*prepared, *swaps, *tips(asked.wallet, bid)], signer, bid)
-        except TooLarge as error:
+        except (TooLarge, SimulationFailed) as error:
             raise SplitRefused(str(error)) from error
 
     def _parts(self, pair: Pair, asked: Asked, way: Sequence[Share]) -> tuple[Part, ...]:

@@ -23,6 +23,7 @@ EDITS: dict[str, list[tuple[str, str, str]]] = {
     "split-instead": [
         (STEPS, "if (back := unacceptable(work.order, selection)) is not None:", "if (back := None) is not None:")
     ],
+    "split-that-fails": [(VENUE, "except (TooLarge, SimulationFailed) as", "except TooLarge as")],
     "split-instead-heard": [(STEPS, "await self._heard(work, left, split=False)", "left")],
     "split-in-time": [(ROUTER, "asyncio.timeout_at(ends)", "asyncio.timeout(self._deadline_s)")],
 }
@@ -40,6 +41,7 @@ TESTS: dict[str, str] = {
     "split-at-rest": f"{CHAIN}a_venue_that_rests_has_no_part",
     "split-unasked": f"{CHAIN}it_is_switched_off_unless_it_is_asked_for",
     "split-of-snipers": f"{HERE}a_sniper_buys_in_one_pool",
+    "split-that-fails": f"{HERE}a_split_that_would_fail_is_no_reason_to_trade_nowhere",
     "split-instead-heard": f"{HERE}no_cached_price_ends_an_order_in_the_place_of_a_split",
     "split-in-time": "tests/unit/test_routing_router.py::test_a_division_has_what_the_venues_leave_of_the_deadline",
     "split-instead": f"{HERE}the_venue_alone_is_held_to_what_the_order_asks",
