@@ -29,7 +29,7 @@ def page(request: HttpRequest) -> HttpResponse:
     """`?span=1h|1d|7d|30d&account=NAME&venue=NAME`; what is not known of them is said, and nothing is shown."""
     if not request.user.has_perm(FIGURES):
         raise PermissionDenied
-    asked = {name: request.GET.get(name, "").strip() for name in ("span", "account", "venue")}
+    asked = {name: request.GET.get(name, "").replace("\0", "").strip() for name in ("span", "account", "venue")}
     span = asked["span"] if asked["span"] in SPANS else "1d"
     account = Account.objects.filter(name=asked["account"]).first() if asked["account"] else None
     venues = named_in_fills()

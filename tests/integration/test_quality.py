@@ -136,6 +136,7 @@ def test_the_page(database: Connection, account: int, operator: Client, settings
     assert "150.0" in text and "tester" in text and "<td>RAYDIUM</td>" in text
     assert "There is no account &#x27;nobody&#x27;." in operator.get("/admin/quality/?account=nobody").content.decode()
     assert "There is no venue" in operator.get("/admin/quality/?venue=x").content.decode()
+    assert "There is no account" in operator.get("/admin/quality/?account=a%00b").content.decode()
     assert "No confirmed orders." in operator.get("/admin/quality/?venue=METEORA").content.decode()
     traded(database, account, ago=NOW - datetime.now(UTC) + timedelta(minutes=6), venue=SPLIT)
     assert f"<td>{SPLIT}</td>" in operator.get(f"/admin/quality/?span=1h&venue={SPLIT}").content.decode()
