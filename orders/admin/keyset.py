@@ -44,6 +44,9 @@ class KeysetChangeList(ChangeList):  # type: ignore[misc]
         found: dict[str, Any] = super().get_filters_params(params)
         values = found.pop(BEFORE, None)
         self.before = values[-1] if isinstance(values, list) else values
+        # Postgres keeps no NUL and would refuse the question.
+        if any("\0" in text for value in found.values() for text in (value if isinstance(value, list) else [value])):
+            raise IncorrectLookupParameters
         return found
 
     def get_results(self, request: HttpRequest) -> None:

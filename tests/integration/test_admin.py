@@ -52,6 +52,14 @@ def test_an_account_that_is_none_is_no_fault(admin: Client, account: int, value:
     assert admin.get(f"/admin/orders/order/?account={value}").status_code < 500
 
 
+@pytest.mark.parametrize(
+    "query", ["order/?status=%00", "order/?type=%00", "order/?venue=%00", "plan/?status=%00", "plan/?kind__exact=%00"]
+)
+def test_a_filter_that_no_row_can_have_is_no_fault(admin: Client, query: str) -> None:
+    answer = admin.get(f"/admin/orders/{query}")
+    assert (answer.status_code, answer.headers.get("Location", "").rpartition("?")[2]) == (302, "e=1")
+
+
 def test_a_list_reads_on_without_gap_or_repetition(admin: Client, database: Connection, account: int) -> None:
     wanted = {str(accepted(database, new_order(account)).id) for _ in range(2 * KeysetMixin.list_per_page + 5)}
     seen: list[str] = []
