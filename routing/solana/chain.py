@@ -55,6 +55,19 @@ class SolanaChain:
         except NO_ANSWER as error:
             raise SubmitUnknown(str(error), venue=swap.venue) from error
 
+    async def _send_again(self, watch: _Watch) -> None:
+        """Unless it is settled before its turn comes at a node."""
+        sending = asyncio.create_task(self._send(watch.swap, again=True))
+        either: list[asyncio.Future[Any]] = [sending, watch.fate]
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sending.cancel()
+        await asyncio.wait([sending])
+        error = None if sending.cancelled() else sending.exception()
+        if error is not None and not isinstance(error, SubmitUnknown):
+            raise error
+
     async def status(self, swaps: Sequence[Swap]) -> list[SwapStatus]:
         """See `Chain`."""
         try:
@@ -76,8 +89,7 @@ class SolanaChain:
                     return SwapStatus(swap.signature, Fate.PENDING)
                 await asyncio.wait([watch.fate], timeout=min(left, self._resend_s))
                 if not watch.fate.done() and left > self._resend_s:
-                    with suppress(SubmitUnknown):
-                        await self._send(swap, again=True)
+                    await self._send_again(watch)
             return watch.fate.result()
         finally:
             self._end(watch)

@@ -133,6 +133,10 @@ class Nodes:
                     return
                 except (RpcError, NoAnswer) as error:
                     last = error
+        except asyncio.CancelledError:
+            for task in sendings if again else ():
+                task.cancel()
+            raise
         finally:
             for task in sendings:
                 task.add_done_callback(_seen)

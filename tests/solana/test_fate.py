@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from routing.http import NoAnswer, RpcError
+from routing.solana.nodes import State
 from routing.solana.statuses import Statuses
 from routing.values import Fate, Swap, SwapStatus
 from tests.localnet.node import Localnet
@@ -141,6 +142,27 @@ async def test_a_wait_sends_the_same_bytes_again(stage: Stage) -> None:
     assert (await waiting).fate is Fate.LANDED
     assert stage.node.control("state")["submissions"] - before >= 3
     assert len(stage.landed("order-1/1")) == 1
+
+
+async def test_what_waits_to_be_sent_again_is_told_as_soon_as_it_has_landed(stage: Stage) -> None:
+    """Its turn at a node that allows few requests may be long in coming."""
+    chain, swap = stage.world.chain, await stage.build()
+    await chain.submit(swap)
+    sent, turn = asyncio.Event(), stage.world.nodes._turn
+
+    async def late(state: State) -> None:
+        sent.set()
+        await asyncio.sleep(30)
+        await turn(state)
+
+    stage.world.nodes._turn = late  # type: ignore[method-assign]
+    waiting = asyncio.create_task(chain.wait(swap, timeout_s=60))
+    await sent.wait()
+    before = stage.node.control("state")["submissions"]
+    await asyncio.to_thread(stage.node.tick, 2)
+    async with asyncio.timeout(15):
+        assert (await waiting).fate is Fate.LANDED
+    assert stage.node.control("state")["submissions"] == before, "nor is it sent for nothing"
 
 
 async def test_many_are_asked_for_in_calls_of_256(stage: Stage) -> None:
