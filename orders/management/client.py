@@ -71,16 +71,16 @@ class Client:
         code = UNREACHABLE if answer.status_code >= 500 else REFUSED
         raise CommandError(f"{said.get('code', answer.status_code)}: {said.get('message', '')}", returncode=code)
 
-    def stream(self, path: str) -> Iterator[dict[str, Any]]:
-        """A socket's messages; connects again when it is cut off, and continues after the last seq of an order's stream."""
-        after, away_since = 0, None
+    def stream(self, path: str, *, resume: str = "after", by: str = "seq") -> Iterator[dict[str, Any]]:
+        """A socket's messages; connects again when it is cut off. `resume` is then what `by` of the newest event was."""
+        reached, away_since = None, None
         while True:
             try:
-                with self._connect(f"{path}?after={after}") as stream:
+                with self._connect(path if reached is None else f"{path}?{resume}={segment(str(reached))}") as stream:
                     away_since = None
                     for text in stream:
                         message = json.loads(text)
-                        after = message.get("seq", after)
+                        reached = message.get(by, reached)
                         yield message
                 return
             except ConnectionClosed as closed:

@@ -44,9 +44,12 @@ class Command(EngineCommand):
         self.console.print(progress(order, events, final=is_final(order["status"])))
 
     def feed(self, *, as_json: bool) -> None:
-        for message in self.client.stream("/ws/orders"):
-            if message["type"] != "event":
+        seen: dict[str, int] = {}
+        for message in self.client.stream("/ws/orders", resume="since", by="at"):
+            # After a break some of it comes again.
+            if message["type"] != "event" or message["seq"] <= seen.get(message["orderId"], 0):
                 continue
+            seen[message["orderId"]] = message["seq"]
             if as_json:
                 self.out(message)
             else:
