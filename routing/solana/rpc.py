@@ -106,6 +106,10 @@ class Node:
         self._rests_until = max(self._rests_until, time.monotonic() + min(MAX_REST_S, max(LEAST_REST_S, seconds)))
 
     async def close(self) -> None:
+        for lane in self._lanes.values():
+            for _, answer in lane.waiting:
+                answer.cancel()
+            lane.waiting.clear()
         for request in list(self._requests):
             request.cancel()
         self._loop = None
@@ -118,11 +122,10 @@ class Node:
         self._lanes = {"read": _Lane(4, READ_TIMEOUT_S), "send": _Lane(16, SEND_TIMEOUT_S)}
 
     def _send(self, lane: _Lane) -> None:
-        assert self._loop is not None
         while lane.waiting and lane.under_way < lane.wide:
             batch = [lane.waiting.popleft() for _ in range(min(MAX_BATCH, len(lane.waiting)))]
             lane.under_way += 1
-            request = self._loop.create_task(self._request(lane, batch))
+            request = asyncio.create_task(self._request(lane, batch))
             self._requests.add(request)
             request.add_done_callback(self._requests.discard)
 

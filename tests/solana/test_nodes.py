@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
@@ -218,6 +219,23 @@ async def test_two_nodes_that_disagree_lose_and_double_nothing(start_localnet: C
     assert set(fates) <= {Fate.PENDING, Fate.LANDED} and fates[-1] is Fate.LANDED
     assert len(stage.landed("order-1/1")) == 1
     await stage.world.close()
+
+
+async def test_nobody_waits_for_a_node_that_is_closed(caplog: pytest.LogCaptureFixture) -> None:
+    """Also who has no request under way yet."""
+    one = Foreign(getBlockHeight=1)
+    async with cluster(one) as nodes:
+        await nodes.verify()
+        one.hangs = True
+        reading = [asyncio.create_task(nodes.read(int, "getBlockHeight")) for _ in range(50)]
+        while not one.asked("getBlockHeight"):
+            await asyncio.sleep(0.01)
+        await nodes.close()
+        async with asyncio.timeout(3):
+            ended = await asyncio.gather(*reading, return_exceptions=True)
+        assert {type(each) for each in ended} == {asyncio.CancelledError}
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 def refusing(retry_after_s: str) -> tuple[int, dict[str, str]]:
