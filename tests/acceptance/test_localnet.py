@@ -159,7 +159,7 @@ async def test_a_sniper_buys_in_a_pool_that_was_made_later(client: Client) -> No
     assert order["status"] == "confirmed" and 95 < float(order["amountOut"]) < 100, order
 
 
-BUY = {"kind": "bracket", "tokenIn": "USDC", "tokenOut": "SOL", "amount": "200", "slippageBps": 500}
+BUY = {"kind": "bracket", "tokenIn": "USDC", "tokenOut": "SOL", "slippageBps": 500}
 
 
 async def plan_ends(client: Client, plan_id: str) -> dict[str, Any]:
@@ -169,8 +169,9 @@ async def plan_ends(client: Client, plan_id: str) -> dict[str, Any]:
     return dict(plan)
 
 
+@pytest.mark.parametrize("size", [{"amount": "200"}, {"amountOut": "2"}, {"amount": {"percent": 3}}])
 async def test_a_bracket_is_real_transactions_to_the_last_base_unit(
-    client: Client, engine: Engine, chain: OnChain, before: dict[str, Counter[str]]
+    client: Client, engine: Engine, chain: OnChain, before: dict[str, Counter[str]], size: dict[str, Any]
 ) -> None:
     """Entry, a take-profit of a half, then the stop of what is left: three transactions, and exactly what was bought is sold."""
     await post(client, "/api/mock/market", pair="SOL-USDC", price="100", hold=True)
@@ -178,7 +179,7 @@ async def test_a_bracket_is_real_transactions_to_the_last_base_unit(
         {"kind": "takeProfit", "atBps": 800, "portionBps": 5000, "slippageBps": 500},
         {"kind": "stopLoss", "atBps": 1500, "slippageBps": 500},
     ]
-    made = await client.http.post("/api/plans", json=BUY | {"exits": exits})
+    made = await client.http.post("/api/plans", json=BUY | size | {"exits": exits})
     assert made.status_code == 200, made.text
     plan_id = made.json()["planId"]
 
@@ -202,6 +203,7 @@ async def test_a_bracket_is_real_transactions_to_the_last_base_unit(
     ]
     assert [order["leg"] for order in (entry, *sales)] == ["entry", "tp1", "stop"], plan
     assert sum(Decimal(order["amountIn"]) for order in sales) == Decimal(entry["amountOut"])
+    assert Decimal(plan["progress"]["cost"]) == pytest.approx(Decimal(entry["amountIn"]) / Decimal(entry["amountOut"]))
     assert plan["progress"]["remaining"] == "0"
     by_signature = {
         each.signature: each.order_id for wallet in before for each in chain.landed(wallet) if each.err is None
