@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from orders.errors import ApiError
 from orders.lifecycle import FINAL, Status
+from orders.plans.commands import amended, check_open
 from orders.plans.decide import decide
 from orders.plans.schedule import begins_at, window_begin, window_end
 from orders.plans.values import (
@@ -173,6 +175,18 @@ class World:
         if self.holder is None:
             self.holder = PLAN
 
+    def amend(self, leg: str, fields: dict[str, Any]) -> None:
+        """As `orders.plans.commands.amend` does it, or refuses it."""
+        assert isinstance(self.spec, Bracket)
+        newest = {each.leg: each.status for each in self.facts().legs}
+        try:
+            changed = amended(self.spec, {leg: fields})
+            check_open(changed, {leg: fields}, newest)
+        except ApiError:
+            return
+        self.spec = changed
+        self.step()
+
     def settle(self) -> None:
         for _ in range(50):
             if not self.due:
@@ -197,11 +211,25 @@ class World:
                 assert leg.amount_out is not None
                 bought = leg.amount_out
         assert sold <= bought, "more is sold than was bought"
+        closed = [leg for leg in exits if leg.status is Status.CONFIRMED and not leg.leg.startswith("tp")]
+        assert len(closed) <= 1, "the position is closed twice"
+        entries = [leg for leg in self.legs.values() if leg.leg == ENTRY and leg.status is Status.CONFIRMED]
+        assert len(entries) <= 1, "it is entered twice"
         working = [leg.amount for leg in exits if leg.works]
         assert sum(working, sold) <= bought, "more is being sold than is left"
 
 
 OUTCOMES = st.sampled_from(["confirm", "fail", "retry", "rest", "revert"])
+AMENDMENTS = st.sampled_from(
+    [
+        {"portion_bps": 1},
+        {"portion_bps": 10_000},
+        {"price": Decimal("1.01")},
+        {"at_bps": 900},
+        {"trail_bps": 9_000},
+        {"slippage_bps": 300, "max_slippage_bps": 300},
+    ]
+)
 MOVES = st.one_of(
     st.tuples(st.just("claim"), st.integers(0, 9)),
     st.tuples(st.just("happen"), OUTCOMES),
@@ -209,6 +237,8 @@ MOVES = st.one_of(
     st.tuples(st.just("step"), st.sampled_from(["once", "lost", "twice"])),
     st.tuples(st.just("wait"), st.integers(1, 4000)),
     st.tuples(st.just("close")),
+    st.tuples(st.sampled_from(["pause", "resume"])),
+    st.tuples(st.just("amend"), st.sampled_from(["tp1", "tp2", "stop", "trail", "time"]), AMENDMENTS),
 )
 BRACKETS = st.sampled_from(
     [
@@ -216,6 +246,11 @@ BRACKETS = st.sampled_from(
         bracket(take_profit(1, 300, 3_333), take_profit(2, 600, 3_333), take_profit(3, 900, 3_334), STOP),
         bracket(take_profit(1, 300, 5_000), STOP, Exit(leg="time", kind="timeLimit", after_s=3_000.0)),
         bracket(take_profit(1, 300, 4_000), take_profit(2, 700, 4_000)),
+        bracket(
+            take_profit(1, 300, 4_000), STOP, Exit(leg="trail", kind="trailing", trail_bps=500, activate_at_bps=100)
+        ),
+        bracket(STOP, take_profit(1, 300, 3_000), entry=entry(amount=None, exact_out=Decimal("2.000000001"))),
+        oco(take_profit(1, 300, 3_333), take_profit(2, 600, 3_333), STOP, decimals=0, amount=Decimal(7)),
         oco(),
         oco(take_profit(1, 300, 5_001), take_profit(2, 600, 4_999), STOP),
         oco(take_profit(1, 300, 1), STOP, amount=Decimal("0.000000007")),
@@ -256,6 +291,12 @@ def play(world: World, moves: list[Any]) -> None:
                     )
             case ("wait", seconds):
                 world.now += timedelta(seconds=seconds)
+            case ("pause",) if world.status is PlanStatus.ACTIVE and isinstance(world.spec, Schedule):
+                world.step(PlanStatus.PAUSED)
+            case ("resume",) if world.status is PlanStatus.PAUSED:
+                world.step(PlanStatus.ACTIVE)
+            case ("amend", leg, fields) if world.status is PlanStatus.ACTIVE and isinstance(world.spec, Bracket):
+                world.amend(leg, fields)
             case ("close",) if world.status is PlanStatus.ACTIVE:
                 world.step(PlanStatus.CLOSING)
         world.check()
@@ -287,6 +328,15 @@ def test_a_bracket_never_sells_more_than_it_bought(spec: Bracket, moves: list[An
         )
         if has_stop and in_position and not any(leg.status is Status.EXPIRED for leg in world.legs.values()):
             assert protected(world), "a position is left without a live exit that protects it"
+
+
+@settings(max_examples=200)
+@given(st.one_of(BRACKETS, SCHEDULES), st.lists(MOVES, max_size=60))
+def test_steps_that_are_lost_or_repeated_make_the_same_children(spec: Spec, moves: list[Any]) -> None:
+    world, plain = World(spec), World(spec)
+    play(world, moves)
+    play(plain, [("step", "once") if move[0] == "step" else move for move in moves if move != ("step", "lost")])
+    assert (world.legs, world.terms, world.status) == (plain.legs, plain.terms, plain.status)
 
 
 @settings(max_examples=400)
