@@ -223,7 +223,7 @@ OUTCOMES = st.sampled_from(["confirm", "fail", "retry", "rest", "revert"])
 AMENDMENTS = st.sampled_from(
     [
         {"portion_bps": 1},
-        {"portion_bps": 10_000},
+        {"portion_bps": 9_000},
         {"price": Decimal("1.01")},
         {"at_bps": 900},
         {"trail_bps": 9_000},
