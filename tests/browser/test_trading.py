@@ -2,11 +2,13 @@
 
 import re
 
+import httpx
 import pytest
-from playwright.sync_api import Dialog, Page, expect
+from playwright.sync_api import Dialog, Page, WebSocketRoute, expect
 
 from tests.browser.conftest import PATIENCE_MS, Looks, Staff
 from tests.engine import Engine
+from tests.waiting import until
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -169,6 +171,38 @@ def test_the_page_comes_back_after_the_web_process_is_killed(look: Looks, engine
     expect(page.locator("#offline")).to_be_hidden()
     staff.move("SOL-USDC", price="125")
     stage(page, "confirmed")
+
+
+def test_an_older_order_that_changed_while_the_page_was_cut_off_is_shown_as_it_is(
+    look: Looks, engine: Engine, staff: Staff
+) -> None:
+    """The snapshot that a stream begins with has the newest fifty."""
+    staff.hold("100")
+    page, streams, cut_off = look(), list[WebSocketRoute](), False
+
+    def stream(route: WebSocketRoute) -> None:
+        if cut_off:
+            return route.close(code=1012)
+        route.connect_to_server()
+        streams.append(route)
+
+    fields = {"tokenIn": "SOL", "tokenOut": "USDC", "amount": "1", "type": "limit"}
+    prices = ["120", *["500"] * 60]
+    orders = {"orders": [{**fields, "limitPrice": price} for price in prices]}
+    placed = httpx.post(f"{engine.url}/api/orders/batch", json=orders, timeout=60).raise_for_status().json()
+    old, *_ = [each["orderId"] for each in placed["results"]]
+    page.route_web_socket(re.compile("/ws/orders"), stream)
+    page.reload()
+    page.locator("#more").click()
+    row = page.locator(f"#orders tr[data-id='{old}'] .badge")
+    expect(row).to_have_text("waiting")
+
+    cut_off = True
+    streams[-1].close(code=1012)
+    staff.move("SOL-USDC", price="125")
+    until(lambda: httpx.get(f"{engine.url}/api/orders/{old}", timeout=60).json()["status"] == "confirmed", 60)
+    cut_off = False
+    expect(row).to_have_text("confirmed")
 
 
 def test_two_windows_show_the_same(look: Looks) -> None:

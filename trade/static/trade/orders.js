@@ -63,13 +63,16 @@ export class Orders {
 
   #message(message) {
     if (message.type === "snapshot") {
+      const told = new Set(message.orders.map(({ orderId }) => orderId));
       for (const order of message.orders) this.put(order);
+      this.#again([...this.#orders.values()].filter(({ orderId, status }) => !told.has(orderId) && !FINAL.has(status)));
       if (this.#older === null && message.orders.length >= SHOWN) this.#older = true;
       return this.#draw();
     }
     if (message.type !== "event") return;
     const order = this.#orders.get(message.orderId);
-    if (!order || message.seq > order.seq + 1) return this.#refresh();
+    if (!order) return this.#refresh();
+    if (message.seq > order.seq + 1) return this.#again([order]);
     if (message.seq <= order.seq) return;
     this.put(after(order, message));
     this.onEvent(this.#orders.get(message.orderId), message);
@@ -82,6 +85,14 @@ export class Orders {
       const { orders } = await call(`/api/orders?limit=${SHOWN}`).catch(() => ({ orders: [] }));
       for (const order of orders) this.put(order);
     }, REFRESH_MS);
+  }
+
+  /** Older orders, of which a snapshot says nothing: they may have changed while nobody listened. */
+  async #again(orders) {
+    for (const { orderId } of orders) {
+      const order = await call(`/api/orders/${orderId}`).catch(() => null);
+      if (order) this.put(order);
+    }
   }
 
   #filtered() {
