@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -165,3 +166,35 @@ def test_imports_that_open_something_are_not_shared(tmp_path: Path, monkeypatch:
 
     assert not made.done
     opened[0].close()
+
+
+REHEARSED = """
+import sys
+from orderengine.host.preload import Preload
+
+preload = Preload()
+preload.load()
+from celery.fixups.django import DjangoWorkerFixup
+from celery_app import app
+import django
+
+django.setup = None  # A process that set it up again would call it.
+DjangoWorkerFixup(app).django_setup()
+late = {"billiard.pool", "celery.apps.worker", "celery.apps.beat", "channels_redis.pubsub", "routing.mock.world"}
+print(preload.done, app.finalized, sorted(late - set(sys.modules)))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked after the imports on Linux")
+def test_what_every_process_does_once_is_done_before_the_fork() -> None:
+    """Without opening anything, else each would import for itself."""
+    environment = {name: value for name, value in os.environ.items() if name not in preload.NOT_SHARED}
+    done = subprocess.run(
+        [sys.executable, "-c", REHEARSED],
+        cwd=processes.BASE_DIR,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "True True []\n", done.stderr[-2000:]
