@@ -90,7 +90,10 @@ class Running:
 
     def is_final(self, order_id: str) -> bool:
         path = self.peer.order.status_path.replace("{id}", order_id)
-        answer = ask(self.url + path, self.peer.order.headers)
+        try:
+            answer = ask(self.url + path, self.peer.order.headers)
+        except OSError:  # Too busy to say; it is asked again.
+            return False
         return field(msgspec.json.decode(answer), self.peer.order.status) in self.peer.order.final
 
     def until_quiet(self, limit_s: float = 60.0) -> None:

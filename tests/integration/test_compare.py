@@ -33,6 +33,8 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_GET(self):
+        if os.environ["STATE"] == "busy" and self.path != "/":
+            return self.send_error(503)
         self.say({"state": os.environ["STATE"]})
 
     def do_POST(self):
@@ -103,9 +105,11 @@ def test_two_engines_are_measured_in_turn_and_leave_nothing(tmp_path: Path) -> N
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_orders_that_do_not_end_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("state", ["stuck", "busy"])
+def test_orders_that_do_not_end_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    """Or of which the engine does not say it."""
     monkeypatch.setattr(compare, "DRAIN_S", 0.3)
-    with peers.running(peers.read(stand_in(tmp_path / "a", state="stuck"))) as running:
+    with peers.running(peers.read(stand_in(tmp_path / "a", state=state))) as running:
         assert compare.load(running, seconds=1, rate=20).all_final_s is None
 
 
