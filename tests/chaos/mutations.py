@@ -24,6 +24,7 @@ from tests.chaos.guards_off import (
     account_stream,
     exact_out,
     going_live,
+    plan_edges,
     rate_limits,
     real_chain,
     risk_statements,
@@ -38,6 +39,7 @@ TESTS = (
     | going_live.TESTS
     | risk_statements.TESTS
     | exact_out.TESTS
+    | plan_edges.TESTS
     | rate_limits.TESTS
     | split.TESTS
     | account_stream.TESTS

@@ -16,6 +16,7 @@ from typing import Any
 import account_stream  # type: ignore[import-not-found]
 import exact_out  # type: ignore[import-not-found]
 import going_live  # type: ignore[import-not-found]
+import plan_edges  # type: ignore[import-not-found]
 import rate_limits  # type: ignore[import-not-found]
 import real_chain  # type: ignore[import-not-found]
 import risk_statements  # type: ignore[import-not-found]
@@ -102,7 +103,15 @@ def edited(edits: list[tuple[str, str, str]]) -> dict[str, Any]:
     return {module: without([(a, b) for name, a, b in edits if name == module]) for module, _, _ in edits}
 
 
-EDITS = real_chain.EDITS | going_live.EDITS | exact_out.EDITS | rate_limits.EDITS | split.EDITS | account_stream.EDITS
+EDITS = (
+    real_chain.EDITS
+    | going_live.EDITS
+    | exact_out.EDITS
+    | plan_edges.EDITS
+    | rate_limits.EDITS
+    | split.EDITS
+    | account_stream.EDITS
+)
 GUARDS: dict[str, dict[str, Any]] = {
     "fence": {"orders.ledger.statements": no_fence, "orders.execution.worker": no_heartbeat_fence},
     "intent": {"routing.mock.venue": no_intent},
