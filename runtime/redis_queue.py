@@ -13,6 +13,7 @@ import logging
 from queue import Empty
 from typing import Any
 
+from amqp.exceptions import RecoverableConnectionError
 from kombu.transport import redis, virtual
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,12 @@ class Channel(redis.Channel):
         self.QoS = Taken  # type: ignore[assignment]
 
     def _create_client(self, asynchronous: bool = False) -> Any:
-        """kombu makes a client for each command, which costs as much as sending it. The pool has a connection for each thread."""
+        """kombu makes a client for each command, which costs as much as sending it. The pool has a connection for each thread.
+
+        Raises `RecoverableConnectionError` on a channel that was closed: a producer that kept it gets a new one then.
+        """
+        if self.connection is None:
+            raise RecoverableConnectionError("the channel is closed")
         if asynchronous:
             return super()._create_client(asynchronous=True)  # type: ignore[no-untyped-call]
         if self._shared is None or self._shared.connection_pool is not self.pool:

@@ -71,3 +71,15 @@ def test_what_cannot_be_given_back_is_left_to_the_reconciler(
     assert "2 messages cannot be given back" in caplog.text
     # kombu by itself writes them to a file there.
     assert not [file for file in Path(tempfile.gettempdir()).iterdir() if file not in before]
+
+
+def test_a_producer_whose_channel_was_closed_sends_on(broker: redis.Redis) -> None:
+    """Redis was away for longer than a message is tried; nothing is declared, so that nothing else would notice."""
+    options = celery_app.app.conf.broker_transport_options
+    with Connection(redis_url.for_kombu(settings.REDIS_URL), transport_options=options) as connection:
+        producer = connection.Producer(auto_declare=False)
+        producer.publish({"n": 0}, routing_key=NAME, serializer="json")
+        producer.channel.close()
+        retries = {"max_retries": 3, "interval_start": 0}
+        producer.publish({"n": 1}, routing_key=NAME, serializer="json", retry=True, retry_policy=retries)
+        assert broker.llen(NAME) == 2
