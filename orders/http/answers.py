@@ -15,7 +15,7 @@ from routing.venues import registered
 Cursor = Annotated[str, msgspec.Meta(description="Of the next page.")]
 
 
-def schema(answer: type[Out]) -> dict[str, Any]:
+def schema(answer: type[msgspec.Struct]) -> dict[str, Any]:
     """For drf-spectacular: the component that `orders.http.openapi` puts into the document."""
     return {"$ref": f"#/components/schemas/{answer.__name__}"}
 

@@ -10,6 +10,7 @@ from orders.http.risk import LimitsIn, StateIn
 from orders.order_in import OrderIn
 from orders.plans.plan_in import BracketIn, PlanAmendIn, ScheduleIn
 from orders.plans.representation import PlanEventsOut, PlanOut, PlansOut
+from orders.token_in import TokenIn
 
 KEY_HEADER = {
     "in": "header",
@@ -34,7 +35,10 @@ class DocsView(SpectacularSwaggerSplitView):
 def add_intake(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
     """drf-spectacular's post-processing hook."""
     _, components = msgspec.json.schema_components(
-        [OrderIn, BracketIn, ScheduleIn, PlanAmendIn, LimitsIn, StateIn, PlanOut, PlansOut, PlanEventsOut, *DOCUMENTED],
+        [
+            *(OrderIn, BracketIn, ScheduleIn, PlanAmendIn, LimitsIn, StateIn, TokenIn),
+            *(PlanOut, PlansOut, PlanEventsOut, *DOCUMENTED),
+        ],
         ref_template="#/components/schemas/{name}",
     )
     schemas = result.setdefault("components", {}).setdefault("schemas", {})
