@@ -4,10 +4,10 @@
 """
 
 import time
+from typing import Any
 
 from benchmarks.consumption import spent
-from benchmarks.engines import BenchEngine, generate, running
-from benchmarks.engines import finished as ended
+from benchmarks.engines import BenchEngine, finished, generate, running
 from benchmarks.figures import Figure
 
 RATE = 100
@@ -28,14 +28,14 @@ def run(quick: bool) -> list[Figure]:
         warm, warm_at = engine.memory(), time.monotonic()
         time.sleep(seconds * (1 - WARM_S) - 1)
         late, hours = engine.memory(), (time.monotonic() - warm_at) / 3600
-        load = ended(client)
+        load = finished(client)
         engine.until_finished()
         return figures(engine, load, warm, late, hours, database, sum(spent(cpu, engine.cpu()).values()))
 
 
 def figures(
     engine: BenchEngine,
-    load: dict[str, object],
+    load: dict[str, Any],
     warm: dict[str, int],
     late: dict[str, int],
     hours: float,
@@ -47,15 +47,8 @@ def figures(
     grown = {name: (late[name] - warm[name]) / 1024 / hours for name in late if name in warm}
     return [
         Figure("soak.orders", f"soak, {RATE} orders/s: orders", orders),
-        Figure(
-            "soak.refused",
-            "soak: answers other than 200",
-            int(str(load["answered"])) - int(str(load["ok"])),
-            "",
-            None,
-            0,
-        ),
-        Figure("soak.unconfirmed", "soak: accepted and not confirmed", orders - confirmed, "", None, 0),
+        Figure("soak.refused", "soak: answers other than 200", load["answered"] - load["ok"], at_most=0),
+        Figure("soak.unconfirmed", "soak: accepted and not confirmed", orders - confirmed, at_most=0),
         Figure(
             "soak.database", "soak: the database's growth an order", (bytes_now - database) / max(1, orders), "bytes"
         ),

@@ -38,9 +38,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--hold", action="store_true", help="prices do not wander by themselves")
     parser.add_argument("--requests-per-s", type=float, default=0, help="rate limit of each trade API; 0: none")
     parser.add_argument(
-        "--rpc-requests-per-s", type=float, default=0, help="the same of each node; a batch is one request"
-    )
-    parser.add_argument(
         "--genesis", help="what it says its genesis hash is, for tests of programs that ask which cluster they are on"
     )
     parser.add_argument("--info", type=Path, help="a file that gets the addresses, as JSON")

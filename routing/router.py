@@ -112,7 +112,7 @@ class Router:
         # A venue whose breaker is open is not worth asking for: the others' ticks are all there is.
         asked = self._venues.keys() - barred.keys()
         if quoted and all(venue in priced or self.breakers.is_open(venue) for venue in asked):
-            divided = await self._divided(pair, amount, priced, ends, ticks) if split and not exact_out else []
+            divided = await self._divided(pair, amount, priced, ends, ticks, wanted=split and not exact_out)
             return self._select([*priced.values(), *barred.values(), *divided])
         said = await self._ask_all(
             lambda venue: venue.quote(pair, amount, exact_out=exact_out), self._deadline_s, asked
@@ -121,7 +121,7 @@ class Router:
         # A venue that fails counts with its tick while that is fresh, and its refusal is listed as well.
         failed = {venue: answer for venue, answer in answers.items() if isinstance(answer, Refusal)}
         instead = [answer for venue, answer in priced.items() if venue in failed]
-        divided = await self._divided(pair, amount, answers, ends) if split and not exact_out else []
+        divided = await self._divided(pair, amount, answers, ends, wanted=split and not exact_out)
         return self._select([*answers.values(), *instead, *divided])
 
     async def estimate(
@@ -151,11 +151,8 @@ class Router:
             missing = {venue: Refusal(venue, nowhere.code, str(nowhere)) for venue in self._venues}
             answers = {**missing, **barred}
         # Asked now, or by the ticks: as the venues' own offers are.
-        divided = (
-            await self._divided(pair, amount, answers, ends, None if unpriced else ticks)
-            if split and not exact_out
-            else []
-        )
+        seen = None if unpriced else ticks
+        divided = await self._divided(pair, amount, answers, ends, seen, wanted=split and not exact_out)
         return self._select([*answers.values(), *divided])
 
     def without(self, selection: Selection, refusal: Refusal) -> Selection:
@@ -175,13 +172,16 @@ class Router:
         answers: Mapping[VenueName, Quote | Refusal],
         ends: float,
         ticks: Mapping[VenueName, Tick] | None = None,
+        *,
+        wanted: bool,
     ) -> list[Quote | Refusal]:
-        """The offer of several venues together, until `ends`: at most one, and none while one of them cannot be traded now.
+        """The offer of several venues together, until `ends`: at most one, and none where it is not wanted, or while one of them
+        cannot be traded now.
 
         A pool that is too small for all of the amount may be deep enough for its part.
         """
         splitter = self._splitter
-        if splitter is None or not self._splits or len(splitter.venues) < 2:
+        if not wanted or splitter is None or not self._splits or len(splitter.venues) < 2:
             return []
         said = [answers.get(venue) for venue in splitter.venues]
         able = all(isinstance(each, Quote) or each and each.code == InsufficientLiquidity.code for each in said)

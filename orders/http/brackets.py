@@ -8,6 +8,7 @@ from orders.errors import ApiError
 from orders.ledger.values import NewOrder
 from orders.models import Order
 from orders.order_in import OrderIn
+from orders.plans.exits import by_field
 from orders.plans.market import check_exits
 from orders.plans.plan_in import plan_of_order
 from orders.plans.values import ENTRY, Bracket, Spec
@@ -20,11 +21,15 @@ class Placed(msgspec.Struct, frozen=True):
     replayed: bool
 
 
-def exits_refused(spec: Spec) -> ApiError | None:
-    """What the present market has to say to the exits."""
+def check_bracket(spec: Spec) -> None:
+    """Raises `ApiError` WOULD_TRIGGER_IMMEDIATELY, as the present market says."""
     assert isinstance(spec, Bracket)
+    check_exits(spec, by_field(spec))
+
+
+def exits_refused(spec: Spec) -> ApiError | None:
     try:
-        check_exits(spec, {f"exits[{n}]": exit for n, exit in enumerate(spec.exits)})
+        check_bracket(spec)
     except ApiError as error:
         return error
     return None

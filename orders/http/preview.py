@@ -12,7 +12,7 @@ from accounts.rest import MayRead
 from orders.events import QuoteData
 from orders.execution.steps import promised, quote_out
 from orders.http.answers import PreviewOut, TestedOut, schema
-from orders.http.brackets import exits_refused
+from orders.http.brackets import check_bracket
 from orders.http.parameters import pair_of_path
 from orders.http.view import ERROR, ERRORS, View, json_body
 from orders.limits import TOKEN_IN, TOKEN_OUT
@@ -74,8 +74,8 @@ class TestView(View):
         pair = tokens().pair(new.token_in, new.token_out)
         if pair is not None and is_priced(new) and not order.allow_far_price:
             check_limit(new, present(pair), now)
-        if bracket is not None and (refusal := exits_refused(bracket)) is not None:
-            raise refusal
+        if bracket is not None:
+            check_bracket(bracket)
         check_risk_now(new.account_id, new)
         told, limit = None, promised(new)
         # A share is decided when the order is executed: nobody knows yet what it comes to. Nor what is yet to be launched.

@@ -1,6 +1,6 @@
 """What exits must not be, among themselves and against a price. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from orders.errors import ApiError, invalid
@@ -19,9 +19,14 @@ def check_together(exits: Sequence[Exit]) -> None:
         raise invalid("exits", "a take-profit is not above the stop")
 
 
-def check_waits(exits: Iterable[tuple[str, Exit]], price: Decimal, cost: Decimal) -> None:
-    """Raises `ApiError` WOULD_TRIGGER_IMMEDIATELY for the first of the exits, each with its field, that is due at the price."""
-    for field, exit in exits:
+def by_field(spec: Bracket) -> dict[str, Exit]:
+    """The exits, by what a body that makes them calls them."""
+    return {f"exits[{n}]": exit for n, exit in enumerate(spec.exits)}
+
+
+def check_waits(exits: Mapping[str, Exit], price: Decimal, cost: Decimal) -> None:
+    """Raises `ApiError` WOULD_TRIGGER_IMMEDIATELY for the first of the exits, by their fields, that is due at the price."""
+    for field, exit in exits.items():
         trigger = trigger_of(exit, cost)
         if exit.kind in ("takeProfit", "stopLoss") and is_due(
             trigger["trigger_condition"], trigger["limit_price"], price

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from orders.errors import ApiError
 from orders.models import SniperKind
-from orders.plans.exits import check_waits, filled_at
+from orders.plans.exits import by_field, check_waits, filled_at
 from orders.plans.values import Bracket, Exit, Schedule, Spec, Terms
 from orders.prices import ASK_S, check_limit, is_priced, present
 from orders.risk import check_risk_now, denied
@@ -32,7 +32,7 @@ def screened(spec: Spec, *, allow_far_price: bool = False) -> Spec:
         check_slice(spec)
         return spec
     if spec.entry is not None:
-        check_exits(spec, {f"exits[{n}]": exit for n, exit in enumerate(spec.exits)})
+        check_exits(spec, by_field(spec))
         return replace(spec, entry=_entry(spec, allow_far_price))
     return _reference(spec)
 
@@ -85,8 +85,7 @@ def _reference(spec: Bracket) -> Bracket:
                 "PRICE_NOT_SENSIBLE", "There is no present price that atBps could be measured from; give prices."
             )
         return replace(spec, reference=Decimal(1))
-    exits = [(f"exits[{n}]", exit) for n, exit in enumerate(spec.exits)]
-    check_waits(exits, best.net_price, best.net_price)
+    check_waits(by_field(spec), best.net_price, best.net_price)
     return replace(spec, reference=best.net_price)
 
 
@@ -105,7 +104,7 @@ def check_exits(spec: Bracket, exits: Mapping[str, Exit], cost: Decimal | None =
         back = present(pair_of(spec.quote, spec.token)).best
         price = filled_at(spec, None if back is None else back.net_price, price)
     if price is not None:
-        check_waits(exits.items(), price, cost or price)
+        check_waits(exits, price, cost or price)
 
 
 def check_slice(spec: Schedule) -> None:

@@ -4,7 +4,6 @@ What Redis brings is sent as it comes. What it has not brought is found by looki
 inbox has overflowed, for all of the account's orders that have changed since the look before.
 """
 
-import asyncio
 import time
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,9 +12,8 @@ from uuid import UUID
 
 from orders.events import account_group
 from orders.streams.connection import Socket
-from orders.streams.following import REREAD_S, Following, encode, head_of, until_answered
-from orders.streams.replay import MARGIN, Seqs, changed_since, events_after, now
-from orders.streams.snapshots import newest_seqs
+from orders.streams.following import REREAD_S, Following, encode, head_of
+from orders.streams.replay import MARGIN, changed_since, events_after, newest, now
 
 SNAPSHOTS_IN_FEED = 50
 MAX_TRACKED = 5_000
@@ -69,8 +67,8 @@ class Feed:
         async for seqs in changed_since(self._account_id, self._floor):
             for order_id, seq in seqs.items():
                 self._track(order_id, seq, at)
-        newest = await self._newest()
-        found = [await self._following.read(order_id, seq) for order_id, seq in newest.items()]
+        shown = await newest(self._account_id, SNAPSHOTS_IN_FEED)
+        found = [await self._following.read(order_id, seq) for order_id, seq in shown.items()]
         orders = [snapshot.order for snapshot in found if snapshot]
         await self._socket.send(encode({"type": "snapshot", "orders": orders}).decode())
         for order in orders:
@@ -132,6 +130,3 @@ class Feed:
     def _drop_what_is_older_than(self, floor: datetime) -> None:
         if len(self._tracked) > MAX_TRACKED:
             self._tracked = {order_id: sent for order_id, sent in self._tracked.items() if sent.at >= floor}
-
-    async def _newest(self) -> Seqs:
-        return await until_answered(lambda: asyncio.to_thread(newest_seqs, self._account_id, SNAPSHOTS_IN_FEED))

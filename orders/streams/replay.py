@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import close_old_connections, connection
+from django.db.models import QuerySet
 from psycopg.rows import namedtuple_row
 
 from orders.ledger.queries import query
@@ -43,18 +43,24 @@ async def changed_since(account_id: int, since: datetime) -> AsyncIterator[Seqs]
         yield {row.id: row.seq for row in page}
         ended_since, after = page[-1].finished_at, page[-1].id
     # Last: one that ends in between is found the next time, and not twice.
-    yield await answer(partial(open_since, account_id, since))
+    changed = Order.objects.filter(account_id=account_id, finished_at=None, updated_at__gte=since)
+    yield await answer(lambda: seqs_of(changed.order_by("id")))
+
+
+async def newest(account_id: int, most: int) -> Seqs:
+    """The account's newest orders, the newest first."""
+    mine = Order.objects.filter(account_id=account_id)
+    return await answer(lambda: seqs_of(mine.order_by("-id")[:most]))
+
+
+def seqs_of(orders: QuerySet[Order]) -> Seqs:
+    return dict(orders.values_list("id", "seq"))
 
 
 async def events_after(sent: Mapping[UUID, int], since: datetime) -> dict[UUID, list[EventOut]]:
     """The events of orders after the last seq that was sent; of those with 0, the events since a time."""
     given = {"ids": list(sent), "seqs": list(sent.values()), "since": since}
     return events_of(await read(query("behind", Path(__file__).parent), given))
-
-
-def open_since(account_id: int, since: datetime) -> Seqs:
-    changed = Order.objects.filter(account_id=account_id, finished_at=None, updated_at__gte=since)
-    return dict(changed.order_by("id").values_list("id", "seq"))
 
 
 async def read(statement: str, given: Mapping[str, Any]) -> list[Any]:

@@ -12,7 +12,6 @@ from uuid import UUID
 
 import msgspec
 from django.conf import settings
-from django.db import close_old_connections
 from psycopg.rows import namedtuple_row
 
 from orders.ledger.session import Session
@@ -99,15 +98,6 @@ def events_of(rows: Iterable[Any]) -> dict[UUID, list[EventOut]]:
 
 def later(events: Mapping[UUID, Sequence[EventOut]], order_id: UUID, seq: int) -> list[EventOut]:
     return [event for event in events.get(order_id, ()) if event.seq > seq]
-
-
-def newest_seqs(account_id: int, most: int) -> dict[UUID, int]:
-    """The last seq of an account's newest orders, the newest first."""
-    close_old_connections()
-    try:
-        return dict(Order.objects.filter(account_id=account_id).order_by("-id").values_list("id", "seq")[:most])
-    finally:
-        close_old_connections()
 
 
 class Reads(SessionCommit[tuple[UUID, int], Found]):
