@@ -4,7 +4,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.contrib import messages
-from django.http import HttpRequest
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from unfold.admin import ModelAdmin
 
 from accounts.auth import user_name
 from orders.commands import Asker, Overtaken
@@ -29,6 +33,24 @@ def on_each(request: HttpRequest, rows: list[Changed], change: Callable[[Changed
         messages.success(request, f"{len(rows) - len(refused)} {done}.")
     for line in refused[:MAX_REFUSALS_SHOWN]:
         messages.warning(request, line)
+
+
+def on_one(
+    page: ModelAdmin,
+    request: HttpRequest,
+    row: QuerySet[Changed],
+    object_id: str,
+    change: Callable[[Changed], Any],
+    done: str,
+) -> HttpResponse:
+    """Asks whether it is meant, then changes the row, and goes back to its page. Following a link changes nothing."""
+    what = row.model._meta.model_name
+    here = reverse(f"admin:orders_{what}_change", args=[object_id])
+    if request.method != "POST":
+        asked = {"title": f"{done.capitalize()}?", "back": here, "what": what}
+        return TemplateResponse(request, "admin/sure.html", {**page.admin_site.each_context(request), **asked})
+    on_each(request, list(row), change, done)
+    return HttpResponseRedirect(here)
 
 
 def asker(request: HttpRequest) -> Asker:

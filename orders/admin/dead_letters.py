@@ -4,46 +4,37 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.decorators import display
 
-from accounts.read_only import ReadOnlyAdmin
 from orders import commands
 from orders.admin.changes import asker, on_each
 from orders.admin.facts import letter_facts, swap
 from orders.admin.filters import MAX_ID_DIGITS, ResolvedFilter
-from orders.admin.keyset import KeysetMixin
+from orders.admin.panels import PanelsAdmin
 from orders.ids import uuid_of
 from orders.models import DeadLetter
 
 
 @admin.register(DeadLetter)
-class DeadLetterAdmin(KeysetMixin, ReadOnlyAdmin):
+class DeadLetterAdmin(PanelsAdmin):
     list_display = ("created_at", "link", "reason", "attempts", "last_message", "resolved_at", "resolved_by")
     list_select_related = ("order",)
     list_filter = (ResolvedFilter,)
     filtered_by_default = True
-    list_fullwidth = True
     search_fields = ("reason",)
     search_help_text = "Order id or reason, in full"
     actions = ("requeue_letters",)
     change_form_after_template = "admin/dead_letter_panel.html"
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """None: the page shows `letter_facts` instead."""
-        return []
-
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
+    def panels(self, object_id: str) -> dict[str, Any]:
+        """See `PanelsAdmin`."""
         found = DeadLetter.objects.select_related("order")
         known = object_id.isascii() and object_id.isdigit() and len(object_id) <= MAX_ID_DIGITS
         letter = found.filter(pk=int(object_id)).first() if known else None
-        context = {**(extra_context or {}), "facts": letter_facts(letter)}
-        answer: HttpResponse = super().change_view(request, object_id, form_url, context)
-        return answer
+        return {"facts": letter_facts(letter)}
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[DeadLetter], search_term: str

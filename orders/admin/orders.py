@@ -1,23 +1,19 @@
 """Orders: the list, one order with its history, cancel and requeue."""
 
-from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from unfold.decorators import action, display
 
 from accounts.models import Account
-from accounts.read_only import ReadOnlyAdmin
 from orders import commands
-from orders.admin.changes import asker, on_each
+from orders.admin.changes import asker, on_each, on_one
 from orders.admin.facts import SIGNS, called, facts, swap
 from orders.admin.filters import AccountFilter, StatusFilter, TypeFilter
-from orders.admin.keyset import KeysetMixin
+from orders.admin.panels import PanelsAdmin, nowrap
 from orders.ids import uuid_of
 from orders.lifecycle import Status
 from orders.models import DeadLetter, Order, OrderEvent, OrderType, Transaction
@@ -47,37 +43,26 @@ def found_orders(queryset: QuerySet[Order], term: str) -> QuerySet[Order]:
     return queryset.filter(pk__in=ids)
 
 
-def nowrap(value: str) -> str:
-    """Amounts, prices and times stay on one line in narrow columns."""
-    return format_html('<span class="nowrap">{}</span>', value)
-
-
 @admin.register(Order)
-class OrderAdmin(KeysetMixin, ReadOnlyAdmin):
+class OrderAdmin(PanelsAdmin):
     list_display = ("shown_id", "placed", "account", "kind", "swap", "shown_status", "outcome")
     list_display_links = ("shown_id",)
     list_select_related = ("account",)
     list_filter = (StatusFilter, TypeFilter, AccountFilter)
-    list_fullwidth = True
     search_fields = ("id",)
     search_help_text = "Order id, client order id or signature"
     actions = ("cancel_orders",)
     actions_detail = ("cancel_order", "requeue_order")
     change_form_after_template = "admin/order_panels.html"
 
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """None: the page shows `facts` instead, which know what belongs to the order's type."""
-        return []
-
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
     ) -> tuple[QuerySet[Order], bool]:
         return (found_orders(queryset, search_term) if search_term.strip() else queryset), False
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        context = {"title": "Order", "subtitle": None, **(extra_context or {})}
+    def panels(self, object_id: str) -> dict[str, Any]:
+        """See `PanelsAdmin`."""
+        context: dict[str, Any] = {"title": "Order", "subtitle": None}
         if order_id := uuid_of(object_id):
             events = list(OrderEvent.objects.filter(order_id=order_id).order_by("seq")[:MAX_EVENTS])
             context |= {
@@ -87,8 +72,7 @@ class OrderAdmin(KeysetMixin, ReadOnlyAdmin):
                 "transactions": Transaction.objects.filter(order_id=order_id).order_by("attempt", "created_at"),
                 "dead_letters": DeadLetter.objects.filter(order_id=order_id).order_by("epoch"),
             }
-        answer: HttpResponse = super().change_view(request, object_id, form_url, context)
-        return answer
+        return context
 
     @display(description="id")
     def shown_id(self, order: Order) -> str:
@@ -143,17 +127,11 @@ class OrderAdmin(KeysetMixin, ReadOnlyAdmin):
     @action(description="Cancel", permissions=["cancel"], url_path="cancel", icon="cancel")
     def cancel_order(self, request: HttpRequest, object_id: str) -> HttpResponse:
         by = asker(request)
-        return self._changed(request, object_id, lambda order: commands.cancel(order, by), "order cancelled")
+        orders = Order.objects.filter(pk=object_id)
+        return on_one(self, request, orders, object_id, lambda order: commands.cancel(order, by), "order cancelled")
 
     @action(description="Requeue", permissions=["requeue"], url_path="requeue", icon="replay")
     def requeue_order(self, request: HttpRequest, object_id: str) -> HttpResponse:
         by = asker(request)
-        return self._changed(request, object_id, lambda order: commands.requeue(order, by), "order requeued")
-
-    def _changed(self, request: HttpRequest, object_id: str, change: Callable[[Order], Any], done: str) -> HttpResponse:
-        here = reverse("admin:orders_order_change", args=[object_id])
-        if request.method != "POST":  # Following a link changes nothing.
-            context = {**self.admin_site.each_context(request), "title": done.capitalize() + "?", "back": here}
-            return TemplateResponse(request, "admin/sure.html", context)
-        on_each(request, list(Order.objects.filter(pk=object_id)), change, done)
-        return HttpResponseRedirect(here)
+        orders = Order.objects.filter(pk=object_id)
+        return on_one(self, request, orders, object_id, lambda order: commands.requeue(order, by), "order requeued")

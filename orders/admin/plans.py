@@ -4,16 +4,12 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import reverse
-from django.utils.html import format_html
+from django.http import HttpRequest, HttpResponse
 from unfold.decorators import action, display
 
-from accounts.read_only import ReadOnlyAdmin
 from orders import commands
-from orders.admin.changes import asker, on_each
-from orders.admin.keyset import KeysetMixin
+from orders.admin.changes import asker, on_one
+from orders.admin.panels import PanelsAdmin, nowrap
 from orders.admin.plan_facts import happened, plan_facts, progress, title, waits_for
 from orders.ids import uuid_of
 from orders.models import Plan, PlanStatus
@@ -36,21 +32,20 @@ def plans_of(object_id: str) -> QuerySet[Plan]:
     return Plan.objects.none() if plan_id is None else Plan.objects.filter(pk=plan_id)
 
 
+def close(plan: Plan, by: commands.Asker) -> Plan:
+    return commands.change_plan(plan, Wanted.CLOSING, by)
+
+
 @admin.register(Plan)
-class PlanAdmin(KeysetMixin, ReadOnlyAdmin):
+class PlanAdmin(PanelsAdmin):
     list_display = ("made", "swap", "kind", "shown_status", "progress_", "account", "client_id")
     list_display_links = ("swap",)
     list_filter = ("kind", "status")
     list_select_related = ("account",)
-    list_fullwidth = True
     search_fields = ("id",)
     search_help_text = "Plan id or client plan id"
     actions_detail = ("cancel_plan",)
     change_form_after_template = "admin/plan_panels.html"
-
-    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """None: the page shows `plan_facts` instead."""
-        return []
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Plan], search_term: str
@@ -60,10 +55,9 @@ class PlanAdmin(KeysetMixin, ReadOnlyAdmin):
             return queryset.filter(pk=plan_id), False
         return queryset.filter(client_plan_id=term) if term else queryset, False
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        context = {"title": "Plan", "subtitle": None, **(extra_context or {})}
+    def panels(self, object_id: str) -> dict[str, Any]:
+        """See `PanelsAdmin`."""
+        context: dict[str, Any] = {"title": "Plan", "subtitle": None}
         plan = plans_of(object_id).select_related("account").first()
         if plan is not None:
             context |= {
@@ -71,16 +65,15 @@ class PlanAdmin(KeysetMixin, ReadOnlyAdmin):
                 "legs": [(order, waits_for(order)) for order in plan.orders.order_by("-id")[:MAX_SHOWN]],
                 "events": [(event, list(happened(event.data))) for event in plan.events.order_by("-seq")[:MAX_SHOWN]],
             }
-        answer: HttpResponse = super().change_view(request, object_id, form_url, context)
-        return answer
+        return context
 
     @display(description="made")
     def made(self, plan: Plan) -> str:
-        return format_html('<span class="nowrap">{}</span>', f"{plan.created_at:%m-%d %H:%M:%S}")
+        return nowrap(f"{plan.created_at:%m-%d %H:%M:%S}")
 
     @display(description="plan")
     def swap(self, plan: Plan) -> str:
-        return format_html('<span class="nowrap">{}</span>', title(plan))
+        return nowrap(title(plan))
 
     @display(description="status", label=COLOURS)
     def shown_status(self, plan: Plan) -> str:
@@ -105,16 +98,5 @@ class PlanAdmin(KeysetMixin, ReadOnlyAdmin):
 
     @action(description="Cancel", permissions=["cancel"], url_path="cancel", icon="cancel")
     def cancel_plan(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        here = reverse("admin:orders_plan_change", args=[object_id])
-        if request.method != "POST":  # Following a link changes nothing.
-            context = {
-                **self.admin_site.each_context(request),
-                "title": "Plan cancelled?",
-                "back": here,
-                "what": "plan",
-            }
-            return TemplateResponse(request, "admin/sure.html", context)
-        by = asker(request)
-        plans = list(plans_of(object_id))
-        on_each(request, plans, lambda plan: commands.change_plan(plan, Wanted.CLOSING, by), "plan cancelled")
-        return HttpResponseRedirect(here)
+        by, plans = asker(request), plans_of(object_id)
+        return on_one(self, request, plans, object_id, lambda plan: close(plan, by), "plan cancelled")
