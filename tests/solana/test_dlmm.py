@@ -84,11 +84,10 @@ class WithPool:
 
 @pytest.fixture
 async def knowing(node: Localnet) -> AsyncIterator[WithPool]:
-    server = await VendorServer().start()
-    made = WithPool(node, server)
-    yield made
-    made.close()
-    await server.stop()
+    async with VendorServer() as server:
+        made = WithPool(node, server)
+        yield made
+        made.close()
 
 
 @pytest.fixture

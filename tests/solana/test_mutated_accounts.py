@@ -60,11 +60,10 @@ class Relay:
 
 @pytest.fixture
 async def relay(node: Localnet) -> AsyncIterator[Relay]:
-    server = await VendorServer().start()
-    made = Relay(node, server)
-    yield made
-    made.close()
-    await server.stop()
+    async with VendorServer() as server:
+        made = Relay(node, server)
+        yield made
+        made.close()
 
 
 @pytest.fixture

@@ -65,12 +65,11 @@ class Vendors:
 
 @pytest.fixture
 async def vendors(node: Localnet) -> AsyncIterator[Vendors]:
-    server = await VendorServer().start()
-    made = Vendors(node, server)
-    yield made
-    made.close()
-    await made.stage.world.close()
-    await server.stop()
+    async with VendorServer() as server:
+        made = Vendors(node, server)
+        yield made
+        made.close()
+        await made.stage.world.close()
 
 
 RAYDIUM_SAYS: list[tuple[int, Any, type[VenueError]]] = [

@@ -17,7 +17,7 @@ class VendorServer:
         self.url = ""
         self._runner: web.AppRunner | None = None
 
-    async def start(self) -> "VendorServer":
+    async def __aenter__(self) -> "VendorServer":
         application = web.Application()
         application.router.add_route("*", "/{path:.*}", self._answer)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
@@ -27,7 +27,7 @@ class VendorServer:
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         return self
 
-    async def stop(self) -> None:
+    async def __aexit__(self, *_: object) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
 
